@@ -1,0 +1,189 @@
+/**
+ * @file options.h  The options of every section, as structs.
+ *
+ * Each section of the YAML is one table, options/<section>.def: a row gives the struct's field,
+ * its default, the reader, the checks, the help. A program in C fills the same struct:
+ *
+ *     cairn_checkpoint_options options = cairn_checkpoint_options_default();
+ *     options.steps = cairn_int(100);
+ *
+ * Strings in options are borrowed by the call that takes the struct, which copies what it keeps.
+ */
+#ifndef CAIRN_OPTIONS_H
+#define CAIRN_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cairn/export.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** An integer that may be null. */
+typedef struct cairn_opt_int {
+    bool is_set;
+    int64_t value;
+} cairn_opt_int;
+
+/** A number that may be null. */
+typedef struct cairn_opt_float {
+    bool is_set;
+    double value;
+} cairn_opt_float;
+
+typedef enum cairn_number_kind {
+    CAIRN_NUMBER_NULL,
+    CAIRN_NUMBER_INT,
+    CAIRN_NUMBER_FLOAT
+} cairn_number_kind;
+
+/** A number whose type matters: 1 is not 1.0. */
+typedef struct cairn_opt_number {
+    cairn_number_kind kind;
+    int64_t i;
+    double f;
+} cairn_opt_number;
+
+/** One text or several. */
+typedef struct cairn_opt_list {
+    const char *const *items;
+    size_t count;
+} cairn_opt_list;
+
+/** Two numbers, such as betas. */
+typedef struct cairn_opt_pair {
+    double first;
+    double second;
+} cairn_opt_pair;
+
+typedef enum cairn_init_kind {
+    CAIRN_INIT_DEFAULT, /**< What the model says for this tensor. */
+    CAIRN_INIT_CONSTANT,
+    CAIRN_INIT_ZEROS,
+    CAIRN_INIT_ONES,
+    CAIRN_INIT_NORMAL,
+    CAIRN_INIT_TRUNCATED_NORMAL,
+    CAIRN_INIT_UNIFORM,
+    CAIRN_INIT_XAVIER_UNIFORM,
+    CAIRN_INIT_XAVIER_NORMAL
+} cairn_init_kind;
+
+/** How tensors get their first values (Model Zoo: {name: truncated_normal, mean, std, a, b}). */
+typedef struct cairn_initializer {
+    cairn_init_kind kind;
+    double value; /**< CONSTANT. */
+    double mean;  /**< NORMAL, TRUNCATED_NORMAL. */
+    double std;   /**< NORMAL, TRUNCATED_NORMAL. */
+    double a;     /**< Lower bound: TRUNCATED_NORMAL, UNIFORM. */
+    double b;     /**< Upper bound. */
+    double gain;  /**< XAVIER_*. */
+} cairn_initializer;
+
+static inline cairn_opt_int cairn_int(int64_t value)
+{
+    cairn_opt_int option;
+    option.is_set = true;
+    option.value = value;
+    return option;
+}
+
+static inline cairn_opt_float cairn_float(double value)
+{
+    cairn_opt_float option;
+    option.is_set = true;
+    option.value = value;
+    return option;
+}
+
+/*
+ * The kinds of rows. @null_or_default: what the option is when the key is left out; the kinds that
+ * end in _NULL are null then. Ranges are inclusive. Help is one sentence. A .def file uses every
+ * row it needs and nothing else; whoever includes it defines the macros it wants, and
+ * options/rows_none.h defines the others as nothing and options/rows_end.h clears all.
+ *
+ *   CRN_OPT_INT(name, default, min, max, unit, help)             int64_t
+ *   CRN_OPT_INT_NULL(name, min, max, unit, help)                 cairn_opt_int
+ *   CRN_OPT_FLOAT(name, default, min, max, unit, help)           double
+ *   CRN_OPT_FLOAT_NULL(name, min, max, unit, help)               cairn_opt_float
+ *   CRN_OPT_NUMBER_NULL(name, min, max, unit, help)              cairn_opt_number, null
+ *   CRN_OPT_NUMBER(name, default_float, min, max, unit, help)    cairn_opt_number, a float
+ *   CRN_OPT_BOOL(name, default, help)                            bool
+ *   CRN_OPT_TEXT(name, default or NULL, help)                    const char *
+ *   CRN_OPT_CHOICE(name, default, choices, help)                 const char *, one of "a|b|c"
+ *   CRN_OPT_LIST(name, help)                                     cairn_opt_list, empty
+ *   CRN_OPT_PAIR(name, first, second, min, max, help)            cairn_opt_pair
+ *   CRN_OPT_INIT(name, help)                                     cairn_initializer, DEFAULT
+ *   CRN_OPT_REQUIRED(name)       the option above must be given
+ *   CRN_OPT_ALIAS(other, name)   an older or other spelling of an option above
+ *   CRN_OPT_NO_EFFECT(name, why) a Model Zoo key without meaning here: accepted, one notice
+ *   CRN_OPT_LACKING(name, feature) a Model Zoo key whose feature we lack: refused, feature named.
+ *                                A null, false or "none" value is accepted in silence.
+ *   CRN_OPT_SECTION(name, help)  a nested section; read by its owner, no field
+ */
+
+#include "cairn/options/rows_struct.h"
+
+typedef struct cairn_checkpoint_options {
+#include "cairn/options/checkpoint.def"
+} cairn_checkpoint_options;
+typedef struct cairn_loop_options {
+#include "cairn/options/loop.def"
+} cairn_loop_options;
+typedef struct cairn_logging_options {
+#include "cairn/options/logging.def"
+} cairn_logging_options;
+typedef struct cairn_precision_options {
+#include "cairn/options/precision.def"
+} cairn_precision_options;
+typedef struct cairn_load_checkpoint_states_options {
+#include "cairn/options/load_checkpoint_states.def"
+} cairn_load_checkpoint_states_options;
+typedef struct cairn_save_checkpoint_state_options {
+#include "cairn/options/save_checkpoint_state.def"
+} cairn_save_checkpoint_state_options;
+typedef struct cairn_keep_n_checkpoints_options {
+#include "cairn/options/keep_n_checkpoints.def"
+} cairn_keep_n_checkpoints_options;
+typedef struct cairn_adamw_options {
+#include "cairn/options/adamw.def"
+} cairn_adamw_options;
+typedef struct cairn_constant_lr_options {
+#include "cairn/options/constant_lr.def"
+} cairn_constant_lr_options;
+typedef struct cairn_linear_lr_options {
+#include "cairn/options/linear_lr.def"
+} cairn_linear_lr_options;
+typedef struct cairn_cosine_decay_lr_options {
+#include "cairn/options/cosine_decay_lr.def"
+} cairn_cosine_decay_lr_options;
+typedef struct cairn_gpt2_options {
+#include "cairn/options/gpt2.def"
+} cairn_gpt2_options;
+typedef struct cairn_text_data_options {
+#include "cairn/options/text_data.def"
+} cairn_text_data_options;
+
+#include "cairn/options/rows_end.h"
+
+/** The defaults of each section. Thread safe. */
+CAIRN_API cairn_checkpoint_options cairn_checkpoint_options_default(void);
+CAIRN_API cairn_loop_options cairn_loop_options_default(void);
+CAIRN_API cairn_logging_options cairn_logging_options_default(void);
+CAIRN_API cairn_precision_options cairn_precision_options_default(void);
+CAIRN_API cairn_load_checkpoint_states_options cairn_load_checkpoint_states_options_default(void);
+CAIRN_API cairn_save_checkpoint_state_options cairn_save_checkpoint_state_options_default(void);
+CAIRN_API cairn_keep_n_checkpoints_options cairn_keep_n_checkpoints_options_default(void);
+CAIRN_API cairn_adamw_options cairn_adamw_options_default(void);
+CAIRN_API cairn_constant_lr_options cairn_constant_lr_options_default(void);
+CAIRN_API cairn_linear_lr_options cairn_linear_lr_options_default(void);
+CAIRN_API cairn_cosine_decay_lr_options cairn_cosine_decay_lr_options_default(void);
+CAIRN_API cairn_gpt2_options cairn_gpt2_options_default(void);
+CAIRN_API cairn_text_data_options cairn_text_data_options_default(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

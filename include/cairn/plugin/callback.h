@@ -1,0 +1,133 @@
+/**
+ * @file plugin/callback.h  What a callback is: a table of hooks, and what a hook may do.
+ *
+ * All hooks are called on the trainer's thread, no lock held, and may block. They get one event
+ * with the facts of the moment and one control with which they ask; the trainer acts after the
+ * last callback has run. An error from a hook ends the run. Order of every call: built-in parts,
+ * then callbacks in order of adding, then loggers.
+ *
+ * A callback that has state adds a state to the tree in `setup` (cairn_state_tree_add) and keeps
+ * its values there: they are saved with every checkpoint and are back before on_load_checkpoint.
+ */
+#ifndef CAIRN_PLUGIN_CALLBACK_H
+#define CAIRN_PLUGIN_CALLBACK_H
+
+#include "cairn/checkpoint.h"
+#include "cairn/plugin/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cairn_trainer cairn_trainer;
+/** A load that is being prepared; see cairn_load_select. */
+typedef struct cairn_load cairn_load;
+/** A save that is being prepared; see cairn_save_add_extra. */
+typedef struct cairn_save cairn_save;
+
+/** A number with a name, such as "loss" or "lr/0". */
+typedef struct cairn_metric {
+    const char *name;
+    double value;
+} cairn_metric;
+
+/** What is known. Fields are only ever appended; those that make no sense at a hook are zero. */
+typedef struct cairn_event {
+    size_t struct_size;
+    cairn_trainer *trainer;
+    uint64_t step;          /**< global_step: finished steps. */
+    uint64_t first_step;    /**< Step from which cadences count. */
+    uint64_t end_step;      /**< Step after which the run is complete. */
+    uint64_t loop_index;    /**< Number of the training segment or validation, from 0. */
+    uint64_t batch_index;   /**< Within the segment or validation, from 0. */
+    uint64_t batch_count;   /**< Batches of the validation or steps of the segment. */
+    bool is_validation;
+    bool is_last;           /**< Of a save: no full save follows. Of a step: it is end_step. */
+    bool is_initial;        /**< Of a save: save_initial_checkpoint. */
+    const cairn_batch *batch;
+    uint64_t samples;       /**< In this step or batch, all micro-batches. */
+    double loss;
+    double gradient_norm;   /**< Before clipping. */
+    const double *learning_rates; /**< One a parameter group. */
+    size_t learning_rate_count;
+    const cairn_metric *metrics;  /**< on_log: what to log. */
+    size_t metric_count;
+    cairn_load *load;       /**< preprocess_checkpoint */
+    cairn_save *save;       /**< on_save_checkpoint */
+    const char *path;       /**< The checkpoint that was saved or loaded; NULL for none. */
+    const cairn_error *failure; /**< on_*_exception */
+} cairn_event;
+
+/** What a hook may ask for. */
+typedef struct cairn_control {
+    bool stop;          /**< End the run after this step, saved if checkpoints are on. */
+    bool save;          /**< Save after this step, whatever the schedule says. */
+    const char *reason; /**< Static string; needed with stop. */
+} cairn_control;
+
+typedef cairn_status (*cairn_hook_fn)(void *self, const cairn_event *event, cairn_control *control,
+                                      cairn_error *err);
+
+/**
+ * X(hook, when). In the order of a fit. Names are the Model Zoo's.
+ */
+#define CAIRN_HOOK_LIST(X)                                                                         \
+    X(setup, "the trainer is put together; states may be added to the tree")                       \
+    X(on_fit_start, "everything is loaded; step, first_step and end_step are known")               \
+    X(on_before_load_checkpoint, "path is about to be loaded; NULL: nothing is")                   \
+    X(preprocess_checkpoint, "load may be restricted with cairn_load_select")                      \
+    X(on_load_checkpoint, "the states are loaded")                                                 \
+    X(on_train_start, "a training segment begins")                                                 \
+    X(on_train_batch_start, "a step begins; batch is its first micro-batch")                       \
+    X(on_before_forward, "a micro-batch is about to be computed")                                  \
+    X(on_after_backward, "its gradients are added")                                                \
+    X(on_before_optimizer_step, "loss and gradient_norm are known, parameters still old")          \
+    X(on_after_optimizer_step, "parameters are new; step still counts the steps before")           \
+    X(on_train_batch_end, "the step is finished and counted")                                      \
+    X(on_train_end, "a training segment ended")                                                    \
+    X(on_validate_start, "a validation begins")                                                    \
+    X(on_validate_batch_end, "one batch of it is computed")                                        \
+    X(on_validate_end, "loss is its mean over tokens")                                             \
+    X(on_save_checkpoint, "a save is prepared; save takes extras")                                 \
+    X(on_after_save_checkpoint, "path is durable")                                                 \
+    X(on_save_exception, "the save failed; failure says why")                                      \
+    X(on_log, "metrics are to be written; step is their step")                                     \
+    X(on_fit_exception, "the run ends by failure")                                                 \
+    X(on_fit_end, "the run ended in order")
+
+/** A callback's functions. Static, const. Every hook is optional: leave it NULL. */
+typedef struct cairn_callback_ops {
+    size_t struct_size; /**< sizeof(cairn_callback_ops) where the callback was compiled. */
+    const char *name;   /**< For messages and for its state, such as "KeepNCheckpoints". */
+    /** Accepts NULL. */
+    void (*destroy)(void *self);
+#define X(hook, when) cairn_hook_fn hook;
+    CAIRN_HOOK_LIST(X)
+#undef X
+} cairn_callback_ops;
+
+typedef struct cairn_callback {
+    const cairn_callback_ops *ops;
+    void *self;
+} cairn_callback;
+
+/** In preprocess_checkpoint: load only these states ("model,optimizer"); several callbacks
+ *  intersect. Not acted on under --resume (one notice). @retval CAIRN_ENOMEM */
+CAIRN_API cairn_status cairn_load_select(cairn_load *load, const char *states, cairn_error *err);
+/** In on_save_checkpoint: write an alternative checkpoint of the same capture. Both copied.
+ *  @retval CAIRN_ENOMEM */
+CAIRN_API cairn_status cairn_save_add_extra(cairn_save *save, const char *states,
+                                            const char *name_template, cairn_error *err);
+
+/** For hooks. Borrowed. */
+CAIRN_API cairn_state_tree *cairn_trainer_tree(cairn_trainer *trainer);
+CAIRN_API cairn_store *cairn_trainer_store(cairn_trainer *trainer);
+CAIRN_API const cairn_run *cairn_trainer_run(const cairn_trainer *trainer);
+CAIRN_API const cairn_log *cairn_trainer_log(const cairn_trainer *trainer);
+/** The checkpoint that this process loaded; NULL if none. */
+CAIRN_API const char *cairn_trainer_loaded_path(const cairn_trainer *trainer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

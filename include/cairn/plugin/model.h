@@ -1,0 +1,93 @@
+/**
+ * @file plugin/model.h  What a model is: named parameters, and a loss with gradients for a batch.
+ *
+ * Built-in models record their layers on an autograd tape (src/nn); a model from elsewhere fills
+ * this table itself. All functions are called on the trainer's thread.
+ */
+#ifndef CAIRN_PLUGIN_MODEL_H
+#define CAIRN_PLUGIN_MODEL_H
+
+#include "cairn/state.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { CAIRN_BATCH_FIELDS_MAX = 8, CAIRN_BATCH_AXES_MAX = 4 };
+
+/** One array of a batch. Borrowed until the next batch is asked for. */
+typedef struct cairn_batch_field {
+    const char *name; /**< Such as "input_ids"; static. */
+    cairn_dtype dtype;
+    int rank;
+    int64_t shape[CAIRN_BATCH_AXES_MAX]; /**< shape[0] is the number of samples. */
+    const void *data;
+} cairn_batch_field;
+
+/**
+ * A batch. Language models use "input_ids" I32 [B][T], "labels" I32 [B][T] and, where not all
+ * tokens count, "attention_mask" F32 [B][T] (the Model Zoo's name for the loss mask; absent: ones).
+ */
+typedef struct cairn_batch {
+    size_t struct_size;
+    int64_t samples; /**< B */
+    int field_count;
+    cairn_batch_field field[CAIRN_BATCH_FIELDS_MAX];
+} cairn_batch;
+
+/** NULL if the batch has no field of that name. */
+CAIRN_API const cairn_batch_field *cairn_batch_find(const cairn_batch *batch, const char *name);
+
+/** How a pass is computed. */
+typedef struct cairn_pass {
+    size_t struct_size;
+    bool is_training;  /**< Dropout acts and gradients are added to tensor->grad. */
+    uint64_t seed;     /**< Random numbers are a function of (seed, step) and the place only. */
+    uint64_t step;     /**< Number of the micro-batch since the beginning of training, from 0. */
+    float loss_scale;  /**< Gradients are those of loss_scale * loss (1 / grad_accum_steps). */
+} cairn_pass;
+
+/** What a pass gives. */
+typedef struct cairn_loss {
+    double loss;   /**< As the model defines it, unscaled. */
+    double weight; /**< Tokens that count (the mask's sum); evaluation means are weighted by it. */
+} cairn_loss;
+
+typedef struct cairn_model_ops {
+    size_t struct_size; /**< sizeof(cairn_model_ops) where the model was compiled. */
+    const char *name;   /**< Such as "gpt2"; static. */
+
+    /** Adds all parameters to @p state, with roles, and aliases of tied ones. Called once. */
+    cairn_status (*declare)(void *self, cairn_state *state, cairn_error *err);
+    /** Writes initial values through the write guard, as a function of @p seed alone. May be
+     *  called again. */
+    cairn_status (*initialize)(void *self, cairn_state_tree *tree, uint64_t seed,
+                               cairn_error *err);
+    /**
+     * Computes the loss of @p batch and, in training, adds the gradients to tensor->grad.
+     * @retval CAIRN_EDATA    A token id is outside the vocabulary or a field is missing.
+     * @retval CAIRN_ENOMEM, CAIRN_EDEVICE
+     */
+    cairn_status (*compute)(void *self, const cairn_batch *batch, const cairn_pass *pass,
+                            cairn_loss *out, cairn_error *err);
+    /** (optional) Logits of the token that follows @p tokens: @p out_logits is [vocab_size()]. */
+    cairn_status (*next_logits)(void *self, const int32_t *tokens, int64_t count,
+                                float *out_logits, cairn_error *err);
+    /** (optional) Size of the vocabulary; 0 if it has none. */
+    int64_t (*vocab_size)(const void *self);
+    /** (optional) Longest sequence; 0 if there is no limit. */
+    int64_t (*max_sequence_length)(const void *self);
+    /** Accepts NULL. */
+    void (*destroy)(void *self);
+} cairn_model_ops;
+
+/** A model: its table and its instance. Passed by value; whoever takes it calls destroy. */
+typedef struct cairn_model {
+    const cairn_model_ops *ops;
+    void *self;
+} cairn_model;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,126 @@
+/**
+ * @file trainer.h  The Trainer: puts a model, an optimizer, schedulers, data and callbacks together.
+ *
+ *     cairn_trainer_options options = cairn_trainer_options_default();
+ *     options.model_dir = "model_dir";
+ *     options.loop.max_steps = cairn_int(1000);
+ *     options.checkpoint.steps = cairn_int(100);
+ *     cairn_trainer_new(&options, model, optimizer, &scheduler, 1, &trainer, &err);
+ *     cairn_trainer_add_callback(trainer, keep, &err);
+ *     cairn_trainer_fit(trainer, train, &val, 1, cairn_ckpt_omitted(), &result, &err);
+ *     cairn_trainer_destroy(trainer);
+ *
+ * examples/trainer.c is a complete program. Thread safety: one owner thread.
+ */
+#ifndef CAIRN_TRAINER_H
+#define CAIRN_TRAINER_H
+
+#include "cairn/callbacks.h"
+#include "cairn/data.h"
+#include "cairn/optim.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cairn_trainer_options {
+    size_t struct_size;
+    const char *model_dir;   /**< Default "./model_dir". Copied. */
+    cairn_opt_int seed;      /**< Null: drawn once, logged, kept in run.json. */
+    cairn_loop_options loop;
+    cairn_checkpoint_options checkpoint;
+    double max_gradient_norm; /**< 0: no clipping. */
+    const char *params_json;  /**< Resolved parameters, kept in every checkpoint; may be NULL. */
+    const cairn_log *log;     /**< Borrowed while the trainer lives; may be NULL. */
+    /** Polled between batches; non-NULL text (such as "SIGTERM") asks to stop. NULL: never. */
+    const char *(*stop_requested)(void *user);
+    /** Polled at step ends; true asks for a save. NULL: never. */
+    bool (*save_requested)(void *user);
+    void *user;
+} cairn_trainer_options;
+
+CAIRN_API cairn_trainer_options cairn_trainer_options_default(void);
+
+/**
+ * @param model, optimizer  Taken, also on failure. optimizer.ops may be NULL: validate only.
+ * @param schedulers  [scheduler_count], each taken, also on failure. At most one sets the learning
+ *                    rate in this version.
+ * @param out  Yours: cairn_trainer_destroy.
+ */
+CAIRN_API cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model model,
+                                         cairn_optimizer optimizer, cairn_scheduler **schedulers,
+                                         size_t scheduler_count, cairn_trainer **out,
+                                         cairn_error *err);
+/** Accepts NULL. Destroys what it took, callbacks too. */
+CAIRN_API void cairn_trainer_destroy(cairn_trainer *trainer);
+/** @param callback  Taken, also on failure. Before fit or validate only.
+ *  @retval CAIRN_EVERSION  Compiled for a newer header. */
+CAIRN_API cairn_status cairn_trainer_add_callback(cairn_trainer *trainer, cairn_callback callback,
+                                                  cairn_error *err);
+
+typedef enum cairn_ckpt_kind {
+    CAIRN_CKPT_OMITTED, /**< The newest, if autoload_last_checkpoint. */
+    CAIRN_CKPT_NULL,    /**< None. */
+    CAIRN_CKPT_PATH     /**< This one, always. */
+} cairn_ckpt_kind;
+
+/** Which checkpoint to load. */
+typedef struct cairn_ckpt {
+    cairn_ckpt_kind kind;
+    const char *path; /**< Borrowed; only with CAIRN_CKPT_PATH. */
+} cairn_ckpt;
+
+static inline cairn_ckpt cairn_ckpt_omitted(void)
+{
+    cairn_ckpt ckpt;
+    ckpt.kind = CAIRN_CKPT_OMITTED;
+    ckpt.path = NULL;
+    return ckpt;
+}
+
+typedef enum cairn_outcome {
+    CAIRN_OUTCOME_FINISHED, /**< Trained to its end. */
+    CAIRN_OUTCOME_COMPLETE, /**< There was nothing left to do. */
+    CAIRN_OUTCOME_STOPPED   /**< Asked to stop; a checkpoint holds everything done. */
+} cairn_outcome;
+
+typedef struct cairn_fit_result {
+    cairn_outcome outcome;
+    uint64_t step;
+    char *checkpoint;   /**< The newest checkpoint that holds the last step; NULL: none. Yours. */
+    const char *reason; /**< Static: "max_steps", "SIGTERM", ... */
+} cairn_fit_result;
+
+/** Frees the strings of @p result. */
+CAIRN_API void cairn_fit_result_dispose(cairn_fit_result *result);
+
+/**
+ * Trains. Once per trainer.
+ * @param train  Borrowed until return.
+ * @param val    [val_count] validation loaders, borrowed; may be NULL.
+ * @param out    Set on success and on failure; dispose of it.
+ * @retval CAIRN_ECONFIG      The loop has no end, or options contradict each other.
+ * @retval CAIRN_ELOCKED, CAIRN_ENOTFOUND, CAIRN_ECORRUPT, CAIRN_EINCOMPATIBLE, CAIRN_EVERSION,
+ *         CAIRN_EDATA, CAIRN_EIO, CAIRN_ENOSPACE, CAIRN_ENONFINITE, CAIRN_ENOMEM, CAIRN_EDEVICE
+ */
+CAIRN_API cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *train,
+                                         cairn_loader **val, size_t val_count, cairn_ckpt ckpt,
+                                         cairn_fit_result *out, cairn_error *err);
+
+typedef struct cairn_validate_result {
+    double loss;       /**< Mean over tokens. */
+    double tokens;
+    uint64_t batches;
+    uint64_t step;     /**< global_step of the checkpoint; 0 without one. */
+} cairn_validate_result;
+
+/** Validates with one loader. Takes no lock and writes nothing. Once per trainer. Never falls back
+ *  to an older checkpoint. */
+CAIRN_API cairn_status cairn_trainer_validate(cairn_trainer *trainer, cairn_loader *val,
+                                              cairn_ckpt ckpt, cairn_validate_result *out,
+                                              cairn_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

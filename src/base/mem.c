@@ -1,0 +1,97 @@
+#include "base/mem.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/checked.h"
+#include "base/try.h"
+
+enum { FIRST_CAPACITY = 8 };
+
+/* Mutable statics with a reason: fault injection must reach every allocation of the process. */
+static _Atomic uint64_t s_count;
+static uint64_t s_fail_at;
+static bool s_fail_sticky;
+
+void crn_mem_fail_at(uint64_t n, int sticky)
+{
+    s_fail_at = n == 0 ? 0 : atomic_load(&s_count) + n;
+    s_fail_sticky = sticky != 0;
+}
+
+uint64_t crn_mem_count(void)
+{
+    return atomic_load(&s_count);
+}
+
+static bool must_fail(void)
+{
+    const uint64_t number = atomic_fetch_add(&s_count, 1) + 1;
+    if (s_fail_at == 0)
+        return false;
+    return s_fail_sticky ? number >= s_fail_at : number == s_fail_at;
+}
+
+void *crn_calloc(size_t count, size_t size)
+{
+    return must_fail() ? NULL : calloc(count > 0 ? count : 1, size);
+}
+
+cairn_status crn_grow(void *array_pointer, size_t *capacity, size_t need, size_t size,
+                      cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    void **const array = array_pointer;
+    size_t wanted = *capacity > 0 ? *capacity : FIRST_CAPACITY;
+    size_t bytes = 0;
+    if (need <= *capacity)
+        return CAIRN_OK;
+    while (wanted < need) {
+        if (!crn_mul_size(wanted, 2, &wanted))
+            CRN_FAIL(err, CAIRN_ENOMEM, "an array of %zu elements is too large", need);
+    }
+    if (!crn_mul_size(wanted, size, &bytes) || must_fail())
+        CRN_FAIL(err, CAIRN_ENOMEM, "no memory for %zu elements of %zu bytes", wanted, size);
+    void *const grown = realloc(*array, bytes);
+    CRN_NEED(err, grown, "a larger array");
+    memset((char *)grown + *capacity * size, 0, bytes - *capacity * size);
+    *array = grown;
+    *capacity = wanted;
+out:
+    return rc;
+}
+
+void *crn_pages_alloc(uint64_t bytes)
+{
+    if (must_fail())
+        return NULL;
+    void *const pages = mmap(NULL, bytes > 0 ? bytes : 1, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return NULL;
+    (void)madvise(pages, bytes, MADV_HUGEPAGE); /* Advice: a kernel without it is only slower. */
+    return pages;
+}
+
+void crn_pages_free(void *pages, uint64_t bytes)
+{
+    if (pages != NULL)
+        (void)munmap(pages, bytes > 0 ? bytes : 1);
+}
+
+char *crn_strdup(const char *text)
+{
+    const size_t size = strlen(text) + 1;
+    char *const copy = crn_calloc(size, 1);
+    if (copy != NULL)
+        memcpy(copy, text, size);
+    return copy;
+}
+
+void crn_free(void *memory)
+{
+    free(memory);
+}

@@ -1,0 +1,107 @@
+/*
+ * The operating system, behind a table that tests replace. No other room may call open, write,
+ * rename, fsync, unlink, opendir, clock_gettime or a lock directly.
+ *
+ * Every function returns 0 or an errno value and sets its outputs only on success; interrupted
+ * calls (EINTR) are repeated inside, but for fsync and close, which are never repeated. Names are
+ * relative to a directory descriptor; CRN_OS_CWD stands for the working directory (and takes
+ * absolute paths). Thread safety: the table is const; calls on different descriptors may run at
+ * once.
+ */
+#ifndef CRN_OS_OS_H
+#define CRN_OS_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cairn/export.h"
+
+enum { CRN_OS_CWD = -100 }; /* AT_FDCWD */
+
+typedef enum crn_open_mode {
+    CRN_OPEN_READ,         /* a regular file to read; never blocks on a FIFO */
+    CRN_OPEN_CREATE_NEW,   /* write; fails with EEXIST if the name is there; not through symlinks */
+    CRN_OPEN_APPEND,       /* write at the end, made if absent */
+    CRN_OPEN_LOCK,         /* read and write, made if absent, never truncated */
+    CRN_OPEN_DIRECTORY
+} crn_open_mode;
+
+typedef enum crn_file_kind { CRN_FILE_REGULAR, CRN_FILE_DIRECTORY, CRN_FILE_OTHER } crn_file_kind;
+
+typedef struct crn_file_stat {
+    crn_file_kind kind;
+    uint64_t size;
+    int64_t mtime_ns;
+} crn_file_stat;
+
+/* Called for each entry but "." and ".."; a non-zero return stops and is returned. */
+typedef int (*crn_list_fn)(void *user, const char *name);
+
+typedef struct crn_os crn_os;
+struct crn_os {
+    int (*open)(const crn_os *os, int dir, const char *name, crn_open_mode mode, int *out_fd);
+    int (*close)(const crn_os *os, int fd);
+    /* Reads until @size bytes or the end of the file; *out_got says how many. */
+    int (*read_at)(const crn_os *os, int fd, void *buf, size_t size, uint64_t offset,
+                   size_t *out_got);
+    /* Writes all of it; a write that makes no progress twice is EIO. */
+    int (*write_at)(const crn_os *os, int fd, const void *buf, size_t size, uint64_t offset);
+    /* Writes all of it at the end of a file opened with CRN_OPEN_APPEND. */
+    int (*append)(const crn_os *os, int fd, const void *buf, size_t size);
+    /* Reserves blocks and sets the size; where the file system cannot reserve, sets the size. */
+    int (*reserve)(const crn_os *os, int fd, uint64_t size);
+    /* Never retried: after an error the data must be taken as lost. */
+    int (*sync)(const crn_os *os, int fd);
+    int (*stat_fd)(const crn_os *os, int fd, crn_file_stat *out);
+    /* Does not follow a symbolic link at the end of @name. */
+    int (*stat)(const crn_os *os, int dir, const char *name, crn_file_stat *out);
+    /* EEXIST if @to exists; where renameat2 is refused: link and unlink. */
+    int (*rename_new)(const crn_os *os, int dir, const char *from, const char *to);
+    int (*rename_over)(const crn_os *os, int dir, const char *from, const char *to);
+    int (*unlink)(const crn_os *os, int dir, const char *name);
+    /* Makes the folder and its missing parents; an existing folder is success. */
+    int (*make_dirs)(const crn_os *os, const char *path);
+    int (*list)(const crn_os *os, int dir, crn_list_fn fn, void *user);
+    /* Open-file-description lock on the whole file, not waiting: EAGAIN if another holds it. */
+    int (*lock)(const crn_os *os, int fd);
+    /* Bytes that this user may still write where @dir is. */
+    int (*free_bytes)(const crn_os *os, int dir, uint64_t *out_bytes);
+    /* The absolute path with links resolved; *out_path is yours (crn_free). */
+    int (*real_path)(const crn_os *os, const char *path, char **out_path);
+    int (*random)(const crn_os *os, void *buf, size_t size);
+    int64_t (*realtime_ns)(const crn_os *os);
+    int64_t (*monotonic_ns)(const crn_os *os);
+    void *self; /* For tables that wrap another. */
+};
+
+/* The real one. Static. */
+const crn_os *crn_os_posix(void);
+
+/*
+ * Reads a whole file of at most @max_bytes into memory that is yours (crn_free); a NUL follows the
+ * last byte. EFBIG if it is larger, EISDIR or EINVAL if it is no regular file, ENOMEM.
+ */
+int crn_os_read_file(const crn_os *os, int dir, const char *name, size_t max_bytes, char **out_text,
+                     size_t *out_size);
+
+/* Process facts for messages. */
+const char *crn_os_host_name(char *buf, size_t size);
+int64_t crn_os_process_id(void);
+unsigned crn_os_cpu_count(void);
+
+/*
+ * Signals. Installing twice is allowed; the handlers only set flags. The flags are process-wide
+ * since signals are; the program, not the library, decides to install them.
+ */
+/* SIGTERM and SIGINT ask to stop (a second SIGINT ends the process at once with 130), SIGUSR1 to
+ * save, SIGPIPE is ignored. */
+int crn_signals_install(void);
+/* True from the first SIGTERM or SIGINT on. */
+bool crn_signal_stop_requested(void);
+/* Name of the signal that asked to stop, or "". Static. */
+const char *crn_signal_stop_name(void);
+/* True once for each SIGUSR1 (several that arrive together count as one). */
+bool crn_signal_take_save_request(void);
+
+#endif
