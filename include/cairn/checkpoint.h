@@ -70,6 +70,7 @@ typedef struct cairn_store_options {
 /**
  * @param out_store  Yours; close it with cairn_store_close.
  * @retval CAIRN_ELOCKED  Another process holds model_dir; the message names host and process.
+ * @retval CAIRN_ENOTFOUND  is_read_only, and there is no such folder.
  * @retval CAIRN_ECONFIG  checkpoint_name is wrong.
  * @retval CAIRN_EIO      A folder cannot be made, opened or locked.
  * Blocking: file system calls only.
@@ -148,8 +149,8 @@ CAIRN_API void cairn_run_dispose(cairn_run *run);
 
 /** A second file of the same capture, with some of the states. */
 typedef struct cairn_save_extra {
-    const char *states;        /**< "model" or "model,optimizer"; states that begin with "__" are
-                                    always in. Borrowed. */
+    const char *states;        /**< "model" or "model,optimizer" or "all"; states that begin with
+                                    "__" are always in. Borrowed. */
     const char *name_template; /**< With "{checkpoint_states}" and "{ckpt_name}". Borrowed. */
     const char *path;          /**< Out: where it is. Borrowed from the store until the next save. */
 } cairn_save_extra;
@@ -160,6 +161,8 @@ typedef struct cairn_save_request {
     const char *params_json; /**< Resolved parameters to keep in the file; may be NULL. Borrowed. */
     cairn_save_extra *extras; /**< May be NULL. */
     size_t extra_count;
+    const char *environment_json; /**< What the bits depend on, as a flat JSON object of texts; may
+                                       be NULL. Borrowed. */
 } cairn_save_request;
 
 typedef struct cairn_save_result {
@@ -180,8 +183,14 @@ typedef struct cairn_save_result {
 CAIRN_API cairn_status cairn_store_save(cairn_store *store, const cairn_state_tree *tree,
                                         cairn_save_request *request, cairn_save_result *out,
                                         cairn_error *err);
-/** Bytes that a full checkpoint of @p tree takes. */
+/** Bytes that a full checkpoint of @p tree (allocated) takes; 0 if it cannot be told. Exact for a
+ *  save without params_json and environment_json; cairn_store_save_bytes counts them. */
 CAIRN_API uint64_t cairn_checkpoint_bytes(const cairn_state_tree *tree);
+/** Bytes of all files that cairn_store_save would write now, exactly. @retval CAIRN_EINVAL */
+CAIRN_API cairn_status cairn_store_save_bytes(const cairn_store *store,
+                                              const cairn_state_tree *tree,
+                                              const cairn_save_request *request,
+                                              uint64_t *out_bytes, cairn_error *err);
 
 /** Removes checkpoint @p path and its notes, durably; drops it from the index. An absent file is
  *  success. @retval CAIRN_EIO */
@@ -242,6 +251,8 @@ CAIRN_API const cairn_checkpoint_info *cairn_checkpoint_get_info(const cairn_che
 CAIRN_API const char *cairn_checkpoint_format_version(const cairn_checkpoint *ckpt);
 /** Resolved parameters (JSON) as saved; NULL if none. Borrowed. */
 CAIRN_API const char *cairn_checkpoint_params(const cairn_checkpoint *ckpt);
+/** The environment (JSON) as saved; NULL if none. Borrowed. */
+CAIRN_API const char *cairn_checkpoint_environment(const cairn_checkpoint *ckpt);
 /** State digest: equal for equal names, dtypes, shapes and bytes. "" for a plain file. */
 CAIRN_API const char *cairn_checkpoint_state_digest(const cairn_checkpoint *ckpt);
 /** Tensors in file order, "__pad__" left out. */
@@ -256,7 +267,7 @@ CAIRN_API const char *cairn_checkpoint_value(const cairn_checkpoint *ckpt, const
 
 typedef struct cairn_load_options {
     size_t struct_size;
-    const char *states; /**< Names joined with ","; NULL: all that both sides have. */
+    const char *states; /**< Names joined with ","; NULL or "all": all that both sides have. */
     bool is_tolerant;   /**< disable_strict_checkpoint_loading: keys that only one side has are
                              listed, not an error. A shape or dtype mismatch always is. */
     const char *required_state; /**< Must be loaded with at least one tensor; NULL: none. */

@@ -34,7 +34,7 @@ typedef struct cairn_log {
 CAIRN_API void cairn_log_message(const cairn_log *log, cairn_log_level level, const char *format,
                                  ...) CAIRN_PRINTF(3, 4);
 
-/** "DEBUG", "INFO", "WARNING" or "ERROR". Static. */
+/** "DEBUG", "INFO", "WARNING" or "ERROR"; "?" if unknown. Static. Thread safe. */
 CAIRN_API const char *cairn_log_level_name(cairn_log_level level);
 
 #ifdef __cplusplus

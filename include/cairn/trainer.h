@@ -31,6 +31,9 @@ typedef struct cairn_trainer_options {
     cairn_checkpoint_options checkpoint;
     double max_gradient_norm; /**< 0: no clipping. */
     const char *params_json;  /**< Resolved parameters, kept in every checkpoint; may be NULL. */
+    const char *environment_json; /**< What the bits depend on (threads, instruction set, library
+                                       versions) as a flat JSON object of texts, kept in every
+                                       checkpoint; a resume names differences. May be NULL. */
     const cairn_log *log;     /**< Borrowed while the trainer lives; may be NULL. */
     /** Polled between batches; non-NULL text (such as "SIGTERM") asks to stop. NULL: never. */
     const char *(*stop_requested)(void *user);
@@ -87,7 +90,7 @@ typedef enum cairn_outcome {
 typedef struct cairn_fit_result {
     cairn_outcome outcome;
     uint64_t step;
-    char *checkpoint;   /**< The newest checkpoint that holds the last step; NULL: none. Yours. */
+    char *checkpoint;   /**< The newest checkpoint of the run; NULL: none. Yours. */
     const char *reason; /**< Static: "max_steps", "SIGTERM", ... */
 } cairn_fit_result;
 

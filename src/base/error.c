@@ -5,7 +5,10 @@
 
 #include "base/try.h"
 
-static void frame_put(cairn_error *err, const char *file, int line, const char *format, va_list args)
+static void frame_put(cairn_error *err, const char *file, int line, const char *format,
+                      va_list args) CAIRN_PRINTF(4, 0);
+static void frame_put(cairn_error *err, const char *file, int line, const char *format,
+                      va_list args)
 {
     if (err->frame_count == CAIRN_ERROR_FRAMES_MAX) {
         err->frames_dropped++;

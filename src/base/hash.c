@@ -8,8 +8,10 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+/* The state wants more alignment than crn_calloc gives, so it is placed inside a larger block. */
 struct crn_hasher {
-    XXH3_state_t *state;
+    XXH3_state_t state;
+    void *block; /* What crn_calloc gave. */
 };
 
 static crn_digest digest_of(XXH128_hash_t hash)
@@ -28,34 +30,30 @@ crn_digest crn_hash(const void *bytes, size_t size)
 
 crn_hasher *crn_hasher_new(void)
 {
-    crn_hasher *const hasher = crn_calloc(1, sizeof *hasher);
-    if (hasher == NULL)
+    const size_t unit = _Alignof(crn_hasher);
+    char *const block = crn_calloc(1, sizeof(crn_hasher) + unit);
+    if (block == NULL)
         return NULL;
-    hasher->state = XXH3_createState();
-    if (hasher->state == NULL) {
-        crn_free(hasher);
-        return NULL;
-    }
-    (void)XXH3_128bits_reset(hasher->state);
+    crn_hasher *const hasher = (void *)(block + (unit - (uintptr_t)block % unit));
+    hasher->block = block;
+    (void)XXH3_128bits_reset(&hasher->state);
     return hasher;
 }
 
 void crn_hasher_update(crn_hasher *hasher, const void *bytes, size_t size)
 {
-    (void)XXH3_128bits_update(hasher->state, bytes, size);
+    (void)XXH3_128bits_update(&hasher->state, bytes, size);
 }
 
 crn_digest crn_hasher_finish(const crn_hasher *hasher)
 {
-    return digest_of(XXH3_128bits_digest(hasher->state));
+    return digest_of(XXH3_128bits_digest(&hasher->state));
 }
 
 void crn_hasher_destroy(crn_hasher *hasher)
 {
-    if (hasher == NULL)
-        return;
-    (void)XXH3_freeState(hasher->state);
-    crn_free(hasher);
+    if (hasher != NULL)
+        crn_free(hasher->block);
 }
 
 void crn_digest_to_text(const crn_digest *digest, char out[CRN_DIGEST_TEXT_SIZE])
@@ -74,13 +72,15 @@ static int hex_value(char c)
 
 int crn_digest_from_text(const char *text, crn_digest *out)
 {
+    crn_digest digest;
     for (size_t i = 0; i < CRN_DIGEST_BYTES; i++) {
         const int high = hex_value(text[2 * i]);
         const int low = high < 0 ? -1 : hex_value(text[2 * i + 1]);
         if (low < 0)
             return -1;
-        out->bytes[i] = (uint8_t)(high << 4 | low);
+        digest.bytes[i] = (uint8_t)(high << 4 | low);
     }
+    *out = digest;
     return 0;
 }
 

@@ -14,7 +14,7 @@ typedef struct crn_digest {
 
 crn_digest crn_hash(const void *bytes, size_t size);
 
-/* Hash of several pieces in a row, for what is not in one place. */
+/* Hash of several pieces in a row, for what is not in one place. NULL: out of memory. */
 typedef struct crn_hasher crn_hasher;
 crn_hasher *crn_hasher_new(void);
 void crn_hasher_update(crn_hasher *hasher, const void *bytes, size_t size);
@@ -23,7 +23,10 @@ crn_digest crn_hasher_finish(const crn_hasher *hasher);
 void crn_hasher_destroy(crn_hasher *hasher);
 
 void crn_digest_to_text(const crn_digest *digest, char out[CRN_DIGEST_TEXT_SIZE]);
-/* Reads 32 lower-case hexadecimal digits; 0 on success, -1 otherwise. */
+/*
+ * Reads 32 lower-case hexadecimal digits; 0 on success, else -1 and @out is left alone. What
+ * follows the digits is not looked at.
+ */
 int crn_digest_from_text(const char *text, crn_digest *out);
 int crn_digest_equal(const crn_digest *a, const crn_digest *b);
 

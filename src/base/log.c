@@ -21,5 +21,5 @@ void cairn_log_message(const cairn_log *log, cairn_log_level level, const char *
 const char *cairn_log_level_name(cairn_log_level level)
 {
     static const char *const k_names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
-    return k_names[level];
+    return (size_t)level < sizeof k_names / sizeof k_names[0] ? k_names[level] : "?";
 }

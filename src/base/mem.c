@@ -37,14 +37,18 @@ static bool must_fail(void)
 
 void *crn_calloc(size_t count, size_t size)
 {
-    return must_fail() ? NULL : calloc(count > 0 ? count : 1, size);
+    size_t bytes = 0;
+    /* calloc checks too, but sanitizers take an overflow there for a bug and stop. */
+    if (must_fail() || !crn_mul_size(count, size, &bytes))
+        return NULL;
+    return calloc(bytes > 0 ? bytes : 1, 1);
 }
 
 cairn_status crn_grow(void *array_pointer, size_t *capacity, size_t need, size_t size,
                       cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    void **const array = array_pointer;
+    void *array = NULL;
     size_t wanted = *capacity > 0 ? *capacity : FIRST_CAPACITY;
     size_t bytes = 0;
     if (need <= *capacity)
@@ -55,10 +59,12 @@ cairn_status crn_grow(void *array_pointer, size_t *capacity, size_t need, size_t
     }
     if (!crn_mul_size(wanted, size, &bytes) || must_fail())
         CRN_FAIL(err, CAIRN_ENOMEM, "no memory for %zu elements of %zu bytes", wanted, size);
-    void *const grown = realloc(*array, bytes);
+    /* The caller's pointer has its own type: copied, not looked at through a void **. */
+    memcpy(&array, array_pointer, sizeof array);
+    void *const grown = realloc(array, bytes);
     CRN_NEED(err, grown, "a larger array");
     memset((char *)grown + *capacity * size, 0, bytes - *capacity * size);
-    *array = grown;
+    memcpy(array_pointer, &grown, sizeof grown);
     *capacity = wanted;
 out:
     return rc;

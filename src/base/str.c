@@ -41,6 +41,8 @@ void crn_str_printf(crn_str *s, const char *format, ...)
     va_start(args, format);
     const int length = vsnprintf(NULL, 0, format, args);
     va_end(args);
+    if (length < 0)
+        s->is_failed = true;
     if (length < 0 || !str_reserve(s, (size_t)length))
         return;
     va_start(args, format);
@@ -121,6 +123,9 @@ const char *crn_escape(const char *text, size_t length, char *buf, size_t size)
 {
     static const char k_dots[] = "...";
     size_t used = 0;
+    size_t cut = 0; /* Where the dots go if the rest does not fit. */
+    if (size == 0)
+        return buf;
     for (size_t i = 0; i < length;) {
         char piece[8];
         const unsigned char *const p = (const unsigned char *)text + i;
@@ -132,17 +137,17 @@ const char *crn_escape(const char *text, size_t length, char *buf, size_t size)
         } else {
             memcpy(piece, p, taken);
         }
-        if (used + piece_size + sizeof k_dots > size) {
-            if (size >= sizeof k_dots)
-                memcpy(buf + used, k_dots, sizeof k_dots);
+        if (used + piece_size + 1 > size) {
+            (void)snprintf(buf + cut, size - cut, "%s", k_dots);
             return buf;
         }
         memcpy(buf + used, piece, piece_size);
         used += piece_size;
         i += taken;
+        if (used + sizeof k_dots <= size)
+            cut = used;
     }
-    if (size > 0)
-        buf[used] = '\0';
+    buf[used] = '\0';
     return buf;
 }
 
@@ -205,7 +210,8 @@ bool crn_starts_with(const char *text, const char *prefix)
 const char *crn_format_count(uint64_t value, char buf[32])
 {
     char digits[24];
-    const size_t length = (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
+    const size_t length =
+        (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
     size_t used = 0;
     for (size_t i = 0; i < length; i++) {
         if (i > 0 && (length - i) % 3 == 0)
@@ -221,11 +227,17 @@ const char *crn_format_bytes(uint64_t bytes, char buf[32])
     static const char *const k_units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     double value = (double)bytes;
     size_t unit = 0;
-    while (value >= 1024.0 && unit + 1 < sizeof k_units / sizeof k_units[0]) {
+    /* From here on "1024.00" would be printed. */
+    while (value >= 1023.995 && unit + 1 < sizeof k_units / sizeof k_units[0]) {
         value /= 1024.0;
         unit++;
     }
-    (void)snprintf(buf, 32, unit == 0 ? "%.0f %s" : "%.2f %s", value, k_units[unit]);
+    /* In whole hundredths, since the decimal point of "%f" follows the locale. */
+    const unsigned hundredths = (unsigned)(value * 100.0 + 0.5);
+    if (unit == 0)
+        (void)snprintf(buf, 32, "%u B", (unsigned)bytes);
+    else
+        (void)snprintf(buf, 32, "%u.%02u %s", hundredths / 100, hundredths % 100, k_units[unit]);
     return buf;
 }
 
@@ -275,9 +287,11 @@ bool crn_f64_from_text(const char *text, double *out)
     if (text[0] == '\0' || isspace((unsigned char)text[0]))
         return false;
     const locale_t c = c_locale_enter(&old);
+    errno = 0;
     const double value = strtod(text, &end);
+    const bool is_too_large = errno == ERANGE && isinf(value);
     c_locale_leave(c, old);
-    if (*end != '\0')
+    if (*end != '\0' || is_too_large)
         return false;
     *out = value;
     return true;

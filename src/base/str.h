@@ -52,7 +52,10 @@ void crn_hex(const void *bytes, size_t size, char *out);
 
 /* Exact text of a double: hexadecimal ("0x1.8p+1"), "nan", "inf", "-inf". Locale-free. */
 void crn_f64_to_text(double value, char buf[40]);
-/* Reads it back, decimal too; false unless all of @text is one number. Locale-free. */
+/*
+ * Reads it back, decimal too; false unless all of @text is one number that a double can hold
+ * ("inf" is one, "1e999" is not). Locale-free.
+ */
 bool crn_f64_from_text(const char *text, double *out);
 bool crn_u64_from_text(const char *text, uint64_t *out);
 bool crn_i64_from_text(const char *text, int64_t *out);

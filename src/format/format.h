@@ -95,7 +95,7 @@ typedef struct crn_header {
     size_t entry_count;
     bool is_nonstandard; /* white space before "{" */
     void *memory;        /* everything the pointers above point to; see crn_header_dispose */
-    size_t memory_bytes;
+    size_t memory_bytes; /* the most that parsing held at once */
 } crn_header;
 
 /*
@@ -110,7 +110,9 @@ crn_format_code crn_header_length(const uint8_t *word, size_t word_size, uint64_
  * Parses and checks a whole header: UTF-8, JSON, names, dtypes, numbers, coverage of
  * @data_bytes without hole or overlap. Untrusted input: time O(n log n), memory at most
  * 3 * @size + 16 MiB, no recursion.
- * @message receives what and where ("tensor 'a': ..., byte 123"), foreign bytes escaped.
+ * @out      Release it with crn_header_dispose; empty on failure.
+ * @message  Receives what and where ("tensor 'a': ..., byte 123"), foreign bytes escaped; the byte
+ *           counts from the start of the file.
  */
 crn_format_code crn_header_parse(const uint8_t *json, size_t size, uint64_t data_bytes,
                                  crn_header *out, char message[200]);
@@ -146,13 +148,14 @@ crn_format_code crn_pairs_parse(const char *json, size_t size, crn_pair_fn fn, v
  * CRN_META_HEADER_DIGEST first and then @meta in the order given, then @entries in the order
  * given, padded with spaces so that its size is a multiple of 4096; the header digest is filled in.
  * @entries must cover the data section without holes (the caller adds pads).
+ * EINVAL: crn_header_parse would refuse the result, which is read back to find out.
  */
 cairn_status crn_header_write(const crn_meta_entry *meta, size_t meta_count,
                               const crn_file_entry *entries, size_t entry_count, crn_str *out,
                               cairn_error *err);
 
 /* Digest of length word and header with the digest's own digits as zeros. @header is the length
- * word and the header. False if it has no such digits at their place. */
+ * word and the header. False if it has no such digits at their place (or there is no memory). */
 bool crn_header_digest(const uint8_t *header, size_t size, crn_digest *out_stored,
                        crn_digest *out_computed);
 

@@ -20,10 +20,10 @@
 enum { CRN_OS_CWD = -100 }; /* AT_FDCWD */
 
 typedef enum crn_open_mode {
-    CRN_OPEN_READ,         /* a regular file to read; never blocks on a FIFO */
-    CRN_OPEN_CREATE_NEW,   /* write; fails with EEXIST if the name is there; not through symlinks */
-    CRN_OPEN_APPEND,       /* write at the end, made if absent */
-    CRN_OPEN_LOCK,         /* read and write, made if absent, never truncated */
+    CRN_OPEN_READ,       /* a regular file to read; never blocks on a FIFO */
+    CRN_OPEN_CREATE_NEW, /* write; fails with EEXIST if the name is there; not through symlinks */
+    CRN_OPEN_APPEND,     /* write at the end, made if absent */
+    CRN_OPEN_LOCK,       /* read and write, made if absent, never truncated */
     CRN_OPEN_DIRECTORY
 } crn_open_mode;
 
@@ -60,7 +60,8 @@ struct crn_os {
     int (*rename_new)(const crn_os *os, int dir, const char *from, const char *to);
     int (*rename_over)(const crn_os *os, int dir, const char *from, const char *to);
     int (*unlink)(const crn_os *os, int dir, const char *name);
-    /* Makes the folder and its missing parents; an existing folder is success. */
+    /* Makes the folder and its missing parents, each synced into its own parent; an existing
+     * folder is success. */
     int (*make_dirs)(const crn_os *os, const char *path);
     int (*list)(const crn_os *os, int dir, crn_list_fn fn, void *user);
     /* Open-file-description lock on the whole file, not waiting: EAGAIN if another holds it. */

@@ -56,6 +56,8 @@ typedef struct cairn_event {
     cairn_save *save;       /**< on_save_checkpoint */
     const char *path;       /**< The checkpoint that was saved or loaded; NULL for none. */
     const cairn_error *failure; /**< on_*_exception */
+    uint64_t saves_left;       /**< Periodic saves after `step`: on_train_batch_end. */
+    uint64_t validations_left; /**< Validations after `step`: on_train_batch_end. */
 } cairn_event;
 
 /** What a hook may ask for. */
@@ -118,6 +120,11 @@ CAIRN_API cairn_status cairn_load_select(cairn_load *load, const char *states, c
  *  @retval CAIRN_ENOMEM */
 CAIRN_API cairn_status cairn_save_add_extra(cairn_save *save, const char *states,
                                             const char *name_template, cairn_error *err);
+
+/** In setup: tells the trainer's plan that at most @p keep full checkpoints will stay, or that an
+ *  alternative with @p states comes with every @p every-th full one. Only for the printed plan. */
+CAIRN_API void cairn_trainer_plan_keep(cairn_trainer *trainer, uint64_t keep);
+CAIRN_API void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, const char *states);
 
 /** For hooks. Borrowed. */
 CAIRN_API cairn_state_tree *cairn_trainer_tree(cairn_trainer *trainer);

@@ -1,0 +1,48 @@
+# A small front door. The build itself is CMake and Ninja: see CMakePresets.json.
+PREFIX ?= /usr/local
+SOURCES = $(shell find src include tests examples bench -name '*.[ch]' 2>/dev/null)
+
+.PHONY: all demo test test-fast bench install format clean help deps
+
+all: deps
+	@test -f build/build.ninja || cmake --preset release
+	@cmake --build build
+
+deps:
+	@tools/setup.sh build
+
+demo: all
+	@tools/setup.sh demo
+	@tools/demo.sh
+
+test:
+	@tools/setup.sh build test
+	@python3 tools/run_tests.py
+
+test-fast:
+	@tools/setup.sh build test
+	@python3 tools/run_tests.py --fast
+
+bench: all
+	@if [ -x bench/run.sh ]; then bench/run.sh; \
+	else echo "make bench: there are no benchmarks yet; bench/ holds: $$(ls -A bench 2>/dev/null | tr '\n' ' ')"; fi
+
+install: all
+	@cmake --install build --prefix "$(abspath $(PREFIX))"
+
+format:
+	@tools/setup.sh test
+	@clang-format-14 -i $(SOURCES)
+
+clean:
+	@rm -rf build
+
+help:
+	@echo "make            build/cairn, build/libcairn.so, build/libcairn.a (installs missing packages)"
+	@echo "make demo       train a small GPT on English text, interrupt it, resume, fine-tune, sample"
+	@echo "make test       every check: style, two compilers, sanitizers, unit and end-to-end tests"
+	@echo "make test-fast  style and the tests of one build only"
+	@echo "make bench      the targets of the design, measured on this machine"
+	@echo "make install    to PREFIX (now $(PREFIX)); DESTDIR is respected"
+	@echo "make format     clang-format over all sources"
+	@echo "make clean      remove build/"

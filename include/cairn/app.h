@@ -1,0 +1,91 @@
+/**
+ * @file app.h  What the `cairn` program does, as functions: from a YAML file to a result.
+ *
+ * Each call reads the configuration, reports every problem of it at once through the log, builds
+ * what it describes and runs it. Nothing is printed; nothing outlives the call.
+ */
+#ifndef CAIRN_APP_H
+#define CAIRN_APP_H
+
+#include "cairn/trainer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What the command line adds to the YAML. Zeroed is "nothing"; all texts are borrowed. */
+typedef struct cairn_app_request {
+    size_t struct_size;
+    const char *params_path;        /**< The YAML file. */
+    const char *const *assignments; /**< "path=value" of each --set, applied in order. */
+    size_t assignment_count;
+    const char *model_dir;              /**< --model_dir; NULL: as in the YAML. */
+    const char *checkpoint_path;        /**< --checkpoint_path; NULL: as in the YAML. */
+    const char *load_checkpoint_states; /**< --load_checkpoint_states; NULL: as in the YAML. */
+    bool resume;                        /**< --resume */
+    int threads;                        /**< --threads; 0: one a processor. */
+    const cairn_log *log;               /**< Its level is replaced by logging.log_level unless
+                                             has_log_level. May be NULL. */
+    bool has_log_level;                 /**< --logging was given: log->level decides. */
+    /** A progress bar for a terminal, as in cairn_progress_options; NULL: none. */
+    void (*bar)(void *user, const char *text);
+    /** As in cairn_trainer_options; NULL: never. */
+    const char *(*stop_requested)(void *user);
+    bool (*save_requested)(void *user);
+    void *user; /**< For the three above. */
+} cairn_app_request;
+
+/**
+ * `cairn fit`. @param out  Set on success and on failure; cairn_fit_result_dispose.
+ * @retval CAIRN_ECONFIG, CAIRN_EUNSUPPORTED  The configuration; nothing was touched.
+ * Others as cairn_trainer_fit.
+ */
+CAIRN_API cairn_status cairn_app_fit(const cairn_app_request *request, cairn_fit_result *out,
+                                     cairn_error *err);
+
+/** `cairn validate`: the `validate` section, or the validation data of `fit`. Statuses likewise. */
+CAIRN_API cairn_status cairn_app_validate(const cairn_app_request *request,
+                                          cairn_validate_result *out, cairn_error *err);
+
+typedef struct cairn_generate_options {
+    size_t struct_size;
+    const char *checkpoint_path;
+    const char *prompt;   /**< May be "". */
+    uint64_t max_tokens;
+    double temperature;   /**< 0: the most likely token each time. */
+    uint64_t seed;
+    int threads;          /**< 0: one a processor. */
+    const cairn_log *log; /**< May be NULL. */
+    /** Receives the text as it comes: first the prompt, then each token's bytes. */
+    void (*write)(void *user, const char *bytes, size_t size);
+    /** Polled between tokens; NULL: never. */
+    const char *(*stop_requested)(void *user);
+    void *user;
+} cairn_generate_options;
+
+/**
+ * `cairn generate`: continues a prompt with the model of a checkpoint; the model's shape comes from
+ * the parameters in the file.
+ * @retval CAIRN_ENOTFOUND, CAIRN_ECORRUPT, CAIRN_EINCOMPATIBLE  The checkpoint.
+ * @retval CAIRN_ECONFIG  An option is out of range.
+ */
+CAIRN_API cairn_status cairn_app_generate(const cairn_generate_options *options, cairn_error *err);
+
+/**
+ * Text of `cairn help SECTION`; with @p section NULL the list of sections.
+ * @param out_text  Yours: cairn_app_free.  @retval CAIRN_ECONFIG  No such section.
+ */
+CAIRN_API cairn_status cairn_app_help(const char *section, char **out_text, cairn_error *err);
+/** Frees a text of this header. Accepts NULL. */
+CAIRN_API void cairn_app_free(char *text);
+
+/** Process-wide signal flags for a program: see cairn_app_request. install returns an errno or 0;
+ *  SIGTERM and SIGINT ask to stop (a second SIGINT ends at once), SIGUSR1 to save. */
+CAIRN_API int cairn_app_install_signals(void);
+CAIRN_API const char *cairn_app_stop_requested(void *unused);
+CAIRN_API bool cairn_app_save_requested(void *unused);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

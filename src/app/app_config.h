@@ -1,0 +1,65 @@
+/*
+ * A whole configuration, read and checked, nothing opened yet. Reading reports every problem it
+ * finds; building (build.h) is only done when there is none.
+ */
+#ifndef CRN_APP_APP_CONFIG_H
+#define CRN_APP_APP_CONFIG_H
+
+#include "app/classes.h"
+
+/* What the program is about to do; decides which sections must be there. */
+typedef enum crn_verb { CRN_VERB_FIT, CRN_VERB_VALIDATE } crn_verb;
+
+/* A scheduler: a class with options, or a SequentialLR with children. */
+typedef struct crn_scheduler_spec crn_scheduler_spec;
+struct crn_scheduler_spec {
+    crn_choice choice; /* class NULL: sequential */
+    crn_scheduler_spec *children;
+    size_t child_count;
+    uint64_t *milestones; /* NULL: not given */
+    size_t milestone_count;
+};
+
+typedef struct crn_choice_list {
+    crn_choice *items;
+    size_t count;
+    size_t capacity;
+} crn_choice_list;
+
+typedef struct crn_app_config {
+    crn_doc *doc; /* owns all texts */
+    const char *model_dir;
+    cairn_opt_int seed;
+    crn_choice model;
+    crn_choice optimizer;         /* class NULL: none */
+    crn_scheduler_spec *schedulers;
+    size_t scheduler_count;
+    cairn_precision_options precision;
+    cairn_loop_options loop;
+    cairn_checkpoint_options checkpoint;
+    cairn_logging_options logging;
+    crn_choice_list callbacks;    /* in YAML order, injected ones after them */
+    bool has_progress;            /* ProgressLogger was not removed */
+    crn_choice train;             /* class NULL: none */
+    crn_choice_list val;
+    cairn_ckpt ckpt;
+} crn_app_config;
+
+/*
+ * Reads the file that @request names, applies its assignments and flags, and reads all sections.
+ * Notices and, if there are several, all errors go to the request's log.
+ * @out: dispose of it on success and on failure.
+ * ECONFIG: the configuration, the file included; ENOMEM.
+ */
+cairn_status crn_app_config_read(const cairn_app_request *request, crn_verb verb,
+                                 crn_app_config *out, cairn_error *err);
+/* Reads the model section alone, from the resolved parameters of a checkpoint. */
+cairn_status crn_app_config_read_model(const char *params_json, const char *file,
+                                       crn_app_config *out, cairn_error *err);
+void crn_app_config_dispose(crn_app_config *config);
+
+/* sections.c: the parts of trainer.init and of the verb's section. All report into @diag. */
+void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag);
+void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn_diag *diag);
+
+#endif

@@ -1,0 +1,206 @@
+#include "app/build.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/try.h"
+
+/* Model, optimizer and scheduler on their way into a trainer. */
+struct parts {
+    cairn_model model;
+    cairn_optimizer optimizer;
+    cairn_scheduler **schedulers;
+    size_t scheduler_count;
+};
+
+static void parts_dispose(struct parts *parts)
+{
+    if (parts->model.ops != NULL)
+        parts->model.ops->destroy(parts->model.self);
+    if (parts->optimizer.ops != NULL)
+        parts->optimizer.ops->destroy(parts->optimizer.self);
+    for (size_t i = 0; i < parts->scheduler_count; i++)
+        cairn_scheduler_destroy(parts->schedulers[i]);
+    crn_free(parts->schedulers);
+}
+
+/* ---- Schedulers ---- */
+
+static cairn_status make_scheduler(const crn_scheduler_spec *spec, cairn_scheduler **out,
+                                   cairn_error *err);
+
+static cairn_status make_sequential(const crn_scheduler_spec *spec, cairn_scheduler **out,
+                                    cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    size_t made = 0;
+    cairn_scheduler **const children = crn_calloc(spec->child_count, sizeof *children);
+    CRN_NEED(err, children, "schedulers");
+    for (; made < spec->child_count; made++)
+        CRN_TRY_PLAIN(make_scheduler(&spec->children[made], &children[made], err));
+    const size_t count = made;
+    made = 0; /* They are taken, also on failure. */
+    CRN_TRY_PLAIN(cairn_sequential_lr_new(children, count, spec->milestones,
+                                          spec->milestone_count, out, err));
+out:
+    for (size_t i = 0; i < made; i++)
+        cairn_scheduler_destroy(children[i]);
+    crn_free(children);
+    return rc;
+}
+
+static cairn_status make_scheduler(const crn_scheduler_spec *spec, cairn_scheduler **out,
+                                   cairn_error *err)
+{
+    if (spec->choice.class == NULL)
+        return make_sequential(spec, out, err);
+    return spec->choice.class->make(spec->choice.options, out, err);
+}
+
+static cairn_status make_parts(crn_verb verb, const crn_app_config *config, struct parts *parts,
+                               cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY(err, config->model.class->make(config->model.options, &parts->model, err),
+            "trainer.init.model");
+    if (verb != CRN_VERB_FIT)
+        return CAIRN_OK;
+    if (config->optimizer.class != NULL)
+        CRN_TRY(err,
+                config->optimizer.class->make(config->optimizer.options, &parts->optimizer, err),
+                "trainer.init.optimizer");
+    parts->schedulers = crn_calloc(config->scheduler_count, sizeof *parts->schedulers);
+    CRN_NEED(err, parts->schedulers, "schedulers");
+    for (; parts->scheduler_count < config->scheduler_count; parts->scheduler_count++)
+        CRN_TRY(err,
+                make_scheduler(&config->schedulers[parts->scheduler_count],
+                               &parts->schedulers[parts->scheduler_count], err),
+                "trainer.init.schedulers");
+out:
+    return rc;
+}
+
+/* ---- Data ---- */
+
+static cairn_status make_data(crn_verb verb, const crn_app_config *config, crn_built *out,
+                              cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    if (verb == CRN_VERB_FIT)
+        CRN_TRY(err, config->train.class->make(config->train.options, &out->train, err),
+                "train_dataloader");
+    out->val = crn_calloc(config->val.count, sizeof(cairn_loader *));
+    CRN_NEED(err, out->val, "validation loaders");
+    for (; out->val_count < config->val.count; out->val_count++) {
+        const crn_choice *const choice = &config->val.items[out->val_count];
+        CRN_TRY(err, choice->class->make(choice->options, &out->val[out->val_count], err),
+                "val_dataloader");
+    }
+out:
+    return rc;
+}
+
+/* ---- Callbacks and loggers, in that order ---- */
+
+static cairn_status add_callbacks(crn_verb verb, const crn_app_config *config,
+                                  cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    for (size_t i = 0; verb == CRN_VERB_FIT && i < config->callbacks.count; i++) {
+        const crn_choice *const choice = &config->callbacks.items[i];
+        cairn_callback callback = {0};
+        CRN_TRY(err, choice->class->make(choice->options, &callback, err), "callback %s",
+                choice->class->name);
+        CRN_TRY_PLAIN(cairn_trainer_add_callback(trainer, callback, err));
+    }
+out:
+    return rc;
+}
+
+static cairn_status add_loggers(const cairn_app_request *request, crn_verb verb,
+                                const crn_app_config *config, cairn_trainer *trainer,
+                                cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_callback callback = {0};
+    const cairn_progress_options progress = {
+        .struct_size = sizeof progress,
+        .device = "CPU",
+        .log_steps = (uint64_t)config->logging.log_steps,
+        .bar = request->bar,
+        .user = request->user,
+    };
+    if (config->has_progress) {
+        CRN_TRY_PLAIN(cairn_progress_logger_new(&progress, &callback, err));
+        CRN_TRY_PLAIN(cairn_trainer_add_callback(trainer, callback, err));
+    }
+    if (verb == CRN_VERB_FIT) {
+        CRN_TRY_PLAIN(cairn_metrics_file_new(&callback, err));
+        CRN_TRY_PLAIN(cairn_trainer_add_callback(trainer, callback, err));
+    }
+out:
+    return rc;
+}
+
+/* ---- The whole ---- */
+
+static cairn_status make_texts(const crn_app_config *config, crn_built *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_str params = {0};
+    crn_node_to_json(crn_doc_root(config->doc), &params);
+    out->params_json = crn_str_take(&params);
+    out->environment_json = crn_environment_json();
+    CRN_NEED(err, out->params_json, "the resolved parameters");
+    CRN_NEED(err, out->environment_json, "the environment");
+out:
+    return rc;
+}
+
+cairn_status crn_build(const cairn_app_request *request, crn_verb verb,
+                       const crn_app_config *config, const cairn_log *log, crn_built *out,
+                       cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    struct parts parts = {0};
+    *out = (crn_built){0};
+    crn_environment_set_threads(request->threads);
+    CRN_TRY_PLAIN(make_texts(config, out, err));
+    CRN_TRY_PLAIN(make_parts(verb, config, &parts, err));
+    CRN_TRY_PLAIN(make_data(verb, config, out, err));
+    cairn_trainer_options options = cairn_trainer_options_default();
+    options.model_dir = config->model_dir;
+    options.seed = config->seed;
+    options.loop = config->loop;
+    options.checkpoint = config->checkpoint;
+    if (config->precision.max_gradient_norm.is_set)
+        options.max_gradient_norm = config->precision.max_gradient_norm.value;
+    options.params_json = out->params_json;
+    options.environment_json = out->environment_json;
+    options.log = log;
+    options.stop_requested = request->stop_requested;
+    options.save_requested = request->save_requested;
+    options.user = request->user;
+    const size_t count = parts.scheduler_count;
+    const struct parts taken = parts;
+    parts = (struct parts){.schedulers = taken.schedulers}; /* The trainer takes the rest. */
+    CRN_TRY_PLAIN(cairn_trainer_new(&options, taken.model, taken.optimizer, taken.schedulers,
+                                    count, &out->trainer, err));
+    CRN_TRY_PLAIN(add_callbacks(verb, config, out->trainer, err));
+    CRN_TRY_PLAIN(add_loggers(request, verb, config, out->trainer, err));
+out:
+    parts_dispose(&parts);
+    return rc;
+}
+
+void crn_built_dispose(crn_built *built)
+{
+    cairn_trainer_destroy(built->trainer);
+    cairn_loader_destroy(built->train);
+    for (size_t i = 0; i < built->val_count; i++)
+        cairn_loader_destroy(built->val[i]);
+    crn_free(built->val);
+    crn_free(built->params_json);
+    crn_free(built->environment_json);
+    *built = (crn_built){0};
+}

@@ -1,0 +1,185 @@
+#include "app/classes.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "cairn/model.h"
+
+enum { NAMES_MAX = 64 };
+
+static cairn_status make_gpt2(const void *options, void *out, cairn_error *err)
+{
+    return cairn_gpt2_new(options, out, err);
+}
+
+static cairn_status make_adamw(const void *options, void *out, cairn_error *err)
+{
+    return cairn_adamw_new(options, out, err);
+}
+
+static cairn_status make_constant_lr(const void *options, void *out, cairn_error *err)
+{
+    return cairn_constant_lr_new(options, out, err);
+}
+
+static cairn_status make_linear_lr(const void *options, void *out, cairn_error *err)
+{
+    return cairn_linear_lr_new(options, out, err);
+}
+
+static cairn_status make_cosine_decay_lr(const void *options, void *out, cairn_error *err)
+{
+    return cairn_cosine_decay_lr_new(options, out, err);
+}
+
+static cairn_status make_load_states(const void *options, void *out, cairn_error *err)
+{
+    return cairn_load_checkpoint_states_new(options, out, err);
+}
+
+static cairn_status make_save_state(const void *options, void *out, cairn_error *err)
+{
+    return cairn_save_checkpoint_state_new(options, out, err);
+}
+
+static cairn_status make_keep_n(const void *options, void *out, cairn_error *err)
+{
+    return cairn_keep_n_checkpoints_new(options, out, err);
+}
+
+static cairn_status make_check_loss(const void *options, void *out, cairn_error *err)
+{
+    (void)options;
+    return cairn_check_loss_new(out, err);
+}
+
+static cairn_status make_text(const void *options, void *out, cairn_error *err)
+{
+    const cairn_text_data_options *const text = options;
+    const cairn_loader_options loader = {
+        .struct_size = sizeof loader,
+        .batch_size = (uint64_t)text->batch_size,
+        .shuffle = text->shuffle,
+        .shuffle_seed = text->shuffle_seed,
+        .drop_last = text->drop_last,
+    };
+    cairn_data data = {0};
+    const cairn_status rc = cairn_text_data_new(text, &data, err);
+    return rc == CAIRN_OK ? cairn_loader_new(data, &loader, out, err) : rc;
+}
+
+static const crn_class k_models[] = {
+    {"gpt2", "gpt2", make_gpt2, false},
+    {"gpt3", "gpt2", make_gpt2, false},
+    {"llama", NULL, NULL, false},
+};
+
+static const crn_class k_optimizers[] = {
+    {"AdamW", "adamw", make_adamw, false}, {"Adam", NULL, NULL, false},
+    {"SGD", NULL, NULL, false},            {"Adafactor", NULL, NULL, false},
+    {"Lion", NULL, NULL, false},           {"Lamb", NULL, NULL, false},
+    {"Muon", NULL, NULL, false},           {"RMSprop", NULL, NULL, false},
+};
+
+/* SequentialLR is read by hand: its children are schedulers. */
+static const crn_class k_schedulers[] = {
+    {"ConstantLR", "constant_lr", make_constant_lr, false},
+    {"LinearLR", "linear_lr", make_linear_lr, false},
+    {"CosineDecayLR", "cosine_decay_lr", make_cosine_decay_lr, false},
+    {"PolynomialLR", NULL, NULL, false},
+    {"ExponentialLR", NULL, NULL, false},
+    {"StepLR", NULL, NULL, false},
+    {"MultiStepLR", NULL, NULL, false},
+    {"CosineAnnealingLR", NULL, NULL, false},
+};
+
+static const crn_class k_callbacks[] = {
+    {"LoadCheckpointStates", "load_checkpoint_states", make_load_states, false},
+    {"SaveCheckpointState", "save_checkpoint_state", make_save_state, false},
+    {"KeepNCheckpoints", "keep_n_checkpoints", make_keep_n, false},
+    {"CheckLoss", NULL, make_check_loss, false},
+    {"ComputeNorm", NULL, NULL, true},
+    {"LogOptimizerParamGroup", NULL, NULL, true},
+    {"ModelEvalMetrics", NULL, NULL, true},
+    {"RateProfiler", NULL, NULL, true},
+    {"DurationProfiler", NULL, NULL, true},
+    {"FlopUtilization", NULL, NULL, true},
+    {"SavePerformanceData", NULL, NULL, true},
+    {"DumpAvailableTensorNames", NULL, NULL, true},
+    {"ModelZooParamsMetadata", NULL, NULL, true},
+    {"SamplesStreamedInfo", NULL, NULL, true},
+    {"GlobalFlags", NULL, NULL, true},
+    {"ScopedTrainFlags", NULL, NULL, true},
+    {"ScopedValidateFlags", NULL, NULL, true},
+    {"SkipSamples", NULL, NULL, false},
+    {"Lora", NULL, NULL, false},
+};
+
+/* ProgressLogger and the metrics file need facts of the request: app/build.c makes them. */
+static const crn_class k_loggers[] = {
+    {"ProgressLogger", NULL, NULL, true},
+    {"TensorBoardLogger", NULL, NULL, true},
+    {"TelemetryLogger", NULL, NULL, true},
+    {"WandbLogger", NULL, NULL, false},
+};
+
+static const crn_class k_processors[] = {
+    {"TextDataProcessor", "text_data", make_text, false},
+    {"GptHDF5DataProcessor", NULL, NULL, false},
+    {"GptHDF5MapDataProcessor", NULL, NULL, false},
+};
+
+#define REGISTRY(what_, table) {(what_), (table), sizeof(table) / sizeof((table)[0])}
+const crn_registry crn_models = REGISTRY("model", k_models);
+const crn_registry crn_optimizers = REGISTRY("optimizer", k_optimizers);
+const crn_registry crn_schedulers = REGISTRY("scheduler", k_schedulers);
+const crn_registry crn_callbacks = REGISTRY("callback", k_callbacks);
+const crn_registry crn_loggers = REGISTRY("logger", k_loggers);
+const crn_registry crn_processors = REGISTRY("data_processor", k_processors);
+
+bool crn_registry_choose(const crn_registry *registry, const char *name, const crn_node *node,
+                         const char *where, crn_choice *out, crn_diag *diag)
+{
+    const char *names[NAMES_MAX];
+    size_t available = 0;
+    *out = (crn_choice){0};
+    for (size_t i = 0; i < registry->count; i++) {
+        const crn_class *const class = &registry->classes[i];
+        if (class->make != NULL || class->is_harmless)
+            names[available++] = class->name;
+        if (!crn_names_equal(class->name, name))
+            continue;
+        if (class->make != NULL) {
+            out->class = class;
+        } else if (class->is_harmless) {
+            crn_diag_notice(diag, node, "%s %s is not needed here and is left out", registry->what,
+                            class->name);
+        } else {
+            crn_diag_error(diag, node, "%s: this version lacks the %s %s", where, registry->what,
+                           class->name);
+            return false;
+        }
+        return true;
+    }
+    crn_diag_unknown(diag, node, registry->what, name, where, names, available, NULL);
+    return false;
+}
+
+bool crn_registry_read(const crn_registry *registry, const char *name, crn_doc *doc,
+                       crn_node *node, crn_node *args, const char *where, crn_choice *out,
+                       crn_diag *diag)
+{
+    if (!crn_registry_choose(registry, name, node, where, out, diag))
+        return false;
+    if (out->class == NULL)
+        return true;
+    if (out->class->section == NULL)
+        return crn_map_check_keys(args, where, NULL, 0, diag);
+    const crn_section *const section = crn_section_find(out->class->section);
+    out->options = crn_calloc(1, section->struct_size);
+    if (out->options == NULL) {
+        diag->is_failed = true;
+        return false;
+    }
+    return crn_section_read(section, where, doc, args, out->options, diag);
+}

@@ -1,0 +1,329 @@
+/* Reads trainer.init and the verb's section into a crn_app_config. */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/app_config.h"
+#include "base/mem.h"
+
+enum { WHERE_SIZE = 200 };
+
+/* The path of an option for messages; a longer one is cut. */
+static void where_join(char out[WHERE_SIZE], const char *parent, const char *name)
+{
+    if (snprintf(out, WHERE_SIZE, "%s.%s", parent, name) >= WHERE_SIZE)
+        memcpy(out + WHERE_SIZE - sizeof "...", "...", sizeof "...");
+}
+
+static bool list_add(crn_choice_list *list, crn_choice choice, crn_diag *diag)
+{
+    if (crn_grow(&list->items, &list->capacity, list->count + 1, sizeof *list->items, NULL) !=
+        CAIRN_OK) {
+        diag->is_failed = true;
+        return false;
+    }
+    list->items[list->count++] = choice;
+    return true;
+}
+
+static void read_section(crn_app_config *config, crn_node *parent, const char *key, void *out,
+                         crn_diag *diag)
+{
+    char where[WHERE_SIZE];
+    crn_node *const node = crn_doc_ensure_map(config->doc, parent, key, diag);
+    const crn_section *const section = crn_section_find(key);
+    where_join(where, "trainer.init", key);
+    if (node != NULL)
+        (void)crn_section_read(section, where, config->doc, node, out, diag);
+    else
+        crn_section_defaults(section, out);
+}
+
+/* ---- Model, optimizer, schedulers ---- */
+
+static void read_model(crn_app_config *config, crn_node *init, crn_diag *diag)
+{
+    crn_node *const model = crn_node_get(init, "model");
+    const crn_node *name = crn_node_get(model, "name");
+    if (name == NULL)
+        name = crn_node_get(model, "model_name");
+    if (model == NULL || model->kind != CRN_NODE_MAP || name == NULL) {
+        crn_diag_error(diag, model != NULL ? model : init,
+                       "trainer.init.model needs a name, such as gpt2");
+        return;
+    }
+    (void)crn_registry_read(&crn_models, name->text, config->doc, model, model,
+                            "trainer.init.model", &config->model, diag);
+}
+
+static void read_optimizer(crn_app_config *config, crn_node *init, crn_diag *diag)
+{
+    crn_node *const node = crn_node_get(init, "optimizer");
+    const char *name = NULL;
+    crn_node *args = NULL;
+    if (crn_node_is_null(node) ||
+        !crn_node_class(config->doc, node, "trainer.init.optimizer", &name, &args, diag))
+        return;
+    (void)crn_registry_read(&crn_optimizers, name, config->doc, node, args,
+                            "trainer.init.optimizer", &config->optimizer, diag);
+}
+
+static void read_milestones(crn_scheduler_spec *spec, const crn_node *node, const char *where,
+                            crn_diag *diag)
+{
+    if (crn_node_is_null(node))
+        return;
+    if (node->kind != CRN_NODE_LIST) {
+        crn_diag_error(diag, node, "%s.milestones must be a list of steps", where);
+        return;
+    }
+    spec->milestones = crn_calloc(node->count, sizeof *spec->milestones);
+    if (spec->milestones == NULL) {
+        diag->is_failed = true;
+        return;
+    }
+    for (const crn_node *item = node->first; item != NULL; item = item->next) {
+        int64_t step = 0;
+        if (crn_node_to_int(item, where, 1, INT64_MAX, "steps", &step, diag))
+            spec->milestones[spec->milestone_count++] = (uint64_t)step;
+    }
+}
+
+static void read_schedulers(crn_doc *doc, crn_node *list, const char *where,
+                            crn_scheduler_spec **out, size_t *out_count, crn_diag *diag);
+
+static void read_sequential(crn_doc *doc, crn_node *args, const char *where,
+                            crn_scheduler_spec *spec, crn_diag *diag)
+{
+    static const char *const k_keys[] = {"schedulers", "milestones"};
+    char inner[WHERE_SIZE];
+    if (!crn_map_check_keys(args, where, k_keys, 2, diag))
+        return;
+    where_join(inner, where, "schedulers");
+    read_schedulers(doc, crn_node_get(args, "schedulers"), inner, &spec->children,
+                    &spec->child_count, diag);
+    if (spec->child_count == 0 && diag->error_count == 0)
+        crn_diag_error(diag, args, "%s needs a list 'schedulers' of at least one", where);
+    read_milestones(spec, crn_node_get(args, "milestones"), where, diag);
+}
+
+/* Nesting is bounded by the document's depth. */
+static void read_schedulers(crn_doc *doc, crn_node *list, const char *where,
+                            crn_scheduler_spec **out, size_t *out_count, crn_diag *diag)
+{
+    if (crn_node_is_null(list))
+        return;
+    if (list->kind != CRN_NODE_LIST) {
+        crn_diag_error(diag, list, "%s must be a list, such as '- LinearLR: {...}'", where);
+        return;
+    }
+    *out = crn_calloc(list->count, sizeof **out);
+    if (*out == NULL) {
+        diag->is_failed = true;
+        return;
+    }
+    for (crn_node *item = list->first; item != NULL; item = item->next) {
+        crn_scheduler_spec *const spec = &(*out)[(*out_count)++];
+        const char *name = NULL;
+        crn_node *args = NULL;
+        char inner[WHERE_SIZE];
+        if (!crn_node_class(doc, item, where, &name, &args, diag))
+            continue;
+        where_join(inner, where, name);
+        if (crn_names_equal(name, "SequentialLR"))
+            read_sequential(doc, args, inner, spec, diag);
+        else
+            (void)crn_registry_read(&crn_schedulers, name, doc, item, args, inner, &spec->choice,
+                                    diag);
+    }
+}
+
+/* ---- Callbacks and loggers ---- */
+
+static void read_callback(crn_app_config *config, crn_node *item, bool *has_check_loss,
+                          crn_diag *diag)
+{
+    static const char k_where[] = "trainer.init.callbacks";
+    const char *name = NULL;
+    crn_node *args = NULL;
+    crn_choice choice = {0};
+    char where[WHERE_SIZE];
+    if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
+        return;
+    if (crn_names_equal(name, "CheckLoss")) {
+        *has_check_loss = true;
+        if (crn_node_is_null(args))
+            return; /* "Name: null" removes what would be injected. */
+    }
+    where_join(where, k_where, name);
+    (void)crn_registry_read(&crn_callbacks, name, config->doc, item, args, where, &choice, diag);
+    if (choice.class == NULL || !list_add(&config->callbacks, choice, diag))
+        crn_free(choice.options);
+}
+
+static void read_callbacks(crn_app_config *config, crn_node *init, crn_diag *diag)
+{
+    crn_node *const list = crn_node_get(init, "callbacks");
+    bool has_check_loss = false;
+    if (!crn_node_is_null(list) && list->kind != CRN_NODE_LIST) {
+        crn_diag_error(diag, list, "trainer.init.callbacks must be a list, such as "
+                                   "'- KeepNCheckpoints: {n: 3}'");
+        return;
+    }
+    for (crn_node *item = list != NULL ? list->first : NULL; item != NULL; item = item->next)
+        read_callback(config, item, &has_check_loss, diag);
+    if (!has_check_loss) {
+        crn_choice choice = {0};
+        if (crn_registry_choose(&crn_callbacks, "CheckLoss", init, "default", &choice, diag))
+            (void)list_add(&config->callbacks, choice, diag);
+    }
+}
+
+static void read_loggers(crn_app_config *config, crn_node *init, crn_diag *diag)
+{
+    static const char k_where[] = "trainer.init.loggers";
+    crn_node *const list = crn_node_get(init, "loggers");
+    config->has_progress = true;
+    if (crn_node_is_null(list))
+        return;
+    if (list->kind != CRN_NODE_LIST) {
+        crn_diag_error(diag, list, "%s must be a list", k_where);
+        return;
+    }
+    for (crn_node *item = list->first; item != NULL; item = item->next) {
+        const char *name = NULL;
+        crn_node *args = NULL;
+        crn_choice choice = {0};
+        if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
+            continue;
+        if (crn_names_equal(name, "ProgressLogger"))
+            config->has_progress = !(item->kind == CRN_NODE_MAP && crn_node_is_null(args));
+        else
+            (void)crn_registry_choose(&crn_loggers, name, item, k_where, &choice, diag);
+    }
+}
+
+/* ---- init ---- */
+
+static void read_scalars(crn_app_config *config, crn_node *init, crn_diag *diag)
+{
+    const crn_node *const seed = crn_node_get(init, "seed");
+    const crn_node *const dir = crn_node_get(init, "model_dir");
+    config->model_dir = "./model_dir";
+    if (!crn_node_is_null(dir))
+        (void)crn_node_to_text(dir, "trainer.init.model_dir", &config->model_dir, diag);
+    if (!crn_node_is_null(seed) &&
+        crn_node_to_int(seed, "trainer.init.seed", 0, INT64_MAX, "", &config->seed.value, diag))
+        config->seed.is_set = true;
+}
+
+static void notice_device(const crn_node *node, crn_diag *diag)
+{
+    if (crn_node_is_null(node))
+        return;
+    if (node->kind == CRN_NODE_TEXT && crn_names_equal(node->text, "CPU"))
+        return;
+    crn_diag_notice(diag, node, "%s: this version computes on the CPU", node->name);
+}
+
+static void refuse(const crn_node *init, const char *key, const char *feature, crn_diag *diag)
+{
+    const crn_node *const node = crn_node_get(init, key);
+    if (!crn_node_is_null(node))
+        crn_diag_error(diag, node, "trainer.init.%s: this version lacks %s", key, feature);
+}
+
+void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
+{
+    static const char *const k_keys[] = {
+        "backend", "device",    "model_dir", "model",   "optimizer", "schedulers", "precision",
+        "sparsity", "loop",     "checkpoint", "logging", "callbacks", "loggers",   "seed",
+        "autorestart"};
+    (void)crn_map_check_keys(init, "trainer.init", k_keys, sizeof k_keys / sizeof k_keys[0], diag);
+    const bool has_loop = !crn_node_is_null(crn_node_get(init, "loop"));
+    read_scalars(config, init, diag);
+    notice_device(crn_node_get(init, "device"), diag);
+    notice_device(crn_node_get(crn_node_get(init, "backend"), "backend_type"), diag);
+    refuse(init, "sparsity", "sparsity", diag);
+    refuse(init, "autorestart", "automatic restarts", diag);
+    read_model(config, init, diag);
+    read_optimizer(config, init, diag);
+    read_schedulers(config->doc, crn_node_get(init, "schedulers"), "trainer.init.schedulers",
+                    &config->schedulers, &config->scheduler_count, diag);
+    read_section(config, init, "precision", &config->precision, diag);
+    read_section(config, init, "loop", &config->loop, diag);
+    read_section(config, init, "checkpoint", &config->checkpoint, diag);
+    read_section(config, init, "logging", &config->logging, diag);
+    if (!has_loop)
+        config->loop.num_epochs = cairn_int(1); /* As TrainingLoop(num_epochs=1) in the original. */
+    if (config->precision.enabled)
+        crn_diag_notice(diag, crn_node_get(crn_node_get(init, "precision"), "enabled"),
+                        "precision: this version computes in float32");
+    read_callbacks(config, init, diag);
+    read_loggers(config, init, diag);
+}
+
+/* ---- fit and validate ---- */
+
+static void read_loader(crn_app_config *config, crn_node *node, const char *where,
+                        crn_choice *out, crn_diag *diag)
+{
+    if (node->kind != CRN_NODE_MAP) {
+        crn_diag_error(diag, node, "%s must be a map with the options of a data processor", where);
+        return;
+    }
+    const crn_node *const name = crn_node_get(node, "data_processor");
+    (void)crn_registry_read(&crn_processors, name != NULL ? name->text : "TextDataProcessor",
+                            config->doc, node, node, where, out, diag);
+}
+
+static void read_val(crn_app_config *config, crn_node *node, const char *where, crn_diag *diag)
+{
+    crn_node *item = node;
+    if (crn_node_is_null(node))
+        return;
+    if (node->kind == CRN_NODE_LIST)
+        item = node->first;
+    for (; item != NULL; item = node->kind == CRN_NODE_LIST ? item->next : NULL) {
+        crn_choice choice = {0};
+        read_loader(config, item, where, &choice, diag);
+        if (choice.class == NULL || !list_add(&config->val, choice, diag))
+            crn_free(choice.options);
+    }
+}
+
+static void read_ckpt(crn_app_config *config, const crn_node *section, const char *where,
+                      crn_diag *diag)
+{
+    const crn_node *const node = crn_node_get(section, "ckpt_path");
+    config->ckpt = cairn_ckpt_omitted();
+    if (node == NULL)
+        return;
+    config->ckpt.kind = CAIRN_CKPT_NULL;
+    if (crn_node_is_null(node) || node->text[0] == '\0')
+        return;
+    if (crn_node_to_text(node, where, &config->ckpt.path, diag))
+        config->ckpt.kind = CAIRN_CKPT_PATH;
+}
+
+void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn_diag *diag)
+{
+    static const char *const k_keys[] = {"val_dataloader", "ckpt_path", "train_dataloader"};
+    const bool is_fit = strcmp(section->name, "fit") == 0;
+    char place[WHERE_SIZE];
+    char where[WHERE_SIZE];
+    where_join(place, "trainer", section->name);
+    if (!crn_map_check_keys(section, place, k_keys, is_fit ? 3 : 2, diag))
+        return;
+    crn_node *const train = crn_node_get(section, "train_dataloader");
+    where_join(where, place, "train_dataloader");
+    if (verb == CRN_VERB_FIT && crn_node_is_null(train))
+        crn_diag_error(diag, section, "%s is missing", where);
+    else if (verb == CRN_VERB_FIT)
+        read_loader(config, train, where, &config->train, diag);
+    where_join(where, place, "val_dataloader");
+    read_val(config, crn_node_get(section, "val_dataloader"), where, diag);
+    if (verb == CRN_VERB_VALIDATE && config->val.count == 0 && diag->error_count == 0)
+        crn_diag_error(diag, section, "%s is missing", where);
+    where_join(where, place, "ckpt_path");
+    read_ckpt(config, section, where, diag);
+}

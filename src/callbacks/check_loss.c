@@ -1,0 +1,45 @@
+/* CheckLoss: a loss that is no number ends the run before it spoils the parameters. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/try.h"
+#include "cairn/callbacks.h"
+
+static const char *text_of(double value)
+{
+    return isnan(value) ? "nan" : value > 0.0 ? "inf" : "-inf";
+}
+
+/* Parameters are still those of the step before, and so is the newest checkpoint. */
+static cairn_status on_before_optimizer_step(void *self, const cairn_event *event,
+                                             cairn_control *control, cairn_error *err)
+{
+    static const char k_advice[] =
+        "the step is not applied and nothing is saved, so the newest checkpoint is good; lower the "
+        "learning rate, set precision.max_gradient_norm, or look at the data of this step";
+    cairn_status rc = CAIRN_OK;
+    const uint64_t step = event->step + 1;
+    (void)self;    /* has no state */
+    (void)control; /* asks for nothing */
+    if (!isfinite(event->loss))
+        CRN_FAIL(err, CAIRN_ENONFINITE, "the loss of step %" PRIu64 " is %s; %s", step,
+                 text_of(event->loss), k_advice);
+    if (!isfinite(event->gradient_norm))
+        CRN_FAIL(err, CAIRN_ENONFINITE, "the gradient norm of step %" PRIu64 " is %s; %s", step,
+                 text_of(event->gradient_norm), k_advice);
+out:
+    return rc;
+}
+
+static const cairn_callback_ops k_ops = {
+    .struct_size = sizeof(cairn_callback_ops),
+    .name = "CheckLoss",
+    .on_before_optimizer_step = on_before_optimizer_step,
+};
+
+cairn_status cairn_check_loss_new(cairn_callback *out, cairn_error *err)
+{
+    (void)err; /* cannot fail, but has the shape of all constructors */
+    *out = (cairn_callback){.ops = &k_ops, .self = NULL};
+    return CAIRN_OK;
+}

@@ -1,0 +1,108 @@
+/* <checkpoint>.notes.json: facts that are known only after a checkpoint was committed. */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/try.h"
+#include "ckpt/store_priv.h"
+
+enum { NOTES_BYTES_MAX = 1 << 20, DOUBLE_DIGITS = 17 };
+
+/* The notes in @folder; NULL if there are none that can be read. */
+static json_t *read_notes(const crn_folder *folder, const char *name)
+{
+    char *text = NULL;
+    size_t size = 0;
+    if (crn_os_read_file(folder->os, folder->fd, name, NOTES_BYTES_MAX, &text, &size) != 0)
+        return NULL;
+    json_t *notes = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+    crn_free(text);
+    if (notes != NULL && !json_is_object(notes)) {
+        json_decref(notes);
+        notes = NULL;
+    }
+    return notes;
+}
+
+/* JSON has no word for what is not finite: those are texts. */
+static json_t *number_to_json(double value)
+{
+    char text[40];
+    if (isfinite(value))
+        return json_real(value);
+    crn_f64_to_text(value, text);
+    return json_string(text);
+}
+
+static cairn_status write_notes(const crn_folder *folder, const char *name, const char *key,
+                                double value, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    char *text = NULL;
+    json_t *notes = read_notes(folder, name);
+    if (notes == NULL)
+        notes = json_object();
+    CRN_NEED(err, notes, "notes");
+    if (json_object_set_new(notes, key, number_to_json(value)) != 0)
+        CRN_FAIL(err, CAIRN_ENOMEM, "no memory for the note '%s'", key);
+    text = json_dumps(notes, JSON_INDENT(2) | JSON_REAL_PRECISION(DOUBLE_DIGITS));
+    CRN_NEED(err, text, "notes");
+    CRN_TRY_PLAIN(crn_publish_text(folder, name, text, strlen(text), err));
+out:
+    free(text); /* Made by jansson. */
+    json_decref(notes);
+    return rc;
+}
+
+static char *notes_path(const char *path)
+{
+    crn_str text = {0};
+    crn_str_printf(&text, "%s" CRN_NOTES_SUFFIX, path);
+    return crn_str_take(&text);
+}
+
+cairn_status cairn_notes_set_number(cairn_store *store, const char *path, const char *key,
+                                    double value, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_path_folder at = {.folder = {.fd = -1}};
+    char *const notes = notes_path(path);
+    CRN_NEED(err, notes, "a path");
+    CRN_TRY_PLAIN(crn_store_check_writable(store, err));
+    const int e = crn_path_folder_open(store->os, notes, &at);
+    if (e != 0)
+        CRN_FAIL_ERRNO(err, e, "open the folder of '%s'", notes);
+    CRN_TRY(err, write_notes(&at.folder, at.file, key, value, err), "note '%s' of '%s'", key, path);
+out:
+    crn_path_folder_close(&at);
+    crn_free(notes);
+    return rc;
+}
+
+bool crn_notes_get_number_os(const crn_os *os, const char *path, const char *key, double *out)
+{
+    bool is_found = false;
+    crn_path_folder at = {.folder = {.fd = -1}};
+    char *const name = notes_path(path);
+    json_t *notes = NULL;
+    if (name != NULL && crn_path_folder_open(os, name, &at) == 0)
+        notes = read_notes(&at.folder, at.file);
+    const json_t *const value = json_object_get(notes, key);
+    if (json_is_number(value)) {
+        *out = json_number_value(value);
+        is_found = true;
+    } else if (json_is_string(value)) {
+        is_found = crn_f64_from_text(json_string_value(value), out);
+    }
+    json_decref(notes);
+    crn_path_folder_close(&at);
+    crn_free(name);
+    return is_found;
+}
+
+bool cairn_notes_get_number(const char *path, const char *key, double *out)
+{
+    return crn_notes_get_number_os(crn_os_posix(), path, key, out);
+}

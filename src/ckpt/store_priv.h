@@ -1,0 +1,60 @@
+/* What the files of the engine share. Tests reach the fault-injecting constructors through it. */
+#ifndef CRN_CKPT_STORE_PRIV_H
+#define CRN_CKPT_STORE_PRIV_H
+
+#include "ckpt/names.h"
+#include "ckpt/publish.h"
+#include "os/os.h"
+
+#define CRN_LOCK_FILE  ".cairn.lock"
+#define CRN_RUN_FILE   "run.json"
+#define CRN_INDEX_FILE "checkpoints_index.yaml"
+
+struct cairn_store {
+    const crn_os *os;
+    const cairn_log *log;
+    char *model_dir;
+    char *root;
+    char *name_text;
+    crn_template name_template; /* of name_text */
+    bool is_read_only;
+    bool is_one_folder;      /* model_dir and root are the same */
+    crn_folder model_folder; /* fd -1: not open */
+    crn_folder root_folder;  /* the same descriptor if is_one_folder */
+    int lock_fd;
+    char *index_prefix;             /* what stands before a name of root in the index */
+    char run_id[CAIRN_RUN_ID_SIZE]; /* "" until it is known */
+    uint64_t save_counter;          /* saves of the run so far */
+    crn_name_list saved_paths;      /* what results of the last save point to */
+};
+
+/* The public functions with another operating system. */
+cairn_status crn_store_open_os(const crn_os *os, const cairn_store_options *options,
+                               cairn_store **out_store, cairn_error *err);
+cairn_status crn_checkpoint_open_os(const crn_os *os, const char *path, cairn_checkpoint **out,
+                                    cairn_error *err);
+bool crn_notes_get_number_os(const crn_os *os, const char *path, const char *key, double *out);
+
+/* EINVAL for a store that was opened to read only. */
+cairn_status crn_store_check_writable(const cairn_store *store, cairn_error *err);
+/* Writes checkpoints_index.yaml anew from the names in the folders. Nothing depends on it, so a
+ * failure is a warning in the log. */
+void crn_index_update(const cairn_store *store);
+/* A random run id in lower-case hexadecimal. */
+cairn_status crn_run_draw_id(const crn_os *os, char out[CAIRN_RUN_ID_SIZE], cairn_error *err);
+
+/* A folder of @path opened for the time of one call; close it with crn_folder_close. */
+typedef struct crn_path_folder {
+    crn_folder folder;
+    char *path;       /* of the folder */
+    const char *file; /* last part of the path, borrowed from it */
+} crn_path_folder;
+/* Returns an errno value. */
+int crn_path_folder_open(const crn_os *os, const char *path, crn_path_folder *out);
+void crn_path_folder_close(crn_path_folder *f);
+
+/* Copies the options of a caller that may have been compiled for another version: what it does not
+ * have stays zero. EINVAL unless struct_size, the first member, is set. */
+cairn_status crn_options_copy(void *out, size_t size, const void *options, cairn_error *err);
+
+#endif

@@ -1,0 +1,288 @@
+/* cairn checkpoint info | list | verify: read only, beside a running fit. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+/* ---- info ---- */
+
+static void print_info_json(const cairn_checkpoint *ckpt)
+{
+    const cairn_checkpoint_info *const info = cairn_checkpoint_get_info(ckpt);
+    (void)printf("{\"path\":");
+    cli_print_json_text(info->path);
+    (void)printf(",\"format\":");
+    cli_print_json_text(cairn_checkpoint_format_version(ckpt));
+    (void)printf(",\"kind\":\"%s\",\"step\":%llu,\"run_id\":\"%s\",\"save_counter\":%llu,"
+                 "\"bytes\":%llu,\"states\":",
+                 !info->has_metadata ? "plain" : info->is_full ? "full" : "alternative",
+                 (unsigned long long)info->step, info->run_id,
+                 (unsigned long long)info->save_counter, (unsigned long long)info->bytes);
+    cli_print_json_text(info->states);
+    (void)printf(",\"state_digest\":\"%s\",\"tensors\":[", cairn_checkpoint_state_digest(ckpt));
+    for (size_t i = 0; i < cairn_checkpoint_tensor_count(ckpt); i++) {
+        const cairn_file_tensor *const tensor = cairn_checkpoint_tensor_at(ckpt, i);
+        (void)printf("%s{\"name\":", i > 0 ? "," : "");
+        cli_print_json_text(tensor->name);
+        (void)printf(",\"dtype\":\"%s\",\"shape\":[", cairn_dtype_name(tensor->dtype));
+        for (int axis = 0; axis < tensor->rank; axis++)
+            (void)printf("%s%llu", axis > 0 ? "," : "", (unsigned long long)tensor->shape[axis]);
+        (void)printf("],\"bytes\":%llu,\"digest\":\"%s\"}", (unsigned long long)tensor->bytes,
+                     tensor->digest != NULL ? tensor->digest : "");
+    }
+    (void)printf("]}\n");
+}
+
+static void print_info(const cairn_checkpoint *ckpt, bool with_tensors)
+{
+    const cairn_checkpoint_info *const info = cairn_checkpoint_get_info(ckpt);
+    const char *const version = cairn_checkpoint_format_version(ckpt);
+    (void)printf("checkpoint    %s\n", info->path);
+    (void)printf("format        %s\n", info->has_metadata ? version : "plain safetensors");
+    if (info->has_metadata) {
+        (void)printf("kind          %s\n", info->is_full ? "full" : "alternative");
+        (void)printf("step          %llu\n", (unsigned long long)info->step);
+        (void)printf("run           %s, save %llu\n", info->run_id,
+                     (unsigned long long)info->save_counter);
+        (void)printf("states        %s\n", info->states);
+        (void)printf("state digest  %s\n", cairn_checkpoint_state_digest(ckpt));
+    }
+    (void)printf("size          %llu bytes, %zu tensors\n", (unsigned long long)info->bytes,
+                 cairn_checkpoint_tensor_count(ckpt));
+    for (size_t i = 0; with_tensors && i < cairn_checkpoint_tensor_count(ckpt); i++) {
+        const cairn_file_tensor *const tensor = cairn_checkpoint_tensor_at(ckpt, i);
+        (void)printf("  %s %s [", tensor->name, cairn_dtype_name(tensor->dtype));
+        for (int axis = 0; axis < tensor->rank; axis++)
+            (void)printf("%s%llu", axis > 0 ? ", " : "", (unsigned long long)tensor->shape[axis]);
+        (void)printf("]\n");
+    }
+}
+
+static int checkpoint_info(int argc, char **argv)
+{
+    bool is_json = false;
+    bool with_tensors = false;
+    const cli_option options[] = {
+        {"list_objects", 'l', CLI_FLAG, &with_tensors, NULL, "List the tensors too."},
+        {"json", 0, CLI_FLAG, &is_json, NULL, "Print all of it as JSON."},
+    };
+    const cli_command command = {
+        .usage = "cairn checkpoint info FILE [options]",
+        .about = "Says what a checkpoint holds. Reads its header only.",
+        .example = "cairn checkpoint info run1/checkpoint_200.mdl",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+        .positional_min = 1,
+        .positional_max = 1,
+    };
+    const char *path = NULL;
+    size_t count = 0;
+    cairn_error err = {0};
+    cairn_checkpoint *ckpt = NULL;
+    const int code = cli_parse(&command, argc, argv, &path, &count);
+    if (code >= 0)
+        return code;
+    if (cairn_checkpoint_open(path, &ckpt, &err) != CAIRN_OK)
+        return cli_fail(&err);
+    if (is_json)
+        print_info_json(ckpt);
+    else
+        print_info(ckpt, with_tensors);
+    cairn_checkpoint_close(ckpt);
+    return cli_finish_output(CLI_EXIT_OK);
+}
+
+/* ---- list ---- */
+
+static const char *kind_of(const cairn_checkpoint_info *info)
+{
+    if (!info->is_readable)
+        return "damaged";
+    if (!info->has_metadata)
+        return "plain";
+    return info->is_full ? "full" : "alternative";
+}
+
+static void print_list(const cairn_catalogue *catalogue, const char *own_run)
+{
+    const size_t count = cairn_catalogue_count(catalogue);
+    if (count > 0)
+        (void)printf("%10s  %-11s %6s %14s  %-28s %s\n", "step", "kind", "run", "bytes", "file",
+                     "states");
+    for (size_t i = 0; i < count; i++) {
+        const cairn_checkpoint_info *const info = cairn_catalogue_at(catalogue, i);
+        const bool is_own = own_run[0] != '\0' && strcmp(info->run_id, own_run) == 0;
+        (void)printf("%10llu  %-11s %6s %14llu  %-28s %s\n", (unsigned long long)info->step,
+                     kind_of(info), is_own ? "own" : "other", (unsigned long long)info->bytes,
+                     info->file, info->is_readable ? info->states : info->problem);
+    }
+}
+
+static void print_list_json(const cairn_catalogue *catalogue, const char *own_run)
+{
+    (void)printf("[");
+    for (size_t i = 0; i < cairn_catalogue_count(catalogue); i++) {
+        const cairn_checkpoint_info *const info = cairn_catalogue_at(catalogue, i);
+        const bool is_own = own_run[0] != '\0' && strcmp(info->run_id, own_run) == 0;
+        (void)printf("%s\n{\"path\":", i > 0 ? "," : "");
+        cli_print_json_text(info->path);
+        (void)printf(",\"step\":%llu,\"kind\":\"%s\",\"own\":%s,\"run_id\":\"%s\","
+                     "\"save_counter\":%llu,\"bytes\":%llu,\"states\":",
+                     (unsigned long long)info->step, kind_of(info), is_own ? "true" : "false",
+                     info->run_id, (unsigned long long)info->save_counter,
+                     (unsigned long long)info->bytes);
+        cli_print_json_text(info->states);
+        (void)printf(",\"problem\":");
+        cli_print_json_text(info->problem);
+        (void)printf("}");
+    }
+    (void)printf("\n]\n");
+}
+
+static int checkpoint_list(int argc, char **argv)
+{
+    bool is_json = false;
+    cairn_store_options store_options = {.struct_size = sizeof store_options,
+                                         .is_read_only = true};
+    const cli_option options[] = {
+        {"checkpoint_root", 0, CLI_TEXT, &store_options.checkpoint_root, "DIR",
+         "Folder of the checkpoints, if it is not DIR."},
+        {"checkpoint_name", 0, CLI_TEXT, &store_options.checkpoint_name, "NAME",
+         "Name template (checkpoint_{step}.mdl)."},
+        {"json", 0, CLI_FLAG, &is_json, NULL, "Print JSON."},
+    };
+    const cli_command command = {
+        .usage = "cairn checkpoint list DIR [options]",
+        .about = "Lists the checkpoints in a model_dir, oldest first. The last full one that matches\n"
+                 "the name template is what autoload takes.",
+        .example = "cairn checkpoint list run1",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+        .positional_min = 1,
+        .positional_max = 1,
+    };
+    size_t count = 0;
+    cairn_error err = {0};
+    cairn_store *store = NULL;
+    cairn_catalogue *catalogue = NULL;
+    cairn_run run = {0};
+    int code = cli_parse(&command, argc, argv, &store_options.model_dir, &count);
+    if (code >= 0)
+        return code;
+    if (cairn_store_open(&store_options, &store, &err) != CAIRN_OK ||
+        cairn_catalogue_read(store, &catalogue, &err) != CAIRN_OK) {
+        code = cli_fail(&err);
+        goto out;
+    }
+    if (cairn_run_read(store, &run, NULL) != CAIRN_OK)
+        run.run_id[0] = '\0';
+    if (is_json)
+        print_list_json(catalogue, run.run_id);
+    else
+        print_list(catalogue, run.run_id);
+    code = cli_finish_output(CLI_EXIT_OK);
+out:
+    cairn_run_dispose(&run);
+    cairn_catalogue_destroy(catalogue);
+    cairn_store_close(store);
+    return code;
+}
+
+/* ---- verify ---- */
+
+static void print_damage(void *user, const cairn_damage *damage)
+{
+    const char *const path = user;
+    (void)printf("%s: damaged: %s, bytes %llu to %llu: %s\n", path,
+                 damage->tensor != NULL ? damage->tensor : "(header or padding)",
+                 (unsigned long long)damage->offset,
+                 (unsigned long long)(damage->offset + damage->bytes), damage->text);
+}
+
+/* The exit code for one file. */
+static int verify_one(const char *path, bool is_json)
+{
+    cairn_error err = {0};
+    cairn_checkpoint *ckpt = NULL;
+    char text[2048] = "";
+    union {
+        const char *in;
+        void *out;
+    } user = {.in = path};
+    cairn_status status = cairn_checkpoint_open(path, &ckpt, &err);
+    const bool has_digests =
+        status == CAIRN_OK && cairn_checkpoint_get_info(ckpt)->has_metadata;
+    if (status == CAIRN_OK)
+        status = cairn_checkpoint_verify(ckpt, is_json ? NULL : print_damage, user.out, &err);
+    if (status != CAIRN_OK)
+        (void)cairn_error_format(&err, text, sizeof text);
+    if (is_json) {
+        (void)printf("{\"path\":");
+        cli_print_json_text(path);
+        (void)printf(",\"ok\":%s,\"has_digests\":%s,\"problem\":",
+                     status == CAIRN_OK ? "true" : "false", has_digests ? "true" : "false");
+        cli_print_json_text(text);
+        (void)printf("}\n");
+    } else if (status == CAIRN_OK) {
+        (void)printf("%s: %s\n", path,
+                     has_digests ? "ok" : "readable; it has no digests to check");
+    } else {
+        (void)fprintf(stderr, "cairn: %s\n", text);
+    }
+    cairn_checkpoint_close(ckpt);
+    return cairn_exit_code(status);
+}
+
+static int checkpoint_verify(int argc, char **argv)
+{
+    enum { FILES_MAX = 4096 };
+    static const char *s_paths[FILES_MAX]; /* Too many for the stack. */
+    bool is_json = false;
+    const cli_option options[] = {
+        {"json", 0, CLI_FLAG, &is_json, NULL, "Print one JSON object a file."},
+    };
+    const cli_command command = {
+        .usage = "cairn checkpoint verify FILE... [options]",
+        .about = "Reads whole files and checks every digest; names each damaged place.\n"
+                 "Exit code 3 if any is damaged.",
+        .example = "cairn checkpoint verify run1/checkpoint_*.mdl",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+        .positional_min = 1,
+        .positional_max = FILES_MAX,
+    };
+    size_t count = 0;
+    int code = cli_parse(&command, argc, argv, s_paths, &count);
+    if (code >= 0)
+        return code;
+    code = CLI_EXIT_OK;
+    for (size_t i = 0; i < count; i++) {
+        const int one = verify_one(s_paths[i], is_json);
+        code = one > code ? one : code;
+    }
+    return cli_finish_output(code);
+}
+
+int cli_checkpoint(int argc, char **argv)
+{
+    static const char k_usage[] =
+        "usage: cairn checkpoint COMMAND [options]\n\n"
+        "  info FILE       say what a checkpoint holds\n"
+        "  list DIR        list the checkpoints of a model_dir\n"
+        "  verify FILE...  check every digest\n\n"
+        "example: cairn checkpoint list run1\n";
+    if (argc >= 2 && strcmp(argv[1], "info") == 0)
+        return checkpoint_info(argc - 1, argv + 1);
+    if (argc >= 2 && strcmp(argv[1], "list") == 0)
+        return checkpoint_list(argc - 1, argv + 1);
+    if (argc >= 2 && strcmp(argv[1], "verify") == 0)
+        return checkpoint_verify(argc - 1, argv + 1);
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        (void)fputs(k_usage, stdout);
+        return cli_finish_output(CLI_EXIT_OK);
+    }
+    if (argc >= 2)
+        (void)fprintf(stderr, "cairn: there is no command 'checkpoint %s'\n", argv[1]);
+    (void)fputs(k_usage, stderr);
+    return CLI_EXIT_USAGE;
+}

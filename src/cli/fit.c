@@ -1,0 +1,180 @@
+/* cairn fit, cairn validate */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+/* What both verbs take. */
+struct run_flags {
+    cairn_app_request request;
+    cli_texts sets;
+    const char *logging;
+    const char *target_device;
+    uint64_t threads;
+    bool disable_version_check;
+};
+
+#define CLUSTER "it concerns Cerebras clusters"
+#define RUN_OPTIONS(flags)                                                                         \
+    {"model_dir", 'o', CLI_TEXT, &(flags).request.model_dir, "DIR",                                \
+     "Folder of the run: checkpoints, metrics, run.json."},                                        \
+        {"checkpoint_path", 0, CLI_TEXT, &(flags).request.checkpoint_path, "FILE",                 \
+         "Load this checkpoint (ckpt_path)."},                                                     \
+        {"load_checkpoint_states", 0, CLI_TEXT, &(flags).request.load_checkpoint_states, "LIST",   \
+         "Load only these states, such as model."},                                                \
+        {"set", 0, CLI_TEXTS, &(flags).sets, "PATH=VALUE",                                         \
+         "Set a value of the YAML; may be given often."},                                          \
+        {"threads", 0, CLI_COUNT, &(flags).threads, "N", "Threads; 0 is one a processor."},        \
+        {"logging", 0, CLI_TEXT, &(flags).logging, "LEVEL", "DEBUG, INFO, WARNING or ERROR."},     \
+        {"target_device", 0, CLI_TEXT, &(flags).target_device, "CPU", "This version has CPU."},    \
+        {"disable_version_check", 0, CLI_FLAG, &(flags).disable_version_check, NULL,               \
+         "Accept a checkpoint of a newer format."},                                                \
+        {"num_csx", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                        \
+        {"job_labels", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                     \
+        {"job_priority", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                   \
+        {"mount_dirs", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                     \
+        {"python_paths", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                   \
+        {"credentials_path", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                               \
+        {"mgmt_address", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                   \
+        {"debug_args", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                     \
+        {"debug_args_path", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                \
+        {"ini", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER}
+
+/* Flags to request; -1 or an exit code. */
+static int finish_flags(struct run_flags *flags, const char *params_path)
+{
+    enum { THREADS_MAX = 4096 };
+    static cairn_log s_log; /* Lives as long as the program; the request borrows it. */
+    s_log = cli_log(CAIRN_LOG_INFO);
+    cairn_app_request *const request = &flags->request;
+    if (flags->logging != NULL && !cli_level_from_text(flags->logging, &s_log.level)) {
+        (void)fprintf(stderr, "cairn: --logging: '%s' is none of DEBUG, INFO, WARNING, ERROR\n",
+                      flags->logging);
+        return CLI_EXIT_USAGE;
+    }
+    if (flags->target_device != NULL && strcmp(flags->target_device, "CPU") != 0) {
+        (void)fprintf(stderr, "cairn: --target_device: this version has CPU, not '%s'\n",
+                      flags->target_device);
+        return CLI_EXIT_USAGE;
+    }
+    if (flags->threads > THREADS_MAX) {
+        (void)fprintf(stderr, "cairn: --threads is at most %d\n", (int)THREADS_MAX);
+        return CLI_EXIT_USAGE;
+    }
+    if (flags->disable_version_check) {
+        static const char *const k_off = "trainer.init.checkpoint.strict_version=false";
+        const char **const grown =
+            realloc(flags->sets.items, (flags->sets.count + 1) * sizeof *grown);
+        if (grown == NULL)
+            return cairn_exit_code(CAIRN_ENOMEM);
+        flags->sets.items = grown;
+        flags->sets.items[flags->sets.count++] = k_off;
+    }
+    request->struct_size = sizeof *request;
+    request->params_path = params_path;
+    request->assignments = flags->sets.items;
+    request->assignment_count = flags->sets.count;
+    request->threads = (int)flags->threads;
+    request->log = &s_log;
+    request->has_log_level = flags->logging != NULL;
+    request->bar = cli_has_terminal() ? cli_bar : NULL;
+    request->stop_requested = cairn_app_stop_requested;
+    request->save_requested = cairn_app_save_requested;
+    (void)cairn_app_install_signals();
+    return -1;
+}
+
+/* The last line of `fit`: what scripts read. */
+static int print_result(cairn_status status, const cairn_fit_result *result,
+                        const cairn_error *err)
+{
+    static const char *const k_outcomes[] = {"finished", "complete", "stopped"};
+    const bool is_ok = status == CAIRN_OK;
+    int code = CLI_EXIT_OK;
+    if (!is_ok)
+        code = cli_fail(err);
+    else if (result->outcome == CAIRN_OUTCOME_STOPPED)
+        code = CLI_EXIT_STOPPED;
+    (void)printf("result=%s step=%llu checkpoint=%s reason=%s\n",
+                 is_ok ? k_outcomes[result->outcome] : "failed", (unsigned long long)result->step,
+                 result->checkpoint != NULL ? result->checkpoint : "none",
+                 is_ok ? result->reason : cairn_status_name(status));
+    return cli_finish_output(code);
+}
+
+int cli_fit(int argc, char **argv)
+{
+    struct run_flags flags = {0};
+    const cli_option options[] = {
+        {"resume", 0, CLI_FLAG, &flags.request.resume, NULL,
+         "Go on with the run that was interrupted; start it if there is none."},
+        RUN_OPTIONS(flags),
+    };
+    const cli_command command = {
+        .usage = "cairn fit PARAMS.yaml [options]",
+        .about = "Trains the model that PARAMS.yaml describes. For job scripts: with --resume the "
+                 "same\ncommand starts the run, goes on with it, and does nothing once it is "
+                 "complete.",
+        .example = "cairn fit configs/demo.yaml -o run1 --set trainer.init.loop.max_steps=20",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+        .positional_min = 1,
+        .positional_max = 1,
+    };
+    const char *path = NULL;
+    size_t count = 0;
+    cairn_error err = {0};
+    cairn_fit_result result = {0};
+    int code = cli_parse(&command, argc, argv, &path, &count);
+    if (code < 0)
+        code = finish_flags(&flags, path);
+    if (code < 0) {
+        const cairn_status status = cairn_app_fit(&flags.request, &result, &err);
+        code = print_result(status, &result, &err);
+        cairn_fit_result_dispose(&result);
+    }
+    free(flags.sets.items);
+    return code;
+}
+
+int cli_validate(int argc, char **argv)
+{
+    struct run_flags flags = {0};
+    bool is_json = false;
+    const cli_option options[] = {
+        {"json", 0, CLI_FLAG, &is_json, NULL, "Print the result as JSON."},
+        RUN_OPTIONS(flags),
+    };
+    const cli_command command = {
+        .usage = "cairn validate PARAMS.yaml [options]",
+        .about = "Computes the validation loss with the `validate` section of PARAMS.yaml, or the\n"
+                 "validation data of `fit`. Writes nothing; works beside a running fit.",
+        .example = "cairn validate configs/demo.yaml --checkpoint_path run1/checkpoint_200.mdl",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+        .positional_min = 1,
+        .positional_max = 1,
+    };
+    const char *path = NULL;
+    size_t count = 0;
+    cairn_error err = {0};
+    cairn_validate_result result = {0};
+    int code = cli_parse(&command, argc, argv, &path, &count);
+    if (code < 0)
+        code = finish_flags(&flags, path);
+    if (code >= 0)
+        goto out;
+    if (cairn_app_validate(&flags.request, &result, &err) != CAIRN_OK) {
+        code = cli_fail(&err);
+        goto out;
+    }
+    (void)printf(is_json ? "{\"step\":%llu,\"val_loss\":%.17g,\"tokens\":%.0f,\"batches\":%llu}\n"
+                         : "step=%llu val_loss=%.17g tokens=%.0f batches=%llu\n",
+                 (unsigned long long)result.step, result.loss, result.tokens,
+                 (unsigned long long)result.batches);
+    code = cli_finish_output(CLI_EXIT_OK);
+out:
+    free(flags.sets.items);
+    return code;
+}

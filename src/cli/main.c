@@ -1,0 +1,59 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *about;
+} k_commands[] = {
+    {"fit", cli_fit, "train a model as a YAML file says; goes on where it was with --resume"},
+    {"validate", cli_validate, "compute the validation loss of a checkpoint"},
+    {"checkpoint", cli_checkpoint, "info, list and verify checkpoints"},
+    {"generate", cli_generate, "write text with a trained model"},
+    {"help", cli_help, "explain a section of the YAML file"},
+};
+enum { COMMAND_COUNT = sizeof k_commands / sizeof k_commands[0] };
+
+static void print_usage(FILE *out)
+{
+    (void)fputs("usage: cairn COMMAND [options]\n\n"
+                "Trains language models and never loses a step.\n\ncommands:\n",
+                out);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        (void)fprintf(out, "  %-12s %s\n", k_commands[i].name, k_commands[i].about);
+    (void)fputs("\n`cairn COMMAND --help` explains a command, `cairn help SECTION` the options of a "
+                "YAML section.\nexample: cairn fit configs/demo.yaml\n",
+                out);
+}
+
+static int unknown_command(const char *name)
+{
+    (void)fprintf(stderr, "cairn: there is no command '%s'; the commands are", name);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        (void)fprintf(stderr, "%s %s", i > 0 ? "," : "", k_commands[i].name);
+    (void)fputc('\n', stderr);
+    return CLI_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return CLI_EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_usage(stdout);
+        return CLI_EXIT_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        (void)printf("cairn %s\n", CAIRN_VERSION);
+        return CLI_EXIT_OK;
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(argv[1], k_commands[i].name) == 0)
+            return k_commands[i].run(argc - 1, argv + 1);
+    }
+    return unknown_command(argv[1]);
+}

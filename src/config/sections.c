@@ -1,0 +1,144 @@
+/* The tables of all sections, made from their rows. */
+#include <stddef.h>
+
+#include "config/config_priv.h"
+
+#include "config/rows_table.h"
+
+#define CRN_OPT_STRUCT cairn_checkpoint_options
+static const crn_row k_checkpoint_rows[] = {
+#include "cairn/options/checkpoint.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_loop_options
+static const crn_row k_loop_rows[] = {
+#include "cairn/options/loop.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_logging_options
+static const crn_row k_logging_rows[] = {
+#include "cairn/options/logging.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_precision_options
+static const crn_row k_precision_rows[] = {
+#include "cairn/options/precision.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_load_checkpoint_states_options
+static const crn_row k_load_checkpoint_states_rows[] = {
+#include "cairn/options/load_checkpoint_states.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_save_checkpoint_state_options
+static const crn_row k_save_checkpoint_state_rows[] = {
+#include "cairn/options/save_checkpoint_state.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_keep_n_checkpoints_options
+static const crn_row k_keep_n_checkpoints_rows[] = {
+#include "cairn/options/keep_n_checkpoints.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_adamw_options
+static const crn_row k_adamw_rows[] = {
+#include "cairn/options/adamw.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_constant_lr_options
+static const crn_row k_constant_lr_rows[] = {
+#include "cairn/options/constant_lr.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_linear_lr_options
+static const crn_row k_linear_lr_rows[] = {
+#include "cairn/options/linear_lr.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_cosine_decay_lr_options
+static const crn_row k_cosine_decay_lr_rows[] = {
+#include "cairn/options/cosine_decay_lr.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_gpt2_options
+static const crn_row k_gpt2_rows[] = {
+#include "cairn/options/gpt2.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_text_data_options
+static const crn_row k_text_data_rows[] = {
+#include "cairn/options/text_data.def"
+};
+#undef CRN_OPT_STRUCT
+
+#include "cairn/options/rows_end.h"
+#undef CRN_OPT_FIELD
+
+#define SECTION(section, title_, help_)                                                            \
+    {                                                                                              \
+        .name = #section, .title = title_, .help = help_, .rows = k_##section##_rows,              \
+        .count = sizeof k_##section##_rows / sizeof k_##section##_rows[0],                         \
+        .struct_size = sizeof(cairn_##section##_options)                                           \
+    }
+
+static const crn_section k_sections[] = {
+    SECTION(checkpoint, "trainer.init.checkpoint",
+            "When checkpoints are saved, where, and which one is loaded."),
+    SECTION(loop, "trainer.init.loop", "How long to train and how often to validate."),
+    SECTION(logging, "trainer.init.logging", "What is printed."),
+    SECTION(precision, "trainer.init.precision",
+            "Number types, loss scaling and gradient clipping."),
+    SECTION(load_checkpoint_states, "callbacks.LoadCheckpointStates",
+            "Loads only some states of a checkpoint."),
+    SECTION(save_checkpoint_state, "callbacks.SaveCheckpointState",
+            "Writes smaller checkpoints with only some states."),
+    SECTION(keep_n_checkpoints, "callbacks.KeepNCheckpoints",
+            "Removes the oldest checkpoints of the run."),
+    SECTION(adamw, "optimizer.AdamW", "Adam with decoupled weight decay."),
+    SECTION(constant_lr, "schedulers.ConstantLR", "A constant learning rate."),
+    SECTION(linear_lr, "schedulers.LinearLR", "A learning rate that changes along a line."),
+    SECTION(cosine_decay_lr, "schedulers.CosineDecayLR",
+            "A learning rate that changes along half a cosine."),
+    SECTION(gpt2, "model", "The GPT-2 and GPT-3 models."),
+    SECTION(text_data, "dataloader.TextDataProcessor", "Text files whose bytes are the tokens."),
+};
+
+#define DEFAULTS(section)                                                                          \
+    cairn_##section##_options cairn_##section##_options_default(void)                              \
+    {                                                                                              \
+        cairn_##section##_options options;                                                         \
+        crn_section_defaults(crn_section_find(#section), &options);                                \
+        return options;                                                                            \
+    }
+
+DEFAULTS(checkpoint)
+DEFAULTS(loop)
+DEFAULTS(logging)
+DEFAULTS(precision)
+DEFAULTS(load_checkpoint_states)
+DEFAULTS(save_checkpoint_state)
+DEFAULTS(keep_n_checkpoints)
+DEFAULTS(adamw)
+DEFAULTS(constant_lr)
+DEFAULTS(linear_lr)
+DEFAULTS(cosine_decay_lr)
+DEFAULTS(gpt2)
+DEFAULTS(text_data)
+
+const crn_section *crn_sections(size_t *count)
+{
+    *count = sizeof k_sections / sizeof k_sections[0];
+    return k_sections;
+}

@@ -1,0 +1,129 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/try.h"
+#include "cairn/state.h"
+#include "format/format.h"
+
+/* Where the header digest stands in every file that has one: [CF-41]. */
+static const char k_digest_prefix[] = "{\"__metadata__\":{\"" CRN_META_HEADER_DIGEST "\":\"";
+static const char k_zero_digits[] = "00000000000000000000000000000000";
+
+enum {
+    DIGEST_PREFIX = sizeof k_digest_prefix - 1,
+    DIGEST_DIGITS = sizeof k_zero_digits - 1,
+    DIGEST_AT = CRN_LENGTH_WORD_BYTES + DIGEST_PREFIX
+};
+
+static void put_length(uint8_t *word, uint64_t length)
+{
+    for (size_t i = 0; i < CRN_LENGTH_WORD_BYTES; i++)
+        word[i] = (uint8_t)(length >> (8 * i));
+}
+
+static void append_meta(crn_str *out, const crn_meta_entry *meta, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        crn_str_append(out, ",");
+        crn_str_append_json(out, meta[i].key, meta[i].key_length);
+        crn_str_append(out, ":");
+        crn_str_append_json(out, meta[i].value, meta[i].value_length);
+    }
+}
+
+static void append_entry(crn_str *out, const crn_file_entry *entry)
+{
+    crn_str_append(out, ",");
+    crn_str_append_json(out, entry->name, entry->name_length);
+    crn_str_printf(out, ":{\"dtype\":\"%s\",\"shape\":[", cairn_dtype_name(entry->dtype));
+    for (uint32_t i = 0; i < entry->rank; i++)
+        crn_str_printf(out, "%s%" PRIu64, i > 0 ? "," : "", entry->shape[i]);
+    crn_str_printf(out, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", entry->begin,
+                   entry->begin + entry->bytes);
+}
+
+static void append_padding(crn_str *out)
+{
+    char spaces[CAIRN_PAGE_BYTES];
+    memset(spaces, ' ', sizeof spaces);
+    crn_str_append_bytes(out, spaces,
+                         (sizeof spaces - out->length % sizeof spaces) % sizeof spaces);
+}
+
+/* Reads back what was written: what our own reader would refuse must never reach a file. */
+static cairn_status check_written(const crn_str *out, uint64_t data_bytes, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_header header = {0};
+    char message[200];
+    uint64_t length = 0;
+    const uint8_t *const bytes = (const uint8_t *)out->text;
+    crn_format_code code =
+        crn_header_length(bytes, CRN_LENGTH_WORD_BYTES, out->length, &length, message);
+    if (code == CRN_FORMAT_OK)
+        code =
+            crn_header_parse(bytes + CRN_LENGTH_WORD_BYTES, length, data_bytes, &header, message);
+    if (code == CRN_FORMAT_NO_MEMORY)
+        CRN_FAIL(err, CAIRN_ENOMEM, "%s", message);
+    if (code != CRN_FORMAT_OK)
+        CRN_FAIL(err, CAIRN_EINVAL, "the header cannot be written (%s): %s",
+                 crn_format_code_text(code), message);
+out:
+    crn_header_dispose(&header);
+    return rc;
+}
+
+cairn_status crn_header_write(const crn_meta_entry *meta, size_t meta_count,
+                              const crn_file_entry *entries, size_t entry_count, crn_str *out,
+                              cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    static const uint8_t k_no_length[CRN_LENGTH_WORD_BYTES] = {0};
+    crn_digest stored;
+    crn_digest computed;
+    char digits[CRN_DIGEST_TEXT_SIZE];
+    uint64_t data_bytes = 0;
+    crn_str_dispose(out);
+    crn_str_append_bytes(out, k_no_length, sizeof k_no_length);
+    crn_str_append(out, k_digest_prefix);
+    crn_str_append(out, k_zero_digits);
+    crn_str_append(out, "\"");
+    append_meta(out, meta, meta_count);
+    crn_str_append(out, "}");
+    for (size_t i = 0; i < entry_count; i++) {
+        const uint64_t end = entries[i].begin + entries[i].bytes;
+        append_entry(out, &entries[i]);
+        data_bytes = end > data_bytes ? end : data_bytes;
+    }
+    crn_str_append(out, "}");
+    append_padding(out);
+    CRN_TRY_PLAIN(crn_str_check(out, err));
+    put_length((uint8_t *)out->text, out->length - CRN_LENGTH_WORD_BYTES);
+    CRN_TRY_PLAIN(check_written(out, data_bytes, err));
+    if (!crn_header_digest((const uint8_t *)out->text, out->length, &stored, &computed))
+        CRN_FAIL(err, CAIRN_ENOMEM, "no memory for the header digest");
+    crn_digest_to_text(&computed, digits);
+    memcpy(out->text + DIGEST_AT, digits, DIGEST_DIGITS);
+out:
+    return rc;
+}
+
+bool crn_header_digest(const uint8_t *header, size_t size, crn_digest *out_stored,
+                       crn_digest *out_computed)
+{
+    if (size <= DIGEST_AT + DIGEST_DIGITS ||
+        memcmp(header + CRN_LENGTH_WORD_BYTES, k_digest_prefix, DIGEST_PREFIX) != 0 ||
+        crn_digest_from_text((const char *)header + DIGEST_AT, out_stored) != 0 ||
+        header[DIGEST_AT + DIGEST_DIGITS] != '"')
+        return false;
+    crn_hasher *const hasher = crn_hasher_new();
+    if (hasher == NULL)
+        return false;
+    crn_hasher_update(hasher, header, DIGEST_AT);
+    crn_hasher_update(hasher, k_zero_digits, DIGEST_DIGITS);
+    crn_hasher_update(hasher, header + DIGEST_AT + DIGEST_DIGITS, size - DIGEST_AT - DIGEST_DIGITS);
+    *out_computed = crn_hasher_finish(hasher);
+    crn_hasher_destroy(hasher);
+    return true;
+}

@@ -1,0 +1,61 @@
+#include "kernels/kernels.h"
+
+enum { SUM_PARTS_MAX = 32 };
+
+void crn_add(int64_t count, const float *a, const float *b, float *out)
+{
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < count; i++)
+        out[i] = a[i] + b[i];
+}
+
+void crn_copy(int64_t count, const float *from, bool adds, float *out)
+{
+    if (adds) {
+        crn_add(count, out, from, out);
+        return;
+    }
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < count; i++)
+        out[i] = from[i];
+}
+
+void crn_add_bias(int64_t rows, int64_t cols, const float *bias, float *y)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        float *const row = y + r * cols;
+#pragma omp simd
+        for (int64_t c = 0; c < cols; c++)
+            row[c] += bias[c];
+    }
+}
+
+int64_t crn_sum_rows_scratch(int64_t rows, int64_t cols)
+{
+    return (rows < SUM_PARTS_MAX ? rows : SUM_PARTS_MAX) * cols;
+}
+
+void crn_sum_rows(int64_t rows, int64_t cols, const float *x, float *scratch, float *out)
+{
+    /* The parts depend on the shape only, so the bits do not depend on the threads. */
+    const int64_t parts = rows < SUM_PARTS_MAX ? rows : SUM_PARTS_MAX;
+#pragma omp parallel for schedule(static)
+    for (int64_t p = 0; p < parts; p++) {
+        float *const part = scratch + p * cols;
+        for (int64_t c = 0; c < cols; c++)
+            part[c] = 0.0F;
+        for (int64_t r = rows * p / parts; r < rows * (p + 1) / parts; r++) {
+            const float *const row = x + r * cols;
+#pragma omp simd
+            for (int64_t c = 0; c < cols; c++)
+                part[c] += row[c];
+        }
+    }
+    for (int64_t p = 0; p < parts; p++) {
+        const float *const part = scratch + p * cols;
+#pragma omp simd
+        for (int64_t c = 0; c < cols; c++)
+            out[c] += part[c];
+    }
+}

@@ -1,0 +1,171 @@
+/*
+ * fp32 loops over dense row-major arrays on the processor; nothing here knows tensors or tapes.
+ *
+ * Shapes stand in comments: [R][C] has R rows of C elements. R is usually B * T, the tokens of a
+ * batch. Outputs must not overlap inputs unless a function says so. Work is divided statically and
+ * every sum has a fixed order that does not depend on the number of threads (only the matrix
+ * products of oneDNN may), so the same inputs give the same bits. Functions are thread safe on
+ * different outputs; those that return nothing cannot fail.
+ */
+#ifndef CRN_KERNELS_KERNELS_H
+#define CRN_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cairn/error.h"
+
+/* Threads that a parallel loop gets at most. */
+int crn_thread_count(void);
+/* Sets it for the calling thread; at most 0: one a processor. */
+void crn_thread_set(int count);
+
+/* --- gemm.c: the only calls of oneDNN --- */
+
+/* "2.6.3": the library that computes the products, whose version the bits depend on. */
+void crn_gemm_version(char out[32]);
+/* The instruction set it uses, such as "avx2". Static. */
+const char *crn_gemm_isa(void);
+
+/* A factor of a product: @data with @stride elements from row to row, used as it is or turned. */
+typedef struct crn_matrix {
+    const float *data;
+    int64_t stride;
+    bool is_transposed;
+} crn_matrix;
+
+/*
+ * out[M][N] = alpha a[M][K] b[K][N] + beta out; rows of @out are @out_stride apart. With beta 0 the
+ * old content of @out is not read. Inside a parallel region it runs on the calling thread.
+ * CAIRN_EDEVICE: oneDNN refused.
+ */
+cairn_status crn_gemm(int64_t m, int64_t n, int64_t k, float alpha, crn_matrix a, crn_matrix b,
+                      float beta, float *out, int64_t out_stride, cairn_error *err);
+
+/* --- elementwise.c --- */
+
+/* out[i] = a[i] + b[i]; @out may be @a or @b. */
+void crn_add(int64_t count, const float *a, const float *b, float *out);
+/* out[i] = value or, if @adds, out[i] += value, of @from[i]. */
+void crn_copy(int64_t count, const float *from, bool adds, float *out);
+/* y[R][C] += bias[C] */
+void crn_add_bias(int64_t rows, int64_t cols, const float *bias, float *y);
+/* Floats of scratch that crn_sum_rows needs. */
+int64_t crn_sum_rows_scratch(int64_t rows, int64_t cols);
+/* out[C] += the sum over R of x[R][C] */
+void crn_sum_rows(int64_t rows, int64_t cols, const float *x, float *scratch, float *out);
+
+/* --- activation.c --- */
+
+/* y = x Phi(x), the exact form with the normal distribution's Phi (error below 2e-7). */
+void crn_gelu(int64_t count, const float *x, float *y);
+/* dx = dy (Phi(x) + x phi(x)), added to @dx if @adds. */
+void crn_gelu_backward(int64_t count, const float *x, const float *dy, bool adds, float *dx);
+void crn_relu(int64_t count, const float *x, float *y);
+/* The slope at 0 is 0. */
+void crn_relu_backward(int64_t count, const float *x, const float *dy, bool adds, float *dx);
+
+/* --- layernorm.c --- */
+
+/* y = (x - mean) rstd gamma + beta for each row of x[R][C], rstd = 1 / sqrt(variance + eps); keeps
+ * mean[R] and rstd[R]. */
+void crn_layernorm(int64_t rows, int64_t cols, float eps, const float *x, const float *gamma,
+                   const float *beta, float *y, float *mean, float *rstd);
+/* Floats of scratch that crn_layernorm_backward needs. */
+int64_t crn_layernorm_scratch(int64_t rows, int64_t cols);
+/* dx[R][C] is set, or added to if @adds; dgamma[C] and dbeta[C] are added to. */
+void crn_layernorm_backward(int64_t rows, int64_t cols, const float *x, const float *gamma,
+                            const float *mean, const float *rstd, const float *dy, bool adds,
+                            float *dx, float *dgamma, float *dbeta, float *scratch);
+
+/* --- dropout.c --- */
+
+/* Where a dropout draws its numbers: see base/rng.h. Rate 0 drops nothing and draws nothing. */
+typedef struct crn_dropout_place {
+    uint64_t seed;
+    uint64_t step;
+    uint32_t number; /* Of the dropout within the model. */
+    float rate;      /* Probability that an element becomes 0; the others grow by 1/(1-rate). */
+} crn_dropout_place;
+
+/* out[count] = 0 or 1/(1-rate): the factors of elements 4 * first_block and up. Serial. */
+void crn_dropout_factors(const crn_dropout_place *place, uint64_t first_block, int64_t count,
+                         float *out);
+/* y = x times its factor, added to @y if @adds; the backward is the same with gradients. @y may be
+ * @x if it does not add. */
+void crn_dropout(const crn_dropout_place *place, int64_t count, const float *x, bool adds,
+                 float *y);
+
+/* --- embedding.c --- */
+
+/* y[B][T][C] = words[ids[B][T]][C] + positions[T][C]; ids are within the table. */
+void crn_embedding(int64_t batch, int64_t time, int64_t cols, const int32_t *ids,
+                   const float *words, const float *positions, float *y);
+/* Adds dy[B][T][C] to the rows of @dwords and @dpositions that it came from. */
+void crn_embedding_backward(int64_t batch, int64_t time, int64_t cols, const int32_t *ids,
+                            const float *dy, float *dwords, float *dpositions);
+
+/* --- attention.c --- */
+
+/* Causal self-attention of B sequences of T tokens with H heads of D elements; C = H * D. */
+typedef struct crn_attention_shape {
+    int64_t batch;
+    int64_t time;
+    int64_t heads;
+    int64_t head_size;
+    float scale; /* Of the scores: 1 / sqrt(D), or 1. */
+} crn_attention_shape;
+
+/* Floats of scratch for @workers threads at once. */
+int64_t crn_attention_scratch(const crn_attention_shape *shape, int workers);
+/*
+ * y[B][T][C] = dropout(softmax(scale q k^T, over keys not later than the query)) v, head by head,
+ * from q, k, v [B][T][C]. Keeps lse[B][H][T], the logarithm of each softmax's sum, from which the
+ * backward computes the probabilities again. CAIRN_EDEVICE.
+ */
+cairn_status crn_attention(const crn_attention_shape *shape, const crn_dropout_place *dropout,
+                           const float *q, const float *k, const float *v, float *y, float *lse,
+                           int workers, float *scratch, cairn_error *err);
+
+typedef struct crn_attention_gradients {
+    float *dq; /* [B][T][C], set, or added to if its flag says so */
+    float *dk;
+    float *dv;
+    bool adds_dq;
+    bool adds_dk;
+    bool adds_dv;
+} crn_attention_gradients;
+
+/* @y and @lse are those of the forward. CAIRN_EDEVICE. */
+cairn_status crn_attention_backward(const crn_attention_shape *shape,
+                                    const crn_dropout_place *dropout, const float *q,
+                                    const float *k, const float *v, const float *y,
+                                    const float *lse, const float *dy,
+                                    const crn_attention_gradients *out, int workers,
+                                    float *scratch, cairn_error *err);
+
+/* --- cross_entropy.c --- */
+
+/* What the loss counts: all of logits[R][V]. */
+typedef struct crn_token_labels {
+    const int32_t *labels; /* [R]; a negative one does not count. */
+    const float *mask;     /* [R] weights of the tokens; NULL: ones. */
+} crn_token_labels;
+
+/* Weight of row @r: its mask, 0 where the label is negative. */
+static inline float crn_token_weight(const crn_token_labels *labels, int64_t r)
+{
+    if (labels->labels[r] < 0)
+        return 0.0F;
+    return labels->mask != NULL ? labels->mask[r] : 1.0F;
+}
+
+/* Sum over R of weight * (log sum exp of the logits - logit of the label); keeps lse[R].
+ * @row_loss[R] is scratch. */
+double crn_cross_entropy(int64_t rows, int64_t vocab, const float *logits,
+                         const crn_token_labels *labels, float *lse, float *row_loss);
+/* Turns @logits into gradients: factor * weight * (softmax - one at the label). */
+void crn_cross_entropy_backward(int64_t rows, int64_t vocab, const crn_token_labels *labels,
+                                const float *lse, float factor, float *logits);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * The texts of the loggers, apart from clocks and files. Numbers never follow the locale of the
+ * program that embeds us.
+ */
+#ifndef CRN_LOGGERS_TEXT_H
+#define CRN_LOGGERS_TEXT_H
+
+#include "base/str.h"
+#include "cairn/plugin/callback.h"
+
+/* Seconds as H:MM:SS, cut to whole seconds; "0:00:00" for less than one. Returns @buf. */
+const char *crn_duration_text(double seconds, char buf[32]);
+
+enum { CRN_LOSS_TEXT_SIZE = 400 }; /* Any double in full. */
+
+/* A loss with five decimals. Returns @buf. */
+const char *crn_loss_text(double loss, char buf[CRN_LOSS_TEXT_SIZE]);
+
+/* A rate with two decimals, or below 1.0 with three significant digits. Returns @buf. */
+const char *crn_rate_text(double rate, char buf[40]);
+
+/* The shortest decimal text that reads back as the same double; "nan", "inf", "-inf". */
+const char *crn_number_text(double value, char buf[40]);
+
+/* What a line of progress says; a field whose has_ is false is left out. */
+typedef struct crn_progress_facts {
+    const char *device;
+    bool is_validation;
+    uint64_t step;  /* global_step */
+    uint64_t batch; /* of the validation, from 1 */
+    double loss;
+    bool has_rate;
+    double rate;        /* samples a second, smoothed */
+    double global_rate; /* since the beginning */
+    bool has_times;
+    double loop_left;      /* seconds */
+    bool has_total;        /* total_left is known; not in a validation */
+    double total_left;     /* seconds */
+    bool total_is_minimum; /* some stage has no timing yet: ">" */
+} crn_progress_facts;
+
+/* "| Train Device=CPU, Step=50, Loss=8.31250, Rate=..." or "| Eval Device=CPU, ...". */
+void crn_progress_line(const crn_progress_facts *facts, crn_str *out);
+
+/*
+ * One bar of a terminal: "\r" and 79 columns, such as
+ * "Train [#####---------------]  25% 50/200 loss 8.31250 69.37 samples/sec ETA 0:00:41".
+ */
+void crn_progress_bar(const crn_progress_facts *facts, uint64_t done, uint64_t total, crn_str *out);
+
+/* A line of metrics.jsonl with its newline: {"step":50,"loss":8.3125}. JSON has no NaN and no
+ * infinity; they are the texts "nan", "inf" and "-inf". */
+void crn_metrics_line(uint64_t step, const cairn_metric *metrics, size_t count, crn_str *out);
+
+#endif

@@ -1,0 +1,229 @@
+#include "nn/tape.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/try.h"
+#include "kernels/kernels.h"
+#include "nn/tape_impl.h"
+
+cairn_status crn_tape_new(bool is_training, crn_tape **out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_tape *const tape = crn_calloc(1, sizeof *tape);
+    CRN_NEED(err, tape, "an autograd tape");
+    tape->is_training = is_training;
+    tape->workers = crn_thread_count();
+    *out = tape;
+out:
+    return rc;
+}
+
+void crn_tape_destroy(crn_tape *tape)
+{
+    if (tape == NULL)
+        return;
+    crn_pages_free(tape->memory, tape->memory_bytes);
+    crn_free(tape->vars);
+    crn_free(tape->ops);
+    crn_free(tape);
+}
+
+/* A new, zeroed variable; NULL if recording has failed. Invalidates pointers to others. */
+static crn_var *add_var(crn_tape *tape, crn_value *out)
+{
+    *out = CRN_VALUE_NONE;
+    if (tape->failed != CAIRN_OK)
+        return NULL;
+    tape->failed = crn_grow(&tape->vars, &tape->var_capacity, tape->var_count + 1,
+                            sizeof *tape->vars, &tape->cause);
+    if (tape->failed != CAIRN_OK)
+        return NULL;
+    *out = (crn_value)tape->var_count++;
+    return &tape->vars[*out];
+}
+
+crn_value crn_tape_parameter(crn_tape *tape, const cairn_tensor *tensor)
+{
+    crn_value value = CRN_VALUE_NONE;
+    crn_var *const var = tensor != NULL ? add_var(tape, &value) : NULL;
+    if (var != NULL) {
+        var->kind = CRN_VAR_PARAMETER;
+        var->tensor = tensor;
+        var->rows = tensor->rank > 1 ? tensor->shape[0] : 1;
+        var->cols = tensor->shape[tensor->rank - 1];
+    }
+    return value;
+}
+
+crn_value crn_tape_input(crn_tape *tape)
+{
+    crn_value value = CRN_VALUE_NONE;
+    crn_var *const var = add_var(tape, &value);
+    if (var != NULL)
+        var->kind = CRN_VAR_INPUT;
+    return value;
+}
+
+void crn_tape_set_input(crn_tape *tape, crn_value input, const void *data)
+{
+    tape->vars[input].array = data;
+}
+
+static crn_value add_computed(crn_tape *tape, int64_t rows, int64_t cols, bool is_saved)
+{
+    crn_value value = CRN_VALUE_NONE;
+    crn_var *const var = rows > 0 ? add_var(tape, &value) : NULL;
+    if (var != NULL) {
+        var->rows = rows;
+        var->cols = cols;
+        var->is_saved = is_saved;
+    }
+    return value;
+}
+
+crn_value crn_tape_record(crn_tape *tape, const crn_op_spec *spec)
+{
+    if (tape->failed == CAIRN_OK)
+        tape->failed = crn_grow(&tape->ops, &tape->op_capacity, tape->op_count + 1,
+                                sizeof *tape->ops, &tape->cause);
+    if (tape->failed != CAIRN_OK)
+        return CRN_VALUE_NONE;
+    crn_op *const op = &tape->ops[tape->op_count++];
+    op->kind = spec->kind;
+    for (int i = 0; i < CRN_OP_INPUTS_MAX; i++)
+        op->in[i] = i < spec->in_count ? spec->in[i] : CRN_VALUE_NONE;
+    op->out = add_computed(tape, spec->out_rows, spec->out_cols, false);
+    for (int i = 0; i < CRN_OP_SAVED_MAX; i++)
+        op->saved[i] = add_computed(tape, spec->saved_floats[i] > 0, spec->saved_floats[i], true);
+    op->scratch_floats = spec->scratch_floats;
+    if (spec->attributes_size > 0)
+        memcpy(op->attributes, spec->attributes, spec->attributes_size);
+    return op->out;
+}
+
+crn_value crn_tape_reject(crn_tape *tape, const char *op_name)
+{
+    if (tape->failed == CAIRN_OK)
+        tape->failed = crn_error_set(&tape->cause, CAIRN_EBUG, 0, __FILE__, __LINE__,
+                                     "the shapes given to %s do not fit", op_name);
+    return CRN_VALUE_NONE;
+}
+
+bool crn_tape_is_training(const crn_tape *tape)
+{
+    return tape->is_training;
+}
+
+uint32_t crn_tape_next_dropout(crn_tape *tape)
+{
+    return tape->dropout_count++;
+}
+
+int crn_tape_workers(const crn_tape *tape)
+{
+    return tape->workers;
+}
+
+int64_t crn_value_rows(const crn_tape *tape, crn_value value)
+{
+    return value != CRN_VALUE_NONE ? tape->vars[value].rows : 0;
+}
+
+int64_t crn_value_cols(const crn_tape *tape, crn_value value)
+{
+    return value != CRN_VALUE_NONE ? tape->vars[value].cols : 0;
+}
+
+cairn_status crn_tape_plan(crn_tape *tape, cairn_error *err)
+{
+    if (tape->failed != CAIRN_OK) {
+        if (err != NULL)
+            *err = tape->cause;
+        return tape->failed;
+    }
+    return crn_tape_place(tape, err);
+}
+
+static cairn_status check_gradients(const crn_tape *tape, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    for (size_t i = 0; i < tape->var_count; i++) {
+        const crn_var *const var = &tape->vars[i];
+        if (var->kind == CRN_VAR_PARAMETER && var->tensor->grad == NULL)
+            CRN_FAIL(err, CAIRN_EINVAL,
+                     "'%s' has no gradient: allocate them with cairn_state_allocate_gradients "
+                     "before training",
+                     var->tensor->name);
+    }
+out:
+    return rc;
+}
+
+cairn_status crn_tape_run(crn_tape *tape, crn_run *run, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    if (tape->is_training)
+        CRN_TRY_PLAIN(check_gradients(tape, err));
+    for (size_t i = 0; i < tape->op_count; i++) {
+        const crn_op *const op = &tape->ops[i];
+        CRN_TRY(err, op->kind->forward(tape, op, run, err), "%s, forward", op->kind->name);
+    }
+    for (size_t i = tape->is_training ? tape->op_count : 0; i > 0; i--) {
+        const crn_op *const op = &tape->ops[i - 1];
+        CRN_TRY(err, op->kind->backward(tape, op, run, err), "%s, backward", op->kind->name);
+    }
+out:
+    return rc;
+}
+
+const float *crn_tape_data(const crn_tape *tape, crn_value value)
+{
+    return tape->vars[value].data;
+}
+
+uint64_t crn_tape_bytes(const crn_tape *tape)
+{
+    return tape->memory_bytes;
+}
+
+const float *crn_op_in(const crn_tape *tape, const crn_op *op, int i)
+{
+    if (op->in[i] == CRN_VALUE_NONE)
+        return NULL;
+    const crn_var *const var = &tape->vars[op->in[i]];
+    return var->kind == CRN_VAR_PARAMETER ? (const float *)var->tensor->data : var->data;
+}
+
+const void *crn_op_array(const crn_tape *tape, const crn_op *op, int i)
+{
+    return op->in[i] != CRN_VALUE_NONE ? tape->vars[op->in[i]].array : NULL;
+}
+
+float *crn_op_out(const crn_tape *tape, const crn_op *op)
+{
+    return tape->vars[op->out].data;
+}
+
+float *crn_op_saved(const crn_tape *tape, const crn_op *op, int i)
+{
+    return tape->vars[op->saved[i]].data;
+}
+
+float *crn_op_scratch(const crn_tape *tape)
+{
+    return tape->scratch;
+}
+
+const float *crn_op_out_grad(const crn_tape *tape, const crn_op *op)
+{
+    return tape->vars[op->out].grad;
+}
+
+float *crn_op_in_grad(const crn_tape *tape, const crn_op *op, int i)
+{
+    if (op->in[i] == CRN_VALUE_NONE)
+        return NULL;
+    const crn_var *const var = &tape->vars[op->in[i]];
+    return var->kind == CRN_VAR_PARAMETER ? var->tensor->grad : var->grad;
+}

@@ -1,0 +1,350 @@
+/* The training loop. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/try.h"
+#include "train/trainer_priv.h"
+
+/* What one step gave. */
+struct step_facts {
+    double loss; /* mean over the micro-batches */
+    double gradient_norm;
+    double learning_rate;
+    double tokens;
+    uint64_t samples;
+    int64_t start_ns;
+};
+
+cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err)
+{
+    const cairn_store_options options = {
+        .struct_size = sizeof options,
+        .model_dir = trainer->options.model_dir,
+        .checkpoint_root = trainer->options.checkpoint.checkpoint_root,
+        .checkpoint_name = trainer->options.checkpoint.checkpoint_name,
+        .is_read_only = is_read_only,
+        .log = trainer->options.log,
+    };
+    return cairn_store_open(&options, &trainer->store, err);
+}
+
+/* A token id that the model lacks would be noticed in the middle of the training only. */
+static cairn_status check_vocabulary(const cairn_trainer *trainer, const cairn_loader *loader,
+                                     cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_model_ops *const model = trainer->model.ops;
+    const cairn_data *const data = cairn_loader_data(loader);
+    if (model->vocab_size != NULL && data->ops->max_token_id != NULL) {
+        const int64_t size = model->vocab_size(trainer->model.self);
+        const int64_t most = data->ops->max_token_id(data->self);
+        if (most >= size)
+            CRN_FAIL(err, CAIRN_EDATA,
+                     "%s has token ids up to %" PRId64 ", but vocab_size is %" PRId64
+                     "; set model.vocab_size to at least %" PRId64,
+                     data->ops->name, most, size, most + 1);
+    }
+    if (model->max_sequence_length != NULL && data->ops->sequence_length != NULL) {
+        const int64_t most = model->max_sequence_length(trainer->model.self);
+        const int64_t length = data->ops->sequence_length(data->self);
+        if (most > 0 && length > most)
+            CRN_FAIL(err, CAIRN_EDATA,
+                     "max_sequence_length is %" PRId64 ", but max_position_embeddings is %" PRId64
+                     "; make one of them fit the other",
+                     length, most);
+    }
+out:
+    return rc;
+}
+
+/* ---- One step ---- */
+
+static void zero_gradients(cairn_trainer *trainer)
+{
+    size_t count = 0;
+    float *const gradients = cairn_state_gradients(trainer->model_state, &count);
+    memset(gradients, 0, count * sizeof *gradients);
+}
+
+static cairn_status micro_batch(cairn_trainer *trainer, uint64_t index, cairn_event *event,
+                                struct step_facts *facts, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const uint64_t parts = (uint64_t)trainer->options.loop.grad_accum_steps;
+    cairn_batch batch = {.struct_size = sizeof batch};
+    cairn_loss loss = {0};
+    const cairn_pass pass = {
+        .struct_size = sizeof pass,
+        .is_training = true,
+        .seed = trainer->seed,
+        .step = trainer->step * parts + index,
+        .loss_scale = 1.0f / (float)parts,
+    };
+    CRN_TRY_PLAIN(cairn_loader_next(trainer->train, &batch, err));
+    event->batch = &batch;
+    if (index == 0)
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_batch_start, event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_forward, event, NULL, err));
+    CRN_TRY_PLAIN(trainer->model.ops->compute(trainer->model.self, &batch, &pass, &loss, err));
+    event->loss = loss.loss;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_backward, event, NULL, err));
+    facts->loss += loss.loss / (double)parts;
+    facts->tokens += loss.weight;
+    facts->samples += (uint64_t)batch.samples;
+out:
+    event->batch = NULL;
+    return rc;
+}
+
+/* Learning rate of the coming update; the optimizer's own where no scheduler is. */
+static double learning_rate(const cairn_trainer *trainer)
+{
+    if (trainer->scheduler != NULL)
+        return cairn_scheduler_value(trainer->scheduler, trainer->scheduler_t);
+    return trainer->optimizer.ops->learning_rate(trainer->optimizer.self);
+}
+
+static cairn_status update(cairn_trainer *trainer, cairn_event *event, struct step_facts *facts,
+                           cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    double rates[CAIRN_GROUP_COUNT];
+    facts->learning_rate = learning_rate(trainer);
+    for (size_t i = 0; i < CAIRN_GROUP_COUNT; i++)
+        rates[i] = facts->learning_rate;
+    facts->gradient_norm = cairn_gradient_norm(trainer->model_state);
+    event->loss = facts->loss;
+    event->gradient_norm = facts->gradient_norm;
+    event->samples = facts->samples;
+    event->learning_rates = rates;
+    event->learning_rate_count = CAIRN_GROUP_COUNT;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_optimizer_step, event, NULL, err));
+    if (trainer->options.max_gradient_norm > 0.0)
+        cairn_clip_gradients(trainer->model_state, facts->gradient_norm,
+                             trainer->options.max_gradient_norm);
+    CRN_TRY_PLAIN(
+        trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree, rates, err));
+    trainer->scheduler_t++;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_step, event, NULL, err));
+out:
+    event->learning_rates = NULL;
+    event->learning_rate_count = 0;
+    return rc;
+}
+
+static cairn_status log_step(cairn_trainer *trainer, const struct step_facts *facts,
+                             cairn_error *err)
+{
+    const int64_t now = trainer->os->monotonic_ns(trainer->os);
+    const double seconds = (double)(now - facts->start_ns) * 1e-9;
+    const cairn_metric metrics[] = {
+        {"loss", facts->loss},
+        {"lr", facts->learning_rate},
+        {"grad_norm", facts->gradient_norm},
+        {"samples", (double)facts->samples},
+        {"tokens_per_s", seconds > 0.0 ? facts->tokens / seconds : 0.0},
+    };
+    return crn_trainer_log_metrics(trainer, false, metrics, sizeof metrics / sizeof metrics[0],
+                                   err);
+}
+
+static cairn_status train_step(cairn_trainer *trainer, cairn_control *control, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    struct step_facts facts = {.start_ns = trainer->os->monotonic_ns(trainer->os)};
+    cairn_event event = crn_trainer_event(trainer);
+    zero_gradients(trainer);
+    for (uint64_t i = 0; i < (uint64_t)trainer->options.loop.grad_accum_steps; i++)
+        CRN_TRY_PLAIN(micro_batch(trainer, i, &event, &facts, err));
+    CRN_TRY_PLAIN(update(trainer, &event, &facts, err));
+    trainer->step++;
+    event.step = trainer->step;
+    event.is_last = trainer->step == trainer->schedule.end_step;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_batch_end, &event, control, err));
+    CRN_TRY_PLAIN(log_step(trainer, &facts, err));
+out:
+    return rc;
+}
+
+/* ---- The loop ---- */
+
+static const char *stop_reason(const cairn_trainer *trainer)
+{
+    const cairn_trainer_options *const options = &trainer->options;
+    return options->stop_requested != NULL ? options->stop_requested(options->user) : NULL;
+}
+
+static bool is_save_requested(const cairn_trainer *trainer)
+{
+    const cairn_trainer_options *const options = &trainer->options;
+    return options->save_requested != NULL && options->save_requested(options->user);
+}
+
+/* Why the loop ends before its last step; both NULL while it goes on. */
+struct ending {
+    const char *signal;  /* asked from outside: saved, to be resumed */
+    const char *request; /* a callback's: the run is finished */
+};
+
+/* Whatever step ends here: saved first, then validated. */
+static cairn_status end_of_step(cairn_trainer *trainer, const cairn_control *control,
+                                struct ending *ending, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const bool is_end = trainer->step == trainer->schedule.end_step;
+    bool is_stopped = false;
+    if (crn_run_schedule_saves_at(&trainer->schedule, trainer->step) || control->save ||
+        is_save_requested(trainer) || (control->stop && trainer->schedule.save_every > 0))
+        CRN_TRY_PLAIN(crn_trainer_save(trainer, is_end || control->stop, false, err));
+    if (control->stop)
+        ending->request = control->reason;
+    if (crn_run_schedule_validates_at(&trainer->schedule, trainer->step))
+        CRN_TRY_PLAIN(crn_trainer_validate_all_loaders(trainer, &is_stopped, err));
+    if (is_stopped)
+        ending->signal = stop_reason(trainer);
+out:
+    return rc;
+}
+
+static bool is_ended(const struct ending *ending)
+{
+    return ending->signal != NULL || ending->request != NULL;
+}
+
+static cairn_status train_segment(cairn_trainer *trainer, uint64_t until, struct ending *ending,
+                                  cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_event event = crn_trainer_event(trainer);
+    event.batch_count = until - trainer->step;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_start, &event, NULL, err));
+    while (trainer->step < until && !is_ended(ending)) {
+        cairn_control control = {0};
+        ending->signal = stop_reason(trainer);
+        if (ending->signal != NULL)
+            break;
+        CRN_TRY_PLAIN(train_step(trainer, &control, err));
+        if (trainer->step == until) {
+            event = crn_trainer_event(trainer);
+            CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_end, &event, NULL, err));
+            trainer->loop_index++;
+        }
+        CRN_TRY_PLAIN(end_of_step(trainer, &control, ending, err));
+    }
+out:
+    return rc;
+}
+
+static cairn_status run_loop(cairn_trainer *trainer, cairn_fit_result *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const crn_run_schedule *const schedule = &trainer->schedule;
+    struct ending ending = {0};
+    if (trainer->options.checkpoint.save_initial_checkpoint &&
+        trainer->step == schedule->first_step)
+        CRN_TRY_PLAIN(crn_trainer_save(trainer, false, true, err));
+    while (trainer->step < schedule->end_step && !is_ended(&ending)) {
+        const uint64_t until = crn_run_schedule_segment_end(schedule, trainer->step);
+        CRN_TRY_PLAIN(train_segment(trainer, until, &ending, err));
+    }
+    out->outcome = CAIRN_OUTCOME_FINISHED;
+    out->reason = ending.request != NULL ? ending.request : schedule->limit;
+    if (ending.signal != NULL) {
+        CRN_TRY_PLAIN(crn_trainer_save(trainer, false, false, err));
+        out->outcome = CAIRN_OUTCOME_STOPPED;
+        out->reason = ending.signal;
+    }
+out:
+    return rc;
+}
+
+/* A validation that a crash cut off is made up for, so that no result is missing. */
+static cairn_status finish_validation(cairn_trainer *trainer, bool *out_stopped, cairn_error *err)
+{
+    *out_stopped = false;
+    if (!trainer->is_resumed ||
+        !crn_run_schedule_validates_at(&trainer->schedule, trainer->step) ||
+        crn_trainer_validation_is_noted(trainer))
+        return CAIRN_OK;
+    cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
+                      "the validation of step %" PRIu64 " is missing; running it first",
+                      trainer->step);
+    return crn_trainer_validate_all_loaders(trainer, out_stopped, err);
+}
+
+static cairn_status run_fit(cairn_trainer *trainer, cairn_fit_result *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    bool is_stopped = false;
+    cairn_event event;
+    if (trainer->step < trainer->schedule.end_step && !trainer->is_resumed)
+        CRN_TRY(err, cairn_run_write(trainer->store, &trainer->run, err), "write run.json");
+    event = crn_trainer_event(trainer);
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_start, &event, NULL, err));
+    CRN_TRY_PLAIN(finish_validation(trainer, &is_stopped, err));
+    if (is_stopped) {
+        out->outcome = CAIRN_OUTCOME_STOPPED;
+        out->reason = stop_reason(trainer);
+    } else if (trainer->step >= trainer->schedule.end_step) {
+        cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "run is complete at step %" PRIu64,
+                          trainer->step);
+        out->outcome = CAIRN_OUTCOME_COMPLETE;
+        out->reason = trainer->schedule.limit;
+    } else {
+        CRN_TRY_PLAIN(run_loop(trainer, out, err));
+    }
+    if (out->outcome == CAIRN_OUTCOME_FINISHED && trainer->schedule.save_every == 0)
+        cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
+                          "nothing was saved: checkpoint.steps is null or 0");
+    event = crn_trainer_event(trainer);
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_end, &event, NULL, err));
+out:
+    return rc;
+}
+
+static cairn_status prepare_fit(cairn_trainer *trainer, cairn_loader *train, cairn_loader **val,
+                                size_t val_count, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    if (trainer->is_used)
+        CRN_FAIL(err, CAIRN_EINVAL, "a trainer runs once");
+    if (trainer->optimizer.ops == NULL)
+        CRN_FAIL(err, CAIRN_ECONFIG, "fit needs an optimizer");
+    trainer->is_used = true;
+    trainer->train = train;
+    trainer->val = val;
+    trainer->val_count = val_count;
+    trainer->validation_losses = crn_calloc(val_count, sizeof *trainer->validation_losses);
+    CRN_NEED(err, trainer->validation_losses, "validation losses");
+    CRN_TRY_PLAIN(check_vocabulary(trainer, train, err));
+    for (size_t i = 0; i < val_count; i++)
+        CRN_TRY_PLAIN(check_vocabulary(trainer, val[i], err));
+    /* Contradictory limits are reported before anything is touched on disk. */
+    CRN_TRY_PLAIN(crn_trainer_make_schedule(trainer, err));
+    CRN_TRY_PLAIN(crn_trainer_open_store(trainer, false, err));
+    CRN_TRY_PLAIN(crn_trainer_plan_tree(trainer, true, err));
+out:
+    return rc;
+}
+
+cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *train, cairn_loader **val,
+                               size_t val_count, cairn_ckpt ckpt, cairn_fit_result *out,
+                               cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    *out = (cairn_fit_result){.reason = ""};
+    CRN_TRY_PLAIN(prepare_fit(trainer, train, val, val_count, err));
+    CRN_TRY_PLAIN(crn_trainer_start(trainer, ckpt, err));
+    CRN_TRY_PLAIN(run_fit(trainer, out, err));
+out:
+    if (rc != CAIRN_OK) {
+        cairn_event event = crn_trainer_event(trainer);
+        event.failure = err;
+        (void)crn_trainer_call(trainer, CRN_HOOK_on_fit_exception, &event, NULL, NULL);
+    }
+    out->step = trainer->step;
+    if (trainer->saved_path != NULL)
+        out->checkpoint = crn_strdup(trainer->saved_path);
+    return rc;
+}

@@ -1,0 +1,206 @@
+#include "train/trainer_priv.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/try.h"
+
+#define MODEL_DIR_DEFAULT "./model_dir"
+
+cairn_trainer_options cairn_trainer_options_default(void)
+{
+    return (cairn_trainer_options){
+        .struct_size = sizeof(cairn_trainer_options),
+        .model_dir = MODEL_DIR_DEFAULT,
+        .loop = cairn_loop_options_default(),
+        .checkpoint = cairn_checkpoint_options_default(),
+    };
+}
+
+/* Replaces a borrowed text by a copy; NULL stays NULL. */
+static cairn_status own_text(const char **text, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    if (*text == NULL)
+        return CAIRN_OK;
+    *text = crn_strdup(*text);
+    CRN_NEED(err, *text, "an option");
+out:
+    return rc;
+}
+
+static cairn_status own_options(cairn_trainer *trainer, const cairn_trainer_options *options,
+                                cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_trainer_options *const own = &trainer->options;
+    const char **const texts[] = {&own->model_dir, &own->params_json, &own->environment_json,
+                                  &own->checkpoint.checkpoint_root,
+                                  &own->checkpoint.checkpoint_name};
+    if (options->struct_size > sizeof *own)
+        CRN_FAIL(err, CAIRN_EVERSION, "the program was compiled for a newer cairn");
+    memcpy(own, options, options->struct_size);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        rc = rc == CAIRN_OK ? own_text(texts[i], err) : rc;
+        if (rc != CAIRN_OK)
+            *texts[i] = NULL; /* Borrowed still: destroy must not free it. */
+    }
+out:
+    return rc;
+}
+
+cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model model,
+                               cairn_optimizer optimizer, cairn_scheduler **schedulers,
+                               size_t scheduler_count, cairn_trainer **out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_trainer *trainer = crn_calloc(1, sizeof *trainer);
+    if (trainer != NULL) {
+        trainer->model = model;
+        trainer->optimizer = optimizer;
+        trainer->scheduler = scheduler_count > 0 ? schedulers[0] : NULL;
+        trainer->os = crn_os_posix();
+    } else {
+        if (model.ops != NULL)
+            model.ops->destroy(model.self);
+        if (optimizer.ops != NULL)
+            optimizer.ops->destroy(optimizer.self);
+    }
+    for (size_t i = trainer != NULL ? 1 : 0; i < scheduler_count; i++)
+        cairn_scheduler_destroy(schedulers[i]);
+    CRN_NEED(err, trainer, "a trainer");
+    if (model.ops == NULL)
+        CRN_FAIL(err, CAIRN_EINVAL, "a trainer needs a model");
+    if (scheduler_count > 1)
+        CRN_FAIL(err, CAIRN_EUNSUPPORTED,
+                 "several schedulers for one learning rate; use one SequentialLR");
+    CRN_TRY_PLAIN(own_options(trainer, options, err));
+    if (trainer->options.checkpoint.checkpoint_name != NULL)
+        CRN_TRY_PLAIN(
+            cairn_checkpoint_name_check(trainer->options.checkpoint.checkpoint_name, err));
+    *out = trainer;
+    trainer = NULL;
+out:
+    cairn_trainer_destroy(trainer);
+    return rc;
+}
+
+static void free_text(const char *text)
+{
+    union {
+        const char *in;
+        void *out;
+    } cast = {.in = text}; /* own_text made it; const only for the user of the options. */
+    crn_free(cast.out);
+}
+
+void cairn_trainer_destroy(cairn_trainer *trainer)
+{
+    if (trainer == NULL)
+        return;
+    crn_callback_list_dispose(&trainer->callbacks);
+    if (trainer->model.ops != NULL)
+        trainer->model.ops->destroy(trainer->model.self);
+    if (trainer->optimizer.ops != NULL)
+        trainer->optimizer.ops->destroy(trainer->optimizer.self);
+    cairn_scheduler_destroy(trainer->scheduler);
+    cairn_state_tree_destroy(trainer->tree);
+    cairn_store_close(trainer->store);
+    cairn_run_dispose(&trainer->run);
+    free_text(trainer->options.model_dir);
+    free_text(trainer->options.params_json);
+    free_text(trainer->options.environment_json);
+    free_text(trainer->options.checkpoint.checkpoint_root);
+    free_text(trainer->options.checkpoint.checkpoint_name);
+    crn_free(trainer->loaded_path);
+    crn_free(trainer->saved_path);
+    crn_free(trainer->validation_losses);
+    crn_free(trainer->plan_extra_states);
+    crn_free(trainer);
+}
+
+cairn_status cairn_trainer_add_callback(cairn_trainer *trainer, cairn_callback callback,
+                                        cairn_error *err)
+{
+    return crn_callback_list_add(&trainer->callbacks, callback, err);
+}
+
+void cairn_fit_result_dispose(cairn_fit_result *result)
+{
+    crn_free(result->checkpoint);
+    result->checkpoint = NULL;
+}
+
+cairn_event crn_trainer_event(cairn_trainer *trainer)
+{
+    return (cairn_event){
+        .struct_size = sizeof(cairn_event),
+        .trainer = trainer,
+        .step = trainer->step,
+        .first_step = trainer->schedule.first_step,
+        .end_step = trainer->schedule.end_step,
+        .loop_index = trainer->loop_index,
+    };
+}
+
+cairn_status crn_trainer_call(cairn_trainer *trainer, crn_hook hook, const cairn_event *event,
+                              cairn_control *control, cairn_error *err)
+{
+    cairn_control asked = {0};
+    const cairn_status rc = crn_callback_list_call(&trainer->callbacks, hook, event, &asked, err);
+    if (control != NULL) {
+        control->save = control->save || asked.save;
+        if (asked.stop && !control->stop) {
+            control->stop = true;
+            control->reason = asked.reason != NULL ? asked.reason : "callback";
+        }
+    }
+    return rc;
+}
+
+cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation,
+                                     const cairn_metric *metrics, size_t count, cairn_error *err)
+{
+    cairn_event event = crn_trainer_event(trainer);
+    event.is_validation = is_validation;
+    event.metrics = metrics;
+    event.metric_count = count;
+    return crn_trainer_call(trainer, CRN_HOOK_on_log, &event, NULL, err);
+}
+
+void cairn_trainer_plan_keep(cairn_trainer *trainer, uint64_t keep)
+{
+    trainer->plan_keep = keep;
+}
+
+void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, const char *states)
+{
+    crn_free(trainer->plan_extra_states);
+    trainer->plan_extra_states = crn_strdup(states); /* Without it the plan is only less exact. */
+    trainer->plan_extra_every = trainer->plan_extra_states != NULL ? every : 0;
+}
+
+cairn_state_tree *cairn_trainer_tree(cairn_trainer *trainer)
+{
+    return trainer->tree;
+}
+
+cairn_store *cairn_trainer_store(cairn_trainer *trainer)
+{
+    return trainer->store;
+}
+
+const cairn_run *cairn_trainer_run(const cairn_trainer *trainer)
+{
+    return &trainer->run;
+}
+
+const cairn_log *cairn_trainer_log(const cairn_trainer *trainer)
+{
+    return trainer->options.log;
+}
+
+const char *cairn_trainer_loaded_path(const cairn_trainer *trainer)
+{
+    return trainer->loaded_path;
+}

@@ -1,0 +1,148 @@
+/* The Trainer's parts, shared by the files of this room only. */
+#ifndef CRN_TRAIN_TRAINER_PRIV_H
+#define CRN_TRAIN_TRAINER_PRIV_H
+
+#include "base/str.h"
+#include "cairn/trainer.h"
+#include "os/os.h"
+#include "train/callback_list.h"
+#include "train/run_schedule.h"
+
+/* Names of the built-in states. */
+#define CRN_STATE_MODEL "model"
+#define CRN_STATE_OPTIMIZER "optimizer"
+#define CRN_STATE_SCHEDULERS "schedulers"
+#define CRN_STATE_DATALOADER "dataloader"
+#define CRN_STATE_GLOBAL_STEP "global_step"
+
+struct cairn_trainer {
+    cairn_trainer_options options; /* its texts are ours */
+    cairn_model model;
+    cairn_optimizer optimizer; /* ops NULL: none */
+    cairn_scheduler *scheduler; /* NULL: the optimizer's own learning rate */
+    crn_callback_list callbacks;
+    const crn_os *os;
+    bool is_used;
+
+    cairn_store *store;
+    cairn_state_tree *tree;
+    cairn_state *model_state;
+    cairn_state *optimizer_state;  /* NULL when validating */
+    cairn_state *scheduler_state;  /* likewise */
+    cairn_state *dataloader_state; /* likewise */
+    cairn_state *step_state;
+
+    cairn_run run;
+    crn_run_schedule schedule;
+    uint64_t step;             /* global_step */
+    uint64_t scheduler_t;      /* the scheduler's completed steps */
+    uint64_t seed;
+    char *loaded_path;         /* what this process loaded; NULL: nothing */
+    bool is_resumed;           /* --resume found something to go on with */
+
+    char *saved_path;          /* newest checkpoint that holds saved_step; NULL: none */
+    uint64_t saved_step;
+    bool has_validation_note;  /* the last validation, for the notes of its step's checkpoint */
+    uint64_t validation_step;
+    double *validation_losses; /* [val_count] */
+
+    uint64_t plan_keep;        /* 0: all */
+    uint64_t plan_extra_every; /* 0: none */
+    char *plan_extra_states;
+
+    cairn_loader *train;       /* borrowed during fit */
+    cairn_loader **val;        /* borrowed */
+    size_t val_count;
+    uint64_t loop_index;       /* training segments so far */
+    uint64_t validation_index; /* validations so far */
+};
+
+/* A load that callbacks may restrict. */
+struct cairn_load {
+    cairn_trainer *trainer;
+    char *states; /* joined with ","; NULL: all */
+    bool is_fixed; /* --resume: what was asked for is ignored */
+};
+
+/* A save that callbacks may add to. */
+struct cairn_save {
+    cairn_save_extra *extras; /* texts are ours */
+    size_t count;
+    size_t capacity;
+};
+
+/* An event with the facts that hold at any time. */
+cairn_event crn_trainer_event(cairn_trainer *trainer);
+/* Calls a hook; what callbacks ask for is added to *control (may be NULL). */
+cairn_status crn_trainer_call(cairn_trainer *trainer, crn_hook hook, const cairn_event *event,
+                              cairn_control *control, cairn_error *err);
+/* Logs metrics: hook on_log. */
+cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation,
+                                     const cairn_metric *metrics, size_t count, cairn_error *err);
+
+/* fit.c: opens the store that the options name. */
+cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err);
+
+/* tree.c: what the state tree holds. */
+cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cairn_error *err);
+/* Initial weights, zero moments, step 0: what a load starts from. */
+cairn_status crn_trainer_reset_tree(cairn_trainer *trainer, cairn_error *err);
+/* Copies the trainer's counters into the tree's values, before a save. */
+cairn_status crn_trainer_values_to_tree(cairn_trainer *trainer, cairn_error *err);
+/* And back, after a load. */
+cairn_status crn_trainer_values_from_tree(cairn_trainer *trainer, cairn_error *err);
+
+/* start.c: which checkpoint, which run. Loads it and prints start line, receipt and plan. */
+cairn_status crn_trainer_start(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_error *err);
+/* As crn_trainer_start for a validation: no run, never an older checkpoint. */
+cairn_status crn_trainer_start_validation(cairn_trainer *trainer, cairn_ckpt ckpt,
+                                          cairn_error *err);
+/* Plans saves and validations for the run that started. */
+cairn_status crn_trainer_make_schedule(cairn_trainer *trainer, cairn_error *err);
+
+/* load.c */
+typedef struct crn_load_plan {
+    const char *path;
+    const char *states;  /* NULL: all, or what callbacks select */
+    bool is_fixed;       /* callbacks may not restrict it */
+    bool is_plain_allowed; /* a file without our metadata is accepted */
+} crn_load_plan;
+
+/* What a load gave. Zeroed is empty; crn_load_outcome_dispose frees it. */
+typedef struct crn_load_outcome {
+    char *states;                   /* asked for, joined with ","; NULL: all */
+    char run_id[CAIRN_RUN_ID_SIZE]; /* of the file; "" for a plain one */
+    bool step_loaded;               /* global_step came from the file */
+    crn_str loaded;                 /* names of the states loaded, for the start line */
+    crn_str fresh;                  /* and of those that keep their defaults */
+} crn_load_outcome;
+
+/* Loads one checkpoint with all hooks and logs the receipt. */
+cairn_status crn_trainer_load(cairn_trainer *trainer, const crn_load_plan *plan,
+                              crn_load_outcome *out, cairn_error *err);
+void crn_load_outcome_dispose(crn_load_outcome *outcome);
+/* Whether the text @list ("model,optimizer") has @name. */
+bool crn_list_has(const char *list, const char *name);
+
+/* save.c: saves unless this step is saved already. */
+cairn_status crn_trainer_save(cairn_trainer *trainer, bool is_last, bool is_initial,
+                              cairn_error *err);
+/* Writes the last validation into the notes of its step's checkpoint, if both are there. */
+cairn_status crn_trainer_note_validation(cairn_trainer *trainer, cairn_error *err);
+/* Whether the loaded or saved checkpoint of this step has the validation of this step. */
+bool crn_trainer_validation_is_noted(const cairn_trainer *trainer);
+
+/* evaluate.c: validates with all loaders of the fit at this step. *out_stopped: asked to stop
+ * before the end; nothing was recorded. */
+cairn_status crn_trainer_validate_all_loaders(cairn_trainer *trainer, bool *out_stopped,
+                                              cairn_error *err);
+/* One loader from its start; @steps 0: all of it. */
+cairn_status crn_trainer_evaluate(cairn_trainer *trainer, cairn_loader *loader, uint64_t steps,
+                                  cairn_validate_result *out, bool *out_stopped, cairn_error *err);
+
+/* params_diff.c: logs what differs between the parameters of a checkpoint and ours, old -> new. */
+void crn_log_params_diff(const cairn_log *log, const char *old_json, const char *new_json);
+/* The same for the environment that bits depend on. */
+void crn_log_environment_diff(const cairn_log *log, const char *old_json, const char *new_json);
+
+#endif

@@ -1,0 +1,127 @@
+/* What the state tree of a trainer holds, and the counters that live in it as values. */
+#include "base/try.h"
+#include "train/trainer_priv.h"
+
+#define VALUE_STEP "value"
+#define VALUE_SAMPLES "samples_streamed"
+#define VALUE_SEED "seed"
+#define VALUE_SHUFFLE_SEED "shuffle_seed"
+#define VALUE_LAST_EPOCH "0.last_epoch"
+
+static cairn_status plan_training(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_state_tree *const tree = trainer->tree;
+    CRN_TRY_PLAIN(
+        cairn_state_tree_add(tree, CRN_STATE_OPTIMIZER, &trainer->optimizer_state, err));
+    CRN_TRY(err,
+            trainer->optimizer.ops->declare(trainer->optimizer.self, trainer->model_state,
+                                            trainer->optimizer_state, err),
+            "plan the state of %s", trainer->optimizer.ops->name);
+    CRN_TRY_PLAIN(
+        cairn_state_tree_add(tree, CRN_STATE_SCHEDULERS, &trainer->scheduler_state, err));
+    CRN_TRY_PLAIN(
+        cairn_state_tree_add(tree, CRN_STATE_DATALOADER, &trainer->dataloader_state, err));
+out:
+    return rc;
+}
+
+cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_model_ops *const model = trainer->model.ops;
+    CRN_TRY_PLAIN(cairn_state_tree_new(&trainer->tree, err));
+    CRN_TRY_PLAIN(
+        cairn_state_tree_add(trainer->tree, CRN_STATE_MODEL, &trainer->model_state, err));
+    CRN_TRY(err, model->declare(trainer->model.self, trainer->model_state, err),
+            "plan the parameters of %s", model->name);
+    if (is_training)
+        CRN_TRY_PLAIN(plan_training(trainer, err));
+    CRN_TRY_PLAIN(
+        cairn_state_tree_add(trainer->tree, CRN_STATE_GLOBAL_STEP, &trainer->step_state, err));
+    if (is_training) {
+        cairn_event event = crn_trainer_event(trainer);
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_setup, &event, NULL, err));
+    }
+    CRN_TRY_PLAIN(cairn_state_tree_allocate(trainer->tree, err));
+    if (is_training)
+        CRN_TRY_PLAIN(cairn_state_allocate_gradients(trainer->model_state, err));
+out:
+    return rc;
+}
+
+cairn_status crn_trainer_reset_tree(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    trainer->step = 0;
+    trainer->scheduler_t = 0;
+    CRN_TRY(err,
+            trainer->model.ops->initialize(trainer->model.self, trainer->tree, trainer->seed, err),
+            "initialize %s", trainer->model.ops->name);
+    if (trainer->optimizer_state != NULL) {
+        cairn_loader_seek(trainer->train, 0);
+        CRN_TRY_PLAIN(
+            trainer->optimizer.ops->reset(trainer->optimizer.self, trainer->tree, err));
+        CRN_TRY_PLAIN(crn_trainer_values_to_tree(trainer, err));
+    }
+out:
+    return rc;
+}
+
+cairn_status crn_trainer_values_to_tree(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_state *const data = trainer->dataloader_state;
+    CRN_TRY_PLAIN(cairn_state_set_u64(trainer->step_state, VALUE_STEP, trainer->step, err));
+    CRN_TRY_PLAIN(cairn_state_set_u64(trainer->scheduler_state, VALUE_LAST_EPOCH,
+                                      trainer->scheduler_t, err));
+    CRN_TRY_PLAIN(
+        cairn_state_set_u64(data, VALUE_SAMPLES, cairn_loader_position(trainer->train), err));
+    CRN_TRY_PLAIN(cairn_state_set_u64(data, VALUE_SEED, trainer->seed, err));
+    CRN_TRY_PLAIN(
+        cairn_state_set_u64(data, VALUE_SHUFFLE_SEED, cairn_loader_seed(trainer->train), err));
+out:
+    return rc;
+}
+
+/* A value that an older or foreign file may lack: the default stays. */
+static cairn_status get_optional(const cairn_state *state, const char *key, uint64_t *out,
+                                 cairn_error *err)
+{
+    if (cairn_state_get_text(state, key) == NULL)
+        return CAIRN_OK;
+    return cairn_state_get_u64(state, key, out, err);
+}
+
+cairn_status crn_trainer_values_from_tree(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_log *const log = trainer->options.log;
+    uint64_t samples = 0;
+    uint64_t seed = trainer->seed;
+    uint64_t shuffle_seed = cairn_loader_seed(trainer->train);
+    CRN_TRY_PLAIN(get_optional(trainer->step_state, VALUE_STEP, &trainer->step, err));
+    CRN_TRY_PLAIN(
+        get_optional(trainer->scheduler_state, VALUE_LAST_EPOCH, &trainer->scheduler_t, err));
+    CRN_TRY_PLAIN(get_optional(trainer->dataloader_state, VALUE_SAMPLES, &samples, err));
+    CRN_TRY_PLAIN(get_optional(trainer->dataloader_state, VALUE_SEED, &seed, err));
+    CRN_TRY_PLAIN(
+        get_optional(trainer->dataloader_state, VALUE_SHUFFLE_SEED, &shuffle_seed, err));
+    if (!trainer->options.seed.is_set) {
+        trainer->seed = seed;
+        cairn_loader_set_seed(trainer->train, seed);
+    } else if (seed != trainer->seed) {
+        cairn_log_message(log, CAIRN_LOG_WARNING, "seed: %llu -> %llu (the new one is used)",
+                          (unsigned long long)seed, (unsigned long long)trainer->seed);
+    }
+    if (samples > 0 && shuffle_seed != cairn_loader_seed(trainer->train))
+        cairn_log_message(log, CAIRN_LOG_WARNING,
+                          "shuffle_seed: %llu -> %llu; samples of the epoch that was interrupted "
+                          "may repeat",
+                          (unsigned long long)shuffle_seed,
+                          (unsigned long long)cairn_loader_seed(trainer->train));
+    cairn_loader_seek(trainer->train, samples);
+    CRN_TRY_PLAIN(trainer->optimizer.ops->loaded(trainer->optimizer.self, err));
+out:
+    return rc;
+}

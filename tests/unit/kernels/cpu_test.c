@@ -1,0 +1,421 @@
+/* The fp32 kernels against the float64 references, over odd shapes. */
+#include "kernels/kernels.h"
+
+#include <string.h>
+
+#include "kernels/ref/ref.h"
+#include "numeric/numeric.h"
+
+static const double k_limit = 1e-5;
+
+enum { SHAPES = 5, PARTS_OF_A_ROW = 17 };
+
+static const int64_t k_rows[SHAPES] = {1, 3, 17, 70, 200};
+static const int64_t k_cols[SHAPES] = {1, 17, 3, 33, 128};
+
+/* A copy of @from in @to, as an old content that the kernel must add to. */
+static void add_old(num_array *to, const float *old)
+{
+    for (int64_t i = 0; i < to->count; i++) {
+        to->f[i] = old[i];
+        to->d[i] += (double)old[i];
+    }
+}
+
+static crn_matrix matrix(const float *data, int64_t stride, bool is_transposed)
+{
+    const crn_matrix made = {.data = data, .stride = stride, .is_transposed = is_transposed};
+    return made;
+}
+
+static void gemm__computes_all_that_a_linear_layer_needs(void **state)
+{
+    (void)state;
+    for (int s = 0; s < SHAPES; s++) {
+        num_pool pool = {.seed = 1};
+        cairn_error err = {0};
+        const int64_t rows = k_rows[s];
+        const int64_t in = k_cols[s];
+        const int64_t out = k_rows[SHAPES - 1 - s];
+        const num_array x = num_random(&pool, rows * in, 1.0);
+        const num_array w = num_random(&pool, out * in, 1.0);
+        const num_array b = num_random(&pool, out, 1.0);
+        const num_array dy = num_random(&pool, rows * out, 1.0);
+        const num_array old = num_random(&pool, out * in, 1.0);
+        num_array y = num_zeros(&pool, rows * out);
+        num_array dx = num_zeros(&pool, rows * in);
+        num_array dw = num_zeros(&pool, out * in);
+        num_array db = num_zeros(&pool, out);
+        float *const scratch =
+            num_alloc(&pool, crn_sum_rows_scratch(rows, out), sizeof *scratch);
+        crn_ref_linear(rows, in, out, x.d, w.d, b.d, y.d);
+        crn_ref_linear_backward(rows, in, out, x.d, w.d, dy.d, dx.d, dw.d, db.d);
+        y.f[0] = NAN; /* Must not be read. */
+        assert_int_equal(crn_gemm(rows, out, in, 1.0F, matrix(x.f, in, false),
+                                  matrix(w.f, in, true), 0.0F, y.f, out, &err),
+                         CAIRN_OK);
+        crn_add_bias(rows, out, b.f, y.f);
+        assert_int_equal(crn_gemm(rows, in, out, 1.0F, matrix(dy.f, out, false),
+                                  matrix(w.f, in, false), 0.0F, dx.f, in, &err),
+                         CAIRN_OK);
+        add_old(&dw, old.f);
+        assert_int_equal(crn_gemm(out, in, rows, 1.0F, matrix(dy.f, out, true),
+                                  matrix(x.f, in, false), 1.0F, dw.f, in, &err),
+                         CAIRN_OK);
+        add_old(&db, b.f);
+        crn_sum_rows(rows, out, dy.f, scratch, db.f);
+        num_assert_close(y, k_limit);
+        num_assert_close(dx, k_limit);
+        num_assert_close(dw, k_limit);
+        num_assert_close(db, k_limit);
+        num_free(&pool);
+    }
+}
+
+static void gemm__says_device_error_for_a_stride_that_cannot_be(void **state)
+{
+    (void)state;
+    cairn_error err = {0};
+    const float a[4] = {0};
+    float out[4] = {0};
+    assert_int_equal(crn_gemm(2, 2, 2, 1.0F, matrix(a, 1, false), matrix(a, 2, false), 0.0F, out, 2,
+                              &err),
+                     CAIRN_EDEVICE);
+    assert_int_equal(err.status, CAIRN_EDEVICE);
+}
+
+static void elementwise__adds_and_copies(void **state)
+{
+    (void)state;
+    num_pool pool = {.seed = 2};
+    const num_array a = num_random(&pool, 101, 1.0);
+    const num_array b = num_random(&pool, 101, 1.0);
+    num_array sum = num_zeros(&pool, 101);
+    num_array copy = num_zeros(&pool, 101);
+    for (int i = 0; i < 101; i++) {
+        sum.d[i] = a.d[i] + b.d[i];
+        copy.d[i] = a.d[i];
+    }
+    crn_add(101, a.f, b.f, sum.f);
+    num_assert_close(sum, 1e-7);
+    crn_copy(101, a.f, false, copy.f);
+    num_assert_close(copy, 0.0);
+    crn_copy(101, b.f, true, copy.f);
+    assert_memory_equal(copy.f, sum.f, 101 * sizeof(float));
+    num_free(&pool);
+}
+
+static void layernorm__agrees_with_the_reference(void **state)
+{
+    (void)state;
+    for (int s = 0; s < SHAPES; s++) {
+        num_pool pool = {.seed = 3};
+        const int64_t rows = k_rows[s];
+        const int64_t cols = k_cols[s];
+        const num_array x = num_random(&pool, rows * cols, 3.0);
+        const num_array gamma = num_random(&pool, cols, 1.0);
+        const num_array beta = num_random(&pool, cols, 1.0);
+        const num_array dy = num_random(&pool, rows * cols, 1.0);
+        num_array y = num_zeros(&pool, rows * cols);
+        num_array dx = num_zeros(&pool, rows * cols);
+        num_array dgamma = num_zeros(&pool, cols);
+        num_array dbeta = num_zeros(&pool, cols);
+        float *const moments = num_alloc(&pool, 2 * rows, sizeof *moments);
+        float *const scratch =
+            num_alloc(&pool, crn_layernorm_scratch(rows, cols), sizeof *scratch);
+        const double eps = 1e-2; /* A row of one element has variance 0. */
+        crn_ref_layernorm(rows, cols, eps, x.d, gamma.d, beta.d, y.d);
+        crn_ref_layernorm_backward(rows, cols, eps, x.d, gamma.d, dy.d, dx.d, dgamma.d, dbeta.d);
+        crn_layernorm(rows, cols, (float)eps, x.f, gamma.f, beta.f, y.f, moments, moments + rows);
+        num_assert_close(y, k_limit);
+        add_old(&dgamma, gamma.f);
+        add_old(&dbeta, beta.f);
+        dx.f[0] = NAN; /* Must not be read. */
+        crn_layernorm_backward(rows, cols, x.f, gamma.f, moments, moments + rows, dy.f, false, dx.f,
+                               dgamma.f, dbeta.f, scratch);
+        if (cols > 1) /* With one column dx is 0 but for rounding. */
+            num_assert_close(dx, k_limit);
+        num_assert_close(dgamma, k_limit);
+        num_assert_close(dbeta, k_limit);
+        add_old(&dx, dy.f);
+        crn_layernorm_backward(rows, cols, x.f, gamma.f, moments, moments + rows, dy.f, true, dx.f,
+                               dgamma.f, dbeta.f, scratch);
+        num_assert_close(dx, k_limit);
+        num_free(&pool);
+    }
+}
+
+static void activations__agree_with_the_reference_from_tail_to_tail(void **state)
+{
+    (void)state;
+    num_pool pool = {.seed = 4};
+    enum { COUNT = 4001 };
+    num_array x = num_random(&pool, COUNT, 12.0);
+    const num_array dy = num_random(&pool, COUNT, 1.0);
+    num_array y = num_zeros(&pool, COUNT);
+    num_array dx = num_zeros(&pool, COUNT);
+    x.d[0] = 0.0;
+    x.f[0] = 0.0F;
+    x.d[1] = -100.0;
+    x.f[1] = -100.0F;
+    crn_ref_gelu(COUNT, x.d, y.d);
+    crn_ref_gelu_backward(COUNT, x.d, dy.d, dx.d);
+    crn_gelu(COUNT, x.f, y.f);
+    crn_gelu_backward(COUNT, x.f, dy.f, false, dx.f);
+    for (int i = 0; i < COUNT; i++)
+        assert_true(fabs((double)y.f[i] - y.d[i]) <= 2e-7 * (1.0 + fabs(x.d[i])));
+    num_assert_close(dx, k_limit);
+    add_old(&dx, dy.f);
+    crn_gelu_backward(COUNT, x.f, dy.f, true, dx.f);
+    num_assert_close(dx, k_limit);
+    crn_ref_relu(COUNT, x.d, y.d);
+    crn_ref_relu_backward(COUNT, x.d, dy.d, dx.d);
+    crn_relu(COUNT, x.f, y.f);
+    crn_relu_backward(COUNT, x.f, dy.f, false, dx.f);
+    num_assert_close(y, 0.0);
+    num_assert_close(dx, 0.0);
+    x.f[0] = NAN;
+    crn_gelu(COUNT, x.f, y.f);
+    assert_true(isnan(y.f[0]));
+    crn_relu(COUNT, x.f, y.f);
+    assert_true(isnan(y.f[0]));
+    num_free(&pool);
+}
+
+static void embedding__agrees_with_the_reference_with_repeated_ids(void **state)
+{
+    (void)state;
+    for (int s = 0; s < SHAPES; s++) {
+        num_pool pool = {.seed = 5};
+        const int64_t time = k_rows[s];
+        const int64_t cols = k_cols[s];
+        const int32_t vocab = 7;
+        const int32_t *const ids = num_ids(&pool, 3 * time, vocab);
+        const num_array words = num_random(&pool, vocab * cols, 1.0);
+        const num_array positions = num_random(&pool, time * cols, 1.0);
+        const num_array dy = num_random(&pool, 3 * time * cols, 1.0);
+        num_array y = num_zeros(&pool, 3 * time * cols);
+        num_array dwords = num_zeros(&pool, vocab * cols);
+        num_array dpositions = num_zeros(&pool, time * cols);
+        crn_ref_embedding(3, time, cols, ids, words.d, positions.d, y.d);
+        crn_ref_embedding_backward(3, time, cols, vocab, ids, dy.d, dwords.d, dpositions.d);
+        crn_embedding(3, time, cols, ids, words.f, positions.f, y.f);
+        add_old(&dwords, words.f);
+        add_old(&dpositions, positions.f);
+        crn_embedding_backward(3, time, cols, ids, dy.f, dwords.f, dpositions.f);
+        num_assert_close(y, k_limit);
+        num_assert_close(dwords, k_limit);
+        num_assert_close(dpositions, k_limit);
+        num_free(&pool);
+    }
+}
+
+/* The factors that the kernel draws for each row of probabilities. */
+static void expected_factors(const crn_attention_shape *shape, const crn_dropout_place *dropout,
+                             num_array *factors)
+{
+    for (int64_t row = 0; row < shape->batch * shape->heads * shape->time; row++)
+        crn_dropout_factors(dropout, (uint64_t)(row * ((shape->time + 3) / 4)), shape->time,
+                            factors->f + row * shape->time);
+    for (int64_t i = 0; i < factors->count; i++)
+        factors->d[i] = (double)factors->f[i];
+}
+
+static void check_attention(int64_t time, int64_t heads, int64_t head_size, float rate, bool adds,
+                            int workers)
+{
+    num_pool pool = {.seed = 6};
+    cairn_error err = {0};
+    const crn_attention_shape shape = {
+        .batch = 2, .time = time, .heads = heads, .head_size = head_size, .scale = 0.7F};
+    const crn_ref_attention_shape ref = {
+        .batch = 2, .time = time, .heads = heads, .head_size = head_size, .scale = (double)0.7F};
+    const crn_dropout_place dropout = {.seed = 9, .step = 4, .number = 2, .rate = rate};
+    const int64_t count = 2 * time * heads * head_size;
+    const int64_t pairs = 2 * heads * time * time;
+    const num_array q = num_random(&pool, count, 2.0);
+    const num_array k = num_random(&pool, count, 2.0);
+    const num_array v = num_random(&pool, count, 1.0);
+    const num_array dy = num_random(&pool, count, 1.0);
+    num_array factors = num_zeros(&pool, pairs);
+    const num_array p = num_zeros(&pool, pairs);
+    num_array y = num_zeros(&pool, count);
+    num_array dq = num_zeros(&pool, count);
+    num_array dk = num_zeros(&pool, count);
+    num_array dv = num_zeros(&pool, count);
+    float *const lse = num_alloc(&pool, 2 * heads * time, sizeof *lse);
+    float *const scratch =
+        num_alloc(&pool, crn_attention_scratch(&shape, workers), sizeof *scratch);
+    expected_factors(&shape, &dropout, &factors);
+    crn_ref_attention(&ref, factors.d, q.d, k.d, v.d, p.d, y.d);
+    crn_ref_attention_backward(&ref, factors.d, q.d, k.d, v.d, p.d, dy.d, dq.d, dk.d, dv.d);
+    assert_int_equal(
+        crn_attention(&shape, &dropout, q.f, k.f, v.f, y.f, lse, workers, scratch, &err), CAIRN_OK);
+    num_assert_close(y, k_limit);
+    const crn_attention_gradients out = {
+        .dq = dq.f, .dk = dk.f, .dv = dv.f, .adds_dq = adds, .adds_dk = adds, .adds_dv = adds};
+    if (adds) {
+        add_old(&dq, v.f);
+        add_old(&dk, q.f);
+        add_old(&dv, k.f);
+    } else {
+        dq.f[0] = NAN;
+        dk.f[0] = NAN;
+        dv.f[0] = NAN;
+    }
+    assert_int_equal(crn_attention_backward(&shape, &dropout, q.f, k.f, v.f, y.f, lse, dy.f, &out,
+                                            workers, scratch, &err),
+                     CAIRN_OK);
+    if (time > 1 || adds) { /* One token: the scores' gradients are 0 but for rounding. */
+        num_assert_close(dq, k_limit);
+        num_assert_close(dk, k_limit);
+    }
+    num_assert_close(dv, k_limit);
+    num_free(&pool);
+}
+
+static void attention__agrees_with_the_reference(void **state)
+{
+    (void)state;
+    static const int64_t times[] = {1, 3, 17, 64, 65, 130};
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        check_attention(times[i], 1, 3, 0.0F, false, 1);
+        check_attention(times[i], 3, 17, 0.0F, true, 2);
+    }
+}
+
+static void attention__agrees_with_the_reference_with_dropout(void **state)
+{
+    (void)state;
+    check_attention(3, 2, 1, 0.5F, false, 2);
+    check_attention(17, 3, 5, 0.3F, true, 3);
+    check_attention(130, 2, 8, 0.1F, false, 2);
+}
+
+static void cross_entropy__agrees_with_the_reference_with_mask_and_negative_labels(void **state)
+{
+    (void)state;
+    for (int s = 0; s < SHAPES; s++) {
+        num_pool pool = {.seed = 7};
+        const int64_t rows = k_rows[s];
+        const int64_t vocab = k_cols[s];
+        num_array logits = num_random(&pool, rows * vocab, 30.0);
+        num_array mask = num_random(&pool, rows, 1.0);
+        const num_array weight = num_zeros(&pool, rows);
+        int32_t *const labels = num_ids(&pool, rows, (int32_t)vocab);
+        num_array gradient = num_zeros(&pool, rows * vocab);
+        float *const lse = num_alloc(&pool, 2 * rows, sizeof *lse);
+        for (int64_t r = 0; r < rows; r++) {
+            mask.f[r] = r % 3 == 1 ? 0.0F : fabsf(mask.f[r]);
+            labels[r] = r % 5 == 3 ? -100 : labels[r];
+            weight.d[r] = labels[r] < 0 ? 0.0 : (double)mask.f[r];
+        }
+        const crn_token_labels tokens = {.labels = labels, .mask = mask.f};
+        const double expected =
+            crn_ref_cross_entropy(rows, vocab, logits.d, labels, weight.d);
+        crn_ref_cross_entropy_backward(rows, vocab, logits.d, labels, weight.d, gradient.d);
+        const double loss = crn_cross_entropy(rows, vocab, logits.f, &tokens, lse, lse + rows);
+        assert_true(fabs(loss - expected) <= k_limit * (1e-6 + fabs(expected)));
+        crn_cross_entropy_backward(rows, vocab, &tokens, lse, 0.5F, logits.f);
+        for (int64_t i = 0; i < gradient.count; i++) {
+            gradient.f[i] = logits.f[i];
+            gradient.d[i] *= 0.5;
+        }
+        if (vocab > 1)
+            num_assert_close(gradient, k_limit);
+        num_free(&pool);
+    }
+}
+
+static void cross_entropy__is_finite_for_huge_logits(void **state)
+{
+    (void)state;
+    float logits[4] = {1e30F, -1e30F, 3e4F, 3e4F};
+    const int32_t labels[2] = {0, 1};
+    const crn_token_labels tokens = {.labels = labels};
+    float scratch[4];
+    const double loss = crn_cross_entropy(2, 2, logits, &tokens, scratch, scratch + 2);
+    assert_true(fabs(loss - log(2.0)) < 0.01);
+}
+
+static void dropout__keeps_the_expected_share_and_the_mean(void **state)
+{
+    (void)state;
+    num_pool pool = {.seed = 8};
+    enum { COUNT = 100003 };
+    const crn_dropout_place place = {.seed = 1, .step = 2, .number = 3, .rate = 0.1F};
+    num_array x = num_zeros(&pool, COUNT);
+    const num_array y = num_zeros(&pool, COUNT);
+    int64_t dropped = 0;
+    for (int i = 0; i < COUNT; i++)
+        x.f[i] = 2.0F;
+    crn_dropout(&place, COUNT, x.f, false, y.f);
+    for (int i = 0; i < COUNT; i++) {
+        dropped += y.f[i] == 0.0F;
+        assert_true(y.f[i] == 0.0F || fabsf(y.f[i] - 2.0F / 0.9F) < 1e-6F);
+    }
+    /* Six standard deviations of a binomial distribution. */
+    assert_true(fabs((double)dropped - 0.1 * COUNT) < 6.0 * sqrt(COUNT * 0.1 * 0.9));
+    num_free(&pool);
+}
+
+static void dropout__is_the_same_in_the_backward_and_depends_on_seed_step_and_number(void **state)
+{
+    (void)state;
+    num_pool pool = {.seed = 9};
+    enum { COUNT = 9001 };
+    const crn_dropout_place place = {.seed = 1, .step = 2, .number = 3, .rate = 0.5F};
+    crn_dropout_place others[3] = {place, place, place};
+    others[0].seed++;
+    others[1].step++;
+    others[2].number++;
+    const num_array x = num_random(&pool, COUNT, 1.0);
+    const num_array y = num_zeros(&pool, COUNT);
+    num_array again = num_zeros(&pool, COUNT);
+    crn_dropout(&place, COUNT, x.f, false, y.f);
+    crn_dropout(&place, COUNT, x.f, false, again.f);
+    assert_memory_equal(y.f, again.f, COUNT * sizeof(float));
+    crn_dropout(&place, COUNT, x.f, true, again.f);
+    for (int i = 0; i < COUNT; i++)
+        assert_true(again.f[i] == 2.0F * y.f[i]);
+    for (int o = 0; o < 3; o++) {
+        int64_t same = 0;
+        crn_dropout(&others[o], COUNT, x.f, false, again.f);
+        for (int i = 0; i < COUNT; i++)
+            same += (again.f[i] == 0.0F) == (y.f[i] == 0.0F);
+        assert_true(fabs((double)same - 0.5 * COUNT) < 6.0 * sqrt(COUNT * 0.25));
+    }
+    num_free(&pool);
+}
+
+static void dropout__of_a_part_draws_what_the_whole_draws_there(void **state)
+{
+    (void)state;
+    const crn_dropout_place place = {.seed = 5, .step = 1, .number = 0, .rate = 0.4F};
+    float whole[103];
+    float part[PARTS_OF_A_ROW];
+    crn_dropout_factors(&place, 7, 103, whole);
+    crn_dropout_factors(&place, 7 + 9, PARTS_OF_A_ROW, part);
+    assert_memory_equal(part, whole + 36, sizeof part);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gemm__computes_all_that_a_linear_layer_needs),
+        cmocka_unit_test(gemm__says_device_error_for_a_stride_that_cannot_be),
+        cmocka_unit_test(elementwise__adds_and_copies),
+        cmocka_unit_test(layernorm__agrees_with_the_reference),
+        cmocka_unit_test(activations__agree_with_the_reference_from_tail_to_tail),
+        cmocka_unit_test(embedding__agrees_with_the_reference_with_repeated_ids),
+        cmocka_unit_test(attention__agrees_with_the_reference),
+        cmocka_unit_test(attention__agrees_with_the_reference_with_dropout),
+        cmocka_unit_test(cross_entropy__agrees_with_the_reference_with_mask_and_negative_labels),
+        cmocka_unit_test(cross_entropy__is_finite_for_huge_logits),
+        cmocka_unit_test(dropout__keeps_the_expected_share_and_the_mean),
+        cmocka_unit_test(
+            dropout__is_the_same_in_the_backward_and_depends_on_seed_step_and_number),
+        cmocka_unit_test(dropout__of_a_part_draws_what_the_whole_draws_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,186 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "cairn/optim.h"
+
+/* Larger than several chunks, and not a multiple of anything. */
+enum { LARGE = 300007, SMALL = 5 };
+
+struct fixture {
+    cairn_state_tree *tree;
+    cairn_state *model;
+    float *large;
+    float *small;
+};
+
+static void set_threads(int count)
+{
+#ifdef _OPENMP
+    omp_set_num_threads(count);
+#else
+    (void)count;
+#endif
+}
+
+static void add(cairn_state *model, const char *name, int64_t size, const cairn_tensor **out)
+{
+    const cairn_tensor_spec spec = {.name = name,
+                                    .dtype = CAIRN_DTYPE_F32,
+                                    .role = CAIRN_ROLE_WEIGHT,
+                                    .rank = 1,
+                                    .shape = {size}};
+    assert_int_equal(cairn_state_add_tensor(model, &spec, out, NULL), CAIRN_OK);
+}
+
+static void make(struct fixture *f)
+{
+    const cairn_tensor *large = NULL;
+    const cairn_tensor *small = NULL;
+    assert_int_equal(cairn_state_tree_new(&f->tree, NULL), CAIRN_OK);
+    assert_int_equal(cairn_state_tree_add(f->tree, "model", &f->model, NULL), CAIRN_OK);
+    add(f->model, "small", SMALL, &small);
+    add(f->model, "large", LARGE, &large);
+    assert_int_equal(cairn_state_tree_allocate(f->tree, NULL), CAIRN_OK);
+    assert_int_equal(cairn_state_allocate_gradients(f->model, NULL), CAIRN_OK);
+    f->large = large->grad;
+    f->small = small->grad;
+}
+
+static void fill(struct fixture *f)
+{
+    uint32_t random[4];
+    for (int i = 0; i < LARGE; i++) {
+        crn_philox(1, CRN_STREAM_INIT, 0, (uint64_t)i, random);
+        f->large[i] = crn_uniform_f32(random[0]) - 0.5f;
+    }
+    for (int i = 0; i < SMALL; i++)
+        f->small[i] = (float)i;
+}
+
+static void norm__is_the_root_of_the_sum_of_squares(void **state)
+{
+    struct fixture f;
+    (void)state;
+    make(&f);
+    assert_true(cairn_gradient_norm(f.model) == 0.0);
+    f.small[0] = 3.0f;
+    f.large[LARGE - 1] = -4.0f;
+    assert_true(cairn_gradient_norm(f.model) == 5.0);
+    fill(&f);
+    long double sum = 0.0L;
+    for (int i = 0; i < LARGE; i++)
+        sum += (long double)f.large[i] * (long double)f.large[i];
+    for (int i = 0; i < SMALL; i++)
+        sum += (long double)f.small[i] * (long double)f.small[i];
+    const double expected = (double)sqrtl(sum);
+    assert_true(fabs(cairn_gradient_norm(f.model) - expected) <= 1e-14 * expected);
+    cairn_state_tree_destroy(f.tree);
+}
+
+static void norm__has_the_same_bits_for_any_thread_count(void **state)
+{
+    struct fixture f;
+    (void)state;
+    make(&f);
+    fill(&f);
+    set_threads(1);
+    const double one = cairn_gradient_norm(f.model);
+    for (int threads = 2; threads <= 5; threads++) {
+        set_threads(threads);
+        assert_true(cairn_gradient_norm(f.model) == one);
+    }
+    set_threads(2);
+    cairn_state_tree_destroy(f.tree);
+}
+
+static void norm__does_not_overflow_where_float_would(void **state)
+{
+    struct fixture f;
+    (void)state;
+    make(&f);
+    f.small[0] = 3e30f;
+    f.small[1] = 4e30f;
+    const double norm = cairn_gradient_norm(f.model);
+    assert_true(fabs(norm - 5e30) < 1e-6 * 5e30);
+    cairn_state_tree_destroy(f.tree);
+}
+
+static void norm__is_not_finite_if_one_gradient_is_not(void **state)
+{
+    struct fixture f;
+    (void)state;
+    make(&f);
+    fill(&f);
+    f.large[LARGE / 2] = NAN;
+    assert_true(isnan(cairn_gradient_norm(f.model)));
+    f.large[LARGE / 2] = INFINITY;
+    assert_true(isinf(cairn_gradient_norm(f.model)));
+    cairn_state_tree_destroy(f.tree);
+}
+
+static void norm__is_zero_without_gradients(void **state)
+{
+    cairn_state_tree *tree = NULL;
+    cairn_state *model = NULL;
+    (void)state;
+    assert_int_equal(cairn_state_tree_new(&tree, NULL), CAIRN_OK);
+    assert_int_equal(cairn_state_tree_add(tree, "model", &model, NULL), CAIRN_OK);
+    assert_true(cairn_gradient_norm(model) == 0.0);
+    cairn_clip_gradients(model, 5.0, 1.0);
+    cairn_state_tree_destroy(tree);
+}
+
+static void clip__scales_all_gradients_to_the_limit(void **state)
+{
+    struct fixture f;
+    (void)state;
+    make(&f);
+    fill(&f);
+    const double norm = cairn_gradient_norm(f.model);
+    const float first = f.large[0];
+    cairn_clip_gradients(f.model, norm, 1.5);
+    const float factor = (float)(1.5 / (norm + 1e-6));
+    assert_true(f.large[0] == first * factor);
+    assert_true(f.small[4] == 4.0f * factor);
+    assert_true(fabs(cairn_gradient_norm(f.model) - 1.5) < 1e-6);
+    cairn_state_tree_destroy(f.tree);
+}
+
+static void clip__leaves_gradients_below_the_limit_alone(void **state)
+{
+    struct fixture f;
+    (void)state;
+    make(&f);
+    fill(&f);
+    const double norm = cairn_gradient_norm(f.model);
+    const float first = f.large[0];
+    cairn_clip_gradients(f.model, norm, norm * 1.01);
+    assert_true(f.large[0] == first);
+    assert_true(cairn_gradient_norm(f.model) == norm);
+    cairn_state_tree_destroy(f.tree);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(norm__is_the_root_of_the_sum_of_squares),
+        cmocka_unit_test(norm__has_the_same_bits_for_any_thread_count),
+        cmocka_unit_test(norm__does_not_overflow_where_float_would),
+        cmocka_unit_test(norm__is_not_finite_if_one_gradient_is_not),
+        cmocka_unit_test(norm__is_zero_without_gradients),
+        cmocka_unit_test(clip__scales_all_gradients_to_the_limit),
+        cmocka_unit_test(clip__leaves_gradients_below_the_limit_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Makes sure that what a part of the project needs is installed: setup.sh [build] [test] [demo]
+#
+# Missing Debian packages are installed with apt-get where that is allowed (root, or sudo without a
+# password); elsewhere the exact command is printed and the exit code is 1. `test` also makes a
+# Python environment in build/venv. Does nothing, quickly, when all is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages_of() {
+    case "$1" in
+    build) echo gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libyaml-dev libjansson-dev \
+        libxxhash-dev ;;
+    test) echo g++ clang-14 libclang-rt-14-dev libomp-14-dev clang-format-14 clang-tidy-14 \
+        cppcheck libcmocka-dev locales python3 python3-venv ;;
+    demo) echo fortunes ;;
+    esac
+}
+
+missing_packages() {
+    local name
+    for name in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] ||
+            echo "$name"
+    done
+}
+
+install_packages() {
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+            as_root=(sudo -n)
+        else
+            echo "These packages are missing. Install them and run the same command again:" >&2
+            echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends $*" >&2
+            exit 1
+        fi
+    fi
+    echo "installing: $*" >&2
+    # A list that cannot be renewed may still do; the installation says if not.
+    "${as_root[@]}" apt-get update -q >&2 || echo "setup.sh: apt-get update failed" >&2
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends "$@" >&2
+}
+
+# Debian's own Python first: another one in PATH may lack the venv module.
+make_venv() {
+    local venv=build/venv python=/usr/bin/python3 key
+    [ -x "$python" ] || python=python3
+    key=$(sha256sum tools/requirements.txt | cut -d ' ' -f 1)
+    if [ -f "$venv/stamp" ] && [ "$(cat "$venv/stamp")" = "$key" ] &&
+        "$venv/bin/python" -c 'import numpy, safetensors' 2>/dev/null; then
+        return
+    fi
+    echo "making the Python environment in $venv" >&2
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+        -r tools/requirements.txt >&2
+    echo "$key" >"$venv/stamp"
+}
+
+wanted=()
+for part in "$@"; do
+    case "$part" in
+    build | test | demo)
+        read -r -a names <<<"$(packages_of "$part")"
+        wanted+=("${names[@]}")
+        ;;
+    *)
+        echo "setup.sh: unknown part '$part' (build, test, demo)" >&2
+        exit 2
+        ;;
+    esac
+done
+if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
+    mapfile -t missing < <(missing_packages "${wanted[@]}")
+    if [ "${#missing[@]}" -gt 0 ]; then
+        install_packages "${missing[@]}"
+    fi
+else
+    echo "setup.sh: this is no Debian; it needs what there is called: ${wanted[*]}" >&2
+fi
+for part in "$@"; do
+    if [ "$part" = test ]; then
+        make_venv
+    fi
+done
