@@ -88,6 +88,11 @@ out:
     return rc;
 }
 
+const char *cairn_app_nearest(const char *wrong, const char *const *names, size_t count)
+{
+    return crn_nearest(wrong, names, count);
+}
+
 void cairn_app_free(char *text)
 {
     crn_free(text);

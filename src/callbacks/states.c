@@ -84,7 +84,7 @@ out:
     return rc;
 }
 
-/* "; there are: model, optimizer", and what was probably meant. */
+/* Says which states there are, and which was probably meant. */
 static cairn_status fail_unknown(const char *who, const char *name, const cairn_state_tree *tree,
                                  cairn_error *err)
 {
@@ -99,9 +99,9 @@ static cairn_status fail_unknown(const char *who, const char *name, const cairn_
     }
     const char *const nearest = crn_nearest(name, names, count);
     CRN_TRY_PLAIN(crn_str_check(&there, err));
-    CRN_FAIL(err, CAIRN_ECONFIG, "%s: there is no state '%s'%s%s%s; the states are: %s", who, name,
+    CRN_FAIL(err, CAIRN_ECONFIG, "%s: there is no state '%s'%s%s%s The states are: %s", who, name,
              nearest != NULL ? "; did you mean '" : "", nearest != NULL ? nearest : "",
-             nearest != NULL ? "'" : "", there.text);
+             nearest != NULL ? "'?" : ".", there.text);
 out:
     crn_str_dispose(&there);
     return rc;

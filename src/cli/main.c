@@ -30,10 +30,14 @@ static void print_usage(FILE *out)
 
 static int unknown_command(const char *name)
 {
-    (void)fprintf(stderr, "cairn: there is no command '%s'; the commands are", name);
+    const char *names[COMMAND_COUNT];
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)fprintf(stderr, "%s %s", i > 0 ? "," : "", k_commands[i].name);
-    (void)fputc('\n', stderr);
+        names[i] = k_commands[i].name;
+    const char *const near = cairn_app_nearest(name, names, COMMAND_COUNT);
+    (void)fprintf(stderr, "cairn: there is no command '%s'", name);
+    if (near != NULL)
+        (void)fprintf(stderr, "; did you mean '%s'?", near);
+    (void)fputs("\n`cairn --help` lists the commands\n", stderr);
     return CLI_EXIT_USAGE;
 }
 

@@ -40,44 +40,17 @@ static bool is_name(const char *name, const char *given, size_t length)
     return true;
 }
 
-/* Edit distance of two short names; for suggestions only. */
-static size_t distance(const char *a, const char *b)
-{
-    enum { MOST = 64 };
-    size_t row[MOST + 1];
-    const size_t m = strlen(a);
-    const size_t n = strlen(b);
-    if (n > MOST)
-        return MOST;
-    for (size_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= m; i++) {
-        size_t corner = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n; j++) {
-            const size_t changed = corner + (a[i - 1] != b[j - 1]);
-            const size_t shorter = row[j] < row[j - 1] ? row[j] : row[j - 1];
-            corner = row[j];
-            row[j] = changed < shorter + 1 ? changed : shorter + 1;
-        }
-    }
-    return row[n];
-}
-
 static int unknown_option(const cli_command *command, const char *given)
 {
-    const char *best = NULL;
-    size_t least = strlen(given) / 2 + 1;
-    for (size_t i = 0; i < command->option_count; i++) {
-        const size_t d = distance(given, command->options[i].name);
-        if (d < least) {
-            least = d;
-            best = command->options[i].name;
-        }
-    }
+    enum { NAMES_MAX = 64 };
+    const char *names[NAMES_MAX] = {"help"};
+    size_t count = 1;
+    for (size_t i = 0; i < command->option_count && count < NAMES_MAX; i++)
+        names[count++] = command->options[i].name;
+    const char *const near = cairn_app_nearest(given + strspn(given, "-"), names, count);
     (void)fprintf(stderr, "cairn: unknown option '%s'", given);
-    if (best != NULL)
-        (void)fprintf(stderr, "; did you mean '--%s'?", best);
+    if (near != NULL)
+        (void)fprintf(stderr, "; did you mean '--%s'?", near);
     (void)fprintf(stderr, "\nusage: %s\n", command->usage);
     return CLI_EXIT_USAGE;
 }

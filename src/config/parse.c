@@ -3,6 +3,7 @@
  * nesting in quadratic time, so we stop at the first level too many, and an alias is charged for
  * every node that it copies before the copy is made.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -285,6 +286,16 @@ static bool merge_map(struct parser *p, crn_node *map, const crn_node *from, yam
     return true;
 }
 
+/* @line is where the key stood first. */
+static void report_duplicate(struct parser *p, const crn_node *node, size_t line)
+{
+    char first[40] = "";
+    if (p->has_lines)
+        (void)snprintf(first, sizeof first, " (first at line %zu)", line);
+    crn_diag_error_at(p->diag, node->origin, node->key_line, node->key_column,
+                      "duplicate key '%.80s'%s", node->name, first);
+}
+
 /* Takes the merge keys out of @map and appends what they bring; *@given is what was written. */
 static bool apply_merges(struct parser *p, crn_node *map, size_t *given)
 {
@@ -294,13 +305,14 @@ static bool apply_merges(struct parser *p, crn_node *map, size_t *given)
     map->count = 0;
     for (crn_node *next = NULL; child != NULL; child = next) {
         next = child->next;
-        const yaml_mark_t mark = {.line = child->key_line - 1, .column = child->key_column - 1};
-        if (child->name != k_merge)
+        if (child->name != k_merge) {
             crn_node_append(map, child);
-        else if (merge != NULL)
-            return FAIL_AT(p, mark, "duplicate key '<<' (first at line %zu)", merge->key_line);
-        else
+        } else if (merge != NULL) {
+            report_duplicate(p, child, merge->key_line);
+            return false;
+        } else {
             merge = child;
+        }
     }
     *given = map->count;
     if (merge == NULL)
@@ -313,16 +325,6 @@ static bool apply_merges(struct parser *p, crn_node *map, size_t *given)
             return false;
     }
     return true;
-}
-
-/* @line is where the key stood first. */
-static void report_duplicate(struct parser *p, const crn_node *node, size_t line)
-{
-    char first[40] = "";
-    if (p->has_lines)
-        (void)snprintf(first, sizeof first, " (first at line %zu)", line);
-    crn_diag_error_at(p->diag, node->origin, node->key_line, node->key_column,
-                      "duplicate key '%.80s'%s", node->name, first);
 }
 
 /* Finds keys given twice and drops merged entries that are beaten, in O(n log n). */
@@ -439,7 +441,7 @@ static bool report_syntax(struct parser *p)
     if (has_tab_indent(p, mark.line, &mark.column))
         return FAIL_AT(p, mark, "a tab cannot indent; use spaces");
     mark = p->yaml.problem_mark;
-    if (p->yaml.context == NULL)
+    if (p->yaml.context == NULL || !p->has_lines)
         return FAIL_AT(p, mark, "%s", problem);
     return FAIL_AT(p, mark, "%s, %s that begins at line %zu", problem, p->yaml.context,
                    p->yaml.context_mark.line + 1);

@@ -144,14 +144,16 @@ static bool read_value(const crn_row *row, crn_doc *doc, const char *where, crn_
     return true;
 }
 
-static bool read_option(const crn_row *row, crn_doc *doc, const char *where, crn_node *node,
-                        void *out, crn_diag *diag)
+static bool read_option(const crn_section *section, const crn_row *row, crn_doc *doc,
+                        const char *where, crn_node *node, void *out, crn_diag *diag)
 {
     char path[CRN_WHERE_SIZE];
     void *const field = (char *)out + row->offset;
     (void)snprintf(path, sizeof path, "%s.%s", where, row->name);
     if (node->kind != CRN_NODE_NULL)
         return read_value(row, doc, path, node, field, diag);
+    if (crn_section_requires(section, row->name))
+        return true; /* complete() reports it with those that are not there. */
     if (takes_null(row)) {
         /* The other kinds have null as their default already. */
         if (row->kind == CRN_ROW_NUMBER)
@@ -211,7 +213,7 @@ static bool read_alias(const crn_section *section, crn_doc *doc, const char *whe
         return false;
     }
     node->name = row->name;
-    return read_option(row, doc, where, node, out, diag);
+    return read_option(section, row, doc, where, node, out, diag);
 }
 
 static bool read_key(const crn_section *section, crn_doc *doc, const char *where, crn_node *map,
@@ -223,7 +225,7 @@ static bool read_key(const crn_section *section, crn_doc *doc, const char *where
         return false;
     }
     if (crn_row_is_option(row))
-        return read_option(row, doc, where, node, out, diag);
+        return read_option(section, row, doc, where, node, out, diag);
     if (row->kind == CRN_ROW_ALIAS)
         return read_alias(section, doc, where, map, node, row, out, diag);
     if (row->kind == CRN_ROW_NO_EFFECT) {
@@ -303,9 +305,8 @@ static bool complete(const crn_section *section, crn_doc *doc, const char *where
             continue;
         if (crn_section_requires(section, row->name)) {
             if (crn_node_is_null(given)) {
-                crn_diag_error_at(diag, map != NULL ? map->origin : NULL,
-                                  map != NULL ? map->line : 0, map != NULL ? map->column : 0,
-                                  "%s lacks '%s', which has no default", where, row->name);
+                crn_diag_error(diag, given != NULL ? given : map,
+                               "%s lacks '%s', which has no default", where, row->name);
                 is_clean = false;
             }
         } else if (map != NULL && given == NULL) {

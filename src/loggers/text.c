@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BAR_CELLS = 20, BAR_COLUMNS = 79 };
+enum { BAR_CELLS = 10, BAR_COLUMNS = 79 };
 
 /* For one conversion of doubles: the "C" locale, for this thread only. */
 struct c_locale {
@@ -109,14 +109,14 @@ void crn_progress_bar(const crn_progress_facts *facts, uint64_t done, uint64_t t
     crn_str_printf(&bar, "%s [", facts->is_validation ? "Eval " : "Train");
     for (unsigned i = 0; i < BAR_CELLS; i++)
         crn_str_append(&bar, i < cells ? "#" : "-");
-    crn_str_printf(&bar, "] %3u%% %" PRIu64 "/%" PRIu64 " loss %s", (unsigned)(part * 100.0), done,
-                   total, crn_loss_text(facts->loss, loss));
-    if (facts->has_rate)
-        crn_str_printf(&bar, " %s samples/sec", crn_rate_text(facts->rate, rate));
+    crn_str_printf(&bar, "] %3u%% %" PRIu64 "/%" PRIu64, (unsigned)(part * 100.0), done, total);
     if (facts->has_times)
         crn_str_printf(
             &bar, " ETA %s",
             crn_duration_text(facts->has_total ? facts->total_left : facts->loop_left, time));
+    crn_str_printf(&bar, " loss %s", crn_loss_text(facts->loss, loss));
+    if (facts->has_rate)
+        crn_str_printf(&bar, " %s samples/s", crn_rate_text(facts->rate, rate));
     /* Padded, so that it covers a longer bar before it; cut, since a wrapped line cannot go. */
     if (bar.text != NULL)
         crn_str_printf(out, "\r%-*.*s", BAR_COLUMNS, BAR_COLUMNS, bar.text);

@@ -44,7 +44,7 @@ void crn_progress_line(const crn_progress_facts *facts, crn_str *out);
 
 /*
  * One bar of a terminal: "\r" and 79 columns, such as
- * "Train [#####---------------]  25% 50/200 loss 8.31250 69.37 samples/sec ETA 0:00:41".
+ * "Train [##--------]  25% 50/200 ETA 0:00:41 loss 8.31250 69.37 samples/s".
  */
 void crn_progress_bar(const crn_progress_facts *facts, uint64_t done, uint64_t total, crn_str *out);
 

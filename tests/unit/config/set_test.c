@@ -119,9 +119,8 @@ static void bad_assignments__are_refused_with_a_reason(void **state)
     assert_set_refused("trainer.init.optimizer.AdamW.lr.x=1",
                        "--set trainer.init.optimizer.AdamW.lr.x: 'x' is inside a float, which has "
                        "no parts\n");
-    assert_set_refused("a=[1", "--set a: did not find expected ',' or ']', while parsing a flow "
-                               "sequence that begins at line 1\n");
-    assert_set_refused("a={b: 1, b: 2}", "--set a: duplicate key 'b' (first at line 0)\n");
+    assert_set_refused("a=[1", "--set a: did not find expected ',' or ']'\n");
+    assert_set_refused("a={b: 1, b: 2}", "--set a: duplicate key 'b'\n");
     assert_set_refused("a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q=1",
                        "--set a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q: nested deeper than 32 levels\n");
 }

@@ -671,7 +671,7 @@ static void case47__strange_names__are_accepted_and_escaped_in_messages(void **s
                                           "a\\nb",
                                           "\\u001b",
                                           "%n%s%n",
-                                          "\xe2\x80\xae"
+                                          "\xe2\x80\xae right to left"
                                           "x"};
     for (size_t i = 0; i < sizeof k_names / sizeof k_names[0]; i++)
         assert_code(parse_name(k_names[i]), OK);

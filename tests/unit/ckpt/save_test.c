@@ -1,0 +1,303 @@
+#include "unit/ckpt/ckpt_kit.h"
+
+enum { BIG_ROWS = 5000 /* 5,120,000 bytes: two digest chunks */ };
+
+static void save__loads_back_bit_for_bit(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    cairn_state_tree *const tree = ck_tree(BIG_ROWS);
+    ck_fill(tree, 42);
+    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    const cairn_save_result saved = ck_save(store, tree, 500);
+    char path[TK_PATH_SIZE];
+    assert_string_equal(saved.path, tk_join(path, dir, "checkpoint_500.mdl"));
+    assert_int_equal(saved.save_counter, 1);
+    ck_assert_loads(dir, "checkpoint_500.mdl", BIG_ROWS, 42);
+    size_t size = 0;
+    free(tk_read_file(dir, "checkpoint_500.mdl", &size));
+    assert_int_equal(saved.bytes, size);
+    cairn_store_close(store);
+    cairn_checkpoint *ckpt = NULL;
+    tk_assert_ok(cairn_checkpoint_open(path, &ckpt, &err), &err);
+    tk_assert_ok(cairn_checkpoint_verify(ckpt, NULL, NULL, &err), &err);
+    cairn_checkpoint_close(ckpt);
+    cairn_state_tree_destroy(tree);
+}
+
+static void save__writes_what_the_header_says(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    char path[TK_PATH_SIZE];
+    cairn_state_tree *const tree = ck_tree(100);
+    ck_fill(tree, 1);
+    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    const cairn_run run = {.run_id = CK_RUN, .save_counter = 4};
+    cairn_run_adopt(store, &run, 4);
+    cairn_save_request request = {.struct_size = sizeof request,
+                                  .step = 7,
+                                  .params_json = "{\"trainer\": {}}",
+                                  .environment_json = "{\"threads\": \"2\"}"};
+    cairn_save_result saved;
+    uint64_t bytes = 0;
+    tk_assert_ok(cairn_store_save_bytes(store, tree, &request, &bytes, &err), &err);
+    tk_assert_ok(cairn_store_save(store, tree, &request, &saved, &err), &err);
+    assert_int_equal(saved.save_counter, 5);
+    assert_int_equal(saved.bytes, bytes);
+    cairn_store_close(store);
+
+    cairn_checkpoint *ckpt = NULL;
+    tk_assert_ok(cairn_checkpoint_open(tk_join(path, dir, "checkpoint_7.mdl"), &ckpt, &err), &err);
+    const cairn_checkpoint_info *const info = cairn_checkpoint_get_info(ckpt);
+    assert_true(info->is_readable && info->is_full && info->has_metadata);
+    assert_int_equal(info->step, 7);
+    assert_int_equal(info->save_counter, 5);
+    assert_int_equal(info->bytes, bytes);
+    assert_string_equal(info->run_id, CK_RUN);
+    assert_string_equal(info->file, "checkpoint_7.mdl");
+    assert_string_equal(info->states, "model,optimizer,schedulers,global_step,__metadata");
+    assert_string_equal(cairn_checkpoint_format_version(ckpt), "1.0");
+    assert_string_equal(cairn_checkpoint_params(ckpt), "{\"trainer\": {}}");
+    assert_string_equal(cairn_checkpoint_environment(ckpt), "{\"threads\": \"2\"}");
+    assert_int_equal(strlen(cairn_checkpoint_state_digest(ckpt)), 32);
+    assert_int_equal(cairn_checkpoint_tensor_count(ckpt), 6);
+    assert_true(cairn_checkpoint_has_state(ckpt, "global_step"));
+    assert_false(cairn_checkpoint_has_state(ckpt, "nothing"));
+    assert_string_equal(cairn_checkpoint_value(ckpt, "global_step", "step"), "1");
+    assert_string_equal(cairn_checkpoint_value(ckpt, "schedulers", "text"),
+                        "a \"b\"\n\\ \xc3\xa9");
+    assert_null(cairn_checkpoint_value(ckpt, "schedulers", "other"));
+    const cairn_file_tensor *const first = cairn_checkpoint_tensor_at(ckpt, 0);
+    assert_string_equal(first->name, "model.embed.weight");
+    assert_int_equal(first->offset % 4096, 0);
+    assert_int_equal(first->bytes, 7 * 5 * 4);
+    assert_int_equal(first->rank, 2);
+    assert_int_equal(first->shape[0], 7);
+    assert_non_null(first->digest);
+    cairn_checkpoint_close(ckpt);
+    cairn_state_tree_destroy(tree);
+}
+
+static void save__places_the_arena_as_it_is(void **state)
+{
+    const char *const dir = *state;
+    size_t size = 0;
+    cairn_state_tree *const tree = ck_tree(100);
+    ck_fill(tree, 5);
+    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    (void)ck_save(store, tree, 1);
+    cairn_store_close(store);
+    char *const file = tk_read_file(dir, "checkpoint_1.mdl", &size);
+    const uint64_t bytes = cairn_state_tree_bytes(tree);
+    assert_int_equal((size - bytes) % 4096, 0);
+    assert_memory_equal(file + size - bytes, cairn_state_tree_arena(tree), bytes);
+    free(file);
+    cairn_state_tree_destroy(tree);
+}
+
+static void save__of_a_subset_is_whole_regions_at_another_offset(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    char path[TK_PATH_SIZE];
+    size_t size = 0;
+    cairn_state_tree *const tree = ck_tree(100);
+    ck_fill(tree, 5);
+    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_save_extra extras[] = {
+        {.states = "model", .name_template = "{checkpoint_states}_{ckpt_name}"},
+        {.states = "optimizer, global_step", .name_template = "{checkpoint_states}_{ckpt_name}"},
+        {.states = "all", .name_template = "{checkpoint_states}_{ckpt_name}"},
+    };
+    cairn_save_request request = {
+        .struct_size = sizeof request, .step = 10, .extras = extras, .extra_count = 3};
+    cairn_save_result saved;
+    tk_assert_ok(cairn_store_save(store, tree, &request, &saved, &err), &err);
+    cairn_store_close(store);
+    tk_assert_list(dir, ".cairn.lock all_checkpoint_10.mdl checkpoint_10.mdl "
+                        "checkpoints_index.yaml model_checkpoint_10.mdl "
+                        "optimizer_global_step_checkpoint_10.mdl");
+
+    const cairn_state *const optimizer = cairn_state_tree_find(tree, "optimizer");
+    const uint64_t region = cairn_state_region_bytes(optimizer);
+    char *const file = tk_read_file(dir, "optimizer_global_step_checkpoint_10.mdl", &size);
+    assert_true(size > region);
+    assert_memory_equal(file + size - region,
+                        (const char *)cairn_state_tree_arena(tree) +
+                            cairn_state_region_offset(optimizer),
+                        region);
+    free(file);
+
+    cairn_checkpoint *ckpt = NULL;
+    (void)tk_join(path, dir, "model_checkpoint_10.mdl");
+    tk_assert_ok(cairn_checkpoint_open(path, &ckpt, &err), &err);
+    assert_false(cairn_checkpoint_get_info(ckpt)->is_full);
+    assert_string_equal(cairn_checkpoint_get_info(ckpt)->states, "model,__metadata");
+    assert_int_equal(cairn_checkpoint_get_info(ckpt)->save_counter, 1);
+    tk_assert_ok(cairn_checkpoint_verify(ckpt, NULL, NULL, &err), &err);
+    cairn_checkpoint_close(ckpt);
+
+    cairn_state_tree *const other = ck_tree(100);
+    tk_assert_ok(ck_try_load(crn_os_posix(), path, other, NULL, NULL, &err), &err);
+    assert_true(ck_is_filled(other, "model", 5));
+    assert_true(ck_is_filled(other, "__metadata", 5));
+    assert_false(ck_is_filled(other, "optimizer", 5));
+    assert_false(ck_is_filled(other, "global_step", 5));
+    cairn_state_tree_destroy(other);
+    ck_assert_loads(dir, "all_checkpoint_10.mdl", 100, 5);
+    cairn_state_tree_destroy(tree);
+}
+
+static void save__never_replaces_a_file_of_the_same_name(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    cairn_state_tree *const tree = ck_tree(0);
+    tk_fault_os fault;
+    tk_fault_init(&fault);
+    fault.is_clock_fake = true;
+    fault.realtime_ns = INT64_C(1709251199) * 1000000000;
+    cairn_store *const store = ck_open(&fault.os, dir);
+    tk_write_text(dir, "checkpoint_5_20240229_235959_1.mdl.notes.json", "{\"stale\": 1.0}");
+    for (uint64_t i = 0; i < 4; i++) {
+        cairn_save_extra extra = {.states = "model",
+                                  .name_template = "{checkpoint_states}_of_{ckpt_name}"};
+        cairn_save_request request = {.struct_size = sizeof request, .step = 5};
+        cairn_save_result saved;
+        request.extras = &extra;
+        request.extra_count = i == 0;
+        ck_fill(tree, i);
+        tk_assert_ok(cairn_store_save(store, tree, &request, &saved, &err), &err);
+    }
+    tk_assert_list(dir, ".cairn.lock checkpoint_5.mdl checkpoint_5_20240229_235959.mdl "
+                        "checkpoint_5_20240229_235959_1.mdl checkpoint_5_20240229_235959_2.mdl "
+                        "checkpoints_index.yaml model_of_checkpoint_5.mdl");
+    ck_assert_loads(dir, "checkpoint_5.mdl", 0, 0);
+    ck_assert_loads(dir, "checkpoint_5_20240229_235959.mdl", 0, 1);
+    ck_assert_loads(dir, "checkpoint_5_20240229_235959_1.mdl", 0, 2);
+    ck_assert_loads(dir, "checkpoint_5_20240229_235959_2.mdl", 0, 3);
+    tk_assert_file_text(dir, "checkpoints_index.yaml",
+                        "- checkpoint_5.mdl\n- checkpoint_5_20240229_235959.mdl\n"
+                        "- checkpoint_5_20240229_235959_1.mdl\n"
+                        "- checkpoint_5_20240229_235959_2.mdl\n");
+    cairn_store_close(store);
+    tk_fault_dispose(&fault);
+    cairn_state_tree_destroy(tree);
+}
+
+static void save__of_an_alternative_puts_the_time_before_the_extension(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    cairn_state_tree *const tree = ck_tree(0);
+    tk_fault_os fault;
+    tk_fault_init(&fault);
+    fault.is_clock_fake = true;
+    fault.realtime_ns = INT64_C(1709251199) * 1000000000;
+    cairn_store *const store = ck_open(&fault.os, dir);
+    for (int i = 0; i < 3; i++) {
+        cairn_save_extra extra = {.states = "model", .name_template = "only.{checkpoint_states}.x"};
+        cairn_save_request request = {.struct_size = sizeof request,
+                                      .step = (uint64_t)i,
+                                      .extras = &extra,
+                                      .extra_count = 1};
+        cairn_save_result saved;
+        tk_assert_ok(cairn_store_save(store, tree, &request, &saved, &err), &err);
+        assert_non_null(extra.path);
+    }
+    tk_assert_list(dir, ".cairn.lock checkpoint_0.mdl checkpoint_1.mdl checkpoint_2.mdl "
+                        "checkpoints_index.yaml only.model.x only.model_20240229_235959.x "
+                        "only.model_20240229_235959_1.x");
+    cairn_store_close(store);
+    tk_fault_dispose(&fault);
+    cairn_state_tree_destroy(tree);
+}
+
+static void save__refuses_unknown_states_before_it_writes(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    cairn_state_tree *const tree = ck_tree(0);
+    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_save_extra extra = {.states = "modle", .name_template = "{checkpoint_states}"};
+    cairn_save_request request = {
+        .struct_size = sizeof request, .step = 1, .extras = &extra, .extra_count = 1};
+    cairn_save_result saved;
+    tk_assert_status(cairn_store_save(store, tree, &request, &saved, &err), CAIRN_EINVAL, &err);
+    tk_assert_error_has(&err, "'modle'");
+    tk_assert_error_has(&err, "model, optimizer");
+    tk_assert_list(dir, ".cairn.lock");
+    cairn_store_close(store);
+    cairn_state_tree_destroy(tree);
+}
+
+static void save__refuses_what_it_could_not_read_again(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    cairn_save_result saved;
+    cairn_state_tree *const tree = ck_tree(0);
+    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    tk_assert_ok(
+        cairn_state_set_text(cairn_state_tree_find(tree, "schedulers"), "k", "\xff\xfe", &err),
+        &err);
+    tk_assert_status(ck_try_save(store, tree, 1, &saved, &err), CAIRN_EINVAL, &err);
+    tk_assert_list(dir, ".cairn.lock");
+    cairn_store_close(store);
+    cairn_state_tree_destroy(tree);
+}
+
+static void checkpoint_bytes__is_exact(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    cairn_state_tree *const tree = ck_tree(300);
+    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_save_request request = {.struct_size = sizeof request, .step = 3};
+    cairn_save_result saved;
+    tk_assert_ok(cairn_store_save(store, tree, &request, &saved, &err), &err);
+    assert_int_equal(cairn_checkpoint_bytes(tree), saved.bytes);
+    cairn_store_close(store);
+    cairn_state_tree_destroy(tree);
+}
+
+static void save__of_a_tree_without_tensors_is_a_checkpoint(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    char path[TK_PATH_SIZE];
+    cairn_state_tree *const tree = ck_empty_tree();
+    cairn_state *const only = ck_state(tree, "global_step");
+    ck_allocate(tree);
+    tk_assert_ok(cairn_state_set_u64(only, "value", UINT64_MAX, &err), &err);
+    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    (void)ck_save(store, tree, 1);
+    cairn_store_close(store);
+    tk_assert_ok(cairn_state_set_u64(only, "value", 0, &err), &err);
+    tk_assert_ok(ck_try_load(crn_os_posix(), tk_join(path, dir, "checkpoint_1.mdl"), tree, NULL,
+                             NULL, &err),
+                 &err);
+    uint64_t value = 0;
+    tk_assert_ok(cairn_state_get_u64(only, "value", &value, &err), &err);
+    assert_true(value == UINT64_MAX);
+    cairn_state_tree_destroy(tree);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, tk_temp_setup, tk_temp_teardown)
+    const struct CMUnitTest tests[] = {
+        T(save__loads_back_bit_for_bit),
+        T(save__writes_what_the_header_says),
+        T(save__places_the_arena_as_it_is),
+        T(save__of_a_subset_is_whole_regions_at_another_offset),
+        T(save__never_replaces_a_file_of_the_same_name),
+        T(save__of_an_alternative_puts_the_time_before_the_extension),
+        T(save__refuses_unknown_states_before_it_writes),
+        T(save__refuses_what_it_could_not_read_again),
+        T(checkpoint_bytes__is_exact),
+        T(save__of_a_tree_without_tensors_is_a_checkpoint),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
