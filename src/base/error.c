@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,20 +45,6 @@ void crn_error_note(cairn_error *err, cairn_status status, const char *file, int
     va_start(args, format);
     frame_put(err, file, line, format, args);
     va_end(args);
-}
-
-cairn_status crn_status_from_errno(int e)
-{
-    switch (e) {
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-        return CAIRN_ENOSPACE;
-    case ENOMEM:
-        return CAIRN_ENOMEM;
-    default:
-        return CAIRN_EIO;
-    }
 }
 
 size_t cairn_error_format(const cairn_error *err, char *buf, size_t size)

@@ -6,6 +6,8 @@
 #ifndef CRN_BASE_TRY_H
 #define CRN_BASE_TRY_H
 
+#include <errno.h>
+
 #include "cairn/error.h"
 
 /* Records a cause; returns @status so that a caller can return it. */
@@ -14,13 +16,31 @@ cairn_status crn_error_set(cairn_error *err, cairn_status status, int os_errno, 
 /* Adds an outer frame to an error that already has a cause. */
 void crn_error_note(cairn_error *err, cairn_status status, const char *file, int line,
                     const char *format, ...) CAIRN_PRINTF(5, 6);
-/* ENOSPC, EDQUOT and EFBIG are ENOSPACE, ENOMEM is ENOMEM, all else is EIO. */
-cairn_status crn_status_from_errno(int e);
+
+/*
+ * ENOSPC, EDQUOT and EFBIG are ENOSPACE, ENOMEM is ENOMEM, all else is EIO. Inline, as the macros
+ * below set rc themselves, so that an analyzer sees that a failure is never CAIRN_OK.
+ */
+static inline cairn_status crn_status_from_errno(int e)
+{
+    switch (e) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return CAIRN_ENOSPACE;
+    case ENOMEM:
+        return CAIRN_ENOMEM;
+    default:
+        return CAIRN_EIO;
+    }
+}
 
 /* Fail here, with this status and message. */
 #define CRN_FAIL(err, status, ...)                                                                 \
     do {                                                                                           \
-        rc = crn_error_set((err), (status), 0, __FILE__, __LINE__, __VA_ARGS__);                   \
+        const cairn_status crn_s = (status);                                                       \
+        (void)crn_error_set((err), crn_s, 0, __FILE__, __LINE__, __VA_ARGS__);                     \
+        rc = crn_s;                                                                                \
         goto out;                                                                                  \
     } while (0)
 
@@ -28,8 +48,9 @@ cairn_status crn_status_from_errno(int e);
 #define CRN_FAIL_ERRNO(err, e, ...)                                                                \
     do {                                                                                           \
         const int crn_e = (e);                                                                     \
-        rc = crn_error_set((err), crn_status_from_errno(crn_e), crn_e, __FILE__, __LINE__,         \
-                           __VA_ARGS__);                                                           \
+        const cairn_status crn_s = crn_status_from_errno(crn_e);                                   \
+        (void)crn_error_set((err), crn_s, crn_e, __FILE__, __LINE__, __VA_ARGS__);                 \
+        rc = crn_s;                                                                                \
         goto out;                                                                                  \
     } while (0)
 

@@ -192,6 +192,7 @@ static cairn_status take_source(crn_load *load, crn_match *match, const crn_read
 {
     cairn_status rc = CAIRN_OK;
     if (!fits(match->tensor, source->entry)) {
+        match->is_mismatch = true;
         note_mismatch(load, match->tensor, source->entry);
     } else if (match->source != NULL) {
         CRN_TRY_PLAIN(crn_grow(&load->twins, &load->twin_capacity, load->twin_count + 1,
@@ -224,7 +225,7 @@ static cairn_status match_file(crn_load *load, cairn_error *err)
             continue;
         }
         crn_match *const match = find_match(load, tensor);
-        line->tensors_in_file += match->source == NULL; /* The other of two tied is no more. */
+        line->tensors_in_file += match->source == NULL && !match->is_mismatch; /* The other of two tied is no more. */
         CRN_TRY_PLAIN(take_source(load, match, source, err));
     }
 out:

@@ -10,6 +10,7 @@ typedef struct crn_match {
     size_t state; /* index in tree and report */
     const cairn_tensor *tensor;
     const crn_read_tensor *source; /* NULL: missing in the file */
+    bool is_mismatch;              /* in the file with another shape or dtype */
 } crn_match;
 
 /* A second tensor of the file that serves the same tensor of the tree: both must be equal. */

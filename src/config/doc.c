@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "config/config_priv.h"
 
-enum { CHUNK_SIZE = 16 * 1024 };
+/* Each chunk is twice as large as the one before, from first to most. */
+enum { CHUNK_FIRST = 16 * 1024, CHUNK_MOST = 1024 * 1024 };
 
 struct crn_chunk {
     struct crn_chunk *next;
@@ -20,7 +21,9 @@ void *crn_doc_alloc(crn_doc *doc, size_t size, crn_diag *diag)
     const size_t need = (size + unit - 1) / unit * unit;
     struct crn_chunk *chunk = doc->chunks;
     if (chunk == NULL || chunk->size - chunk->used < need) {
-        const size_t chunk_size = need > CHUNK_SIZE ? need : CHUNK_SIZE;
+        size_t chunk_size = chunk == NULL ? CHUNK_FIRST : 2 * chunk->size;
+        chunk_size = chunk_size > CHUNK_MOST ? CHUNK_MOST : chunk_size;
+        chunk_size = need > chunk_size ? need : chunk_size;
         chunk = crn_calloc(1, sizeof *chunk + chunk_size);
         if (chunk == NULL) {
             diag->is_failed = true;

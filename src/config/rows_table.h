@@ -70,8 +70,10 @@
      .f_min = (double)(min),                                                                       \
      .f_max = (double)(max)},
 #define CRN_OPT_INIT(n, help_) {.kind = CRN_ROW_INIT, CRN_OPT_FIELD(n), .unit = "", .help = help_},
-#define CRN_OPT_REQUIRED(n) {.kind = CRN_ROW_REQUIRED, .name = #n, .unit = "", .help = ""},
-#define CRN_OPT_ALIAS(other, n) {.kind = CRN_ROW_ALIAS, .name = #n, .unit = "", .help = #other},
+
+/* Rows without a field. */
+#define CRN_OPT_REQUIRED(n)       {.kind = CRN_ROW_REQUIRED, .name = #n, .unit = "", .help = ""},
+#define CRN_OPT_ALIAS(other, n)   {.kind = CRN_ROW_ALIAS, .name = #n, .unit = "", .help = #other},
 #define CRN_OPT_NO_EFFECT(n, why) {.kind = CRN_ROW_NO_EFFECT, .name = #n, .unit = "", .help = why},
 #define CRN_OPT_LACKING(n, feature)                                                                \
     {.kind = CRN_ROW_LACKING, .name = #n, .unit = "", .help = feature},

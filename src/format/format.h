@@ -25,7 +25,7 @@ enum {
     CRN_LENGTH_WORD_BYTES = 8
 };
 
-/* What is wrong with a file. X(CODE, text). The texts are the names of the reliability reference. */
+/* What is wrong with a file. X(CODE, text). The texts are those of [CF-60]. */
 #define CRN_FORMAT_CODE_LIST(X)                                                                    \
     X(OK, "OK")                                                                                    \
     X(TRUNCATED, "E_TRUNCATED")                                                                    \
@@ -83,7 +83,7 @@ typedef struct crn_file_entry {
     const uint64_t *shape; /* [rank] */
     uint64_t begin;        /* from the start of the data section */
     uint64_t bytes;
-    bool is_pad;           /* its name begins with "__pad__." */
+    bool is_pad; /* its name begins with "__pad__." */
 } crn_file_entry;
 
 /* ---- Reading ---- */

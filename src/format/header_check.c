@@ -1,4 +1,4 @@
-/* The rules that a header must keep beyond its syntax: [CF-20] and following. */
+/* The rules that a header must keep beyond its syntax: [CF-5] to [CF-12], [CF-52] to [CF-54]. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #include "cairn/state.h"
 #include "format/format.h"
 
-/* Where the header digest stands in every file that has one: [CF-41]. */
+/* Where the header digest stands in every file that has one: [CF-42]. */
 static const char k_digest_prefix[] = "{\"__metadata__\":{\"" CRN_META_HEADER_DIGEST "\":\"";
 static const char k_zero_digits[] = "00000000000000000000000000000000";
 

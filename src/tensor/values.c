@@ -17,24 +17,21 @@ static crn_value *find(const cairn_state *state, const char *key)
     return NULL;
 }
 
-/* A new value, entered with an empty text once the room for @text_size bytes is there. */
-static cairn_status add(cairn_state *state, const char *key, size_t text_size, crn_value **out,
-                        cairn_error *err)
+/* A new value with an empty text and room for one of @text_size bytes; NULL: out of memory. */
+static crn_value *add(cairn_state *state, const char *key, size_t text_size)
 {
-    cairn_status rc = CAIRN_OK;
     crn_value value = {0};
-    CRN_TRY_PLAIN(crn_grow(&state->values, &state->value_capacity, state->value_count + 1,
-                           sizeof *state->values, err));
+    if (crn_grow(&state->values, &state->value_capacity, state->value_count + 1,
+                 sizeof *state->values, NULL) != CAIRN_OK)
+        return NULL;
     value.key = crn_strdup(key);
-    CRN_NEED(err, value.key, "the name of a value");
-    CRN_TRY_PLAIN(crn_grow(&value.text, &value.text_capacity, text_size, 1, err));
+    if (value.key == NULL ||
+        crn_grow(&value.text, &value.text_capacity, text_size, 1, NULL) != CAIRN_OK) {
+        crn_free(value.key);
+        return NULL;
+    }
     state->values[state->value_count] = value;
-    *out = &state->values[state->value_count++];
-    value = (crn_value){0};
-out:
-    crn_free(value.key);
-    crn_free(value.text);
-    return rc;
+    return &state->values[state->value_count++];
 }
 
 cairn_status cairn_state_set_text(cairn_state *state, const char *key, const char *value,
@@ -44,9 +41,9 @@ cairn_status cairn_state_set_text(cairn_state *state, const char *key, const cha
     const size_t size = strlen(value) + 1;
     crn_value *entry = find(state, key);
     if (entry == NULL)
-        CRN_TRY_PLAIN(add(state, key, size, &entry, err));
-    else
-        CRN_TRY_PLAIN(crn_grow(&entry->text, &entry->text_capacity, size, 1, err));
+        entry = add(state, key, size);
+    CRN_NEED(err, entry, "a value of a state");
+    CRN_TRY_PLAIN(crn_grow(&entry->text, &entry->text_capacity, size, 1, err));
     memcpy(entry->text, value, size);
 out:
     return rc;

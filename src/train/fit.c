@@ -16,19 +16,6 @@ struct step_facts {
     int64_t start_ns;
 };
 
-cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err)
-{
-    const cairn_store_options options = {
-        .struct_size = sizeof options,
-        .model_dir = trainer->options.model_dir,
-        .checkpoint_root = trainer->options.checkpoint.checkpoint_root,
-        .checkpoint_name = trainer->options.checkpoint.checkpoint_name,
-        .is_read_only = is_read_only,
-        .log = trainer->options.log,
-    };
-    return cairn_store_open(&options, &trainer->store, err);
-}
-
 /* A token id that the model lacks would be noticed in the middle of the training only. */
 static cairn_status check_vocabulary(const cairn_trainer *trainer, const cairn_loader *loader,
                                      cairn_error *err)

@@ -375,6 +375,22 @@ static void warn_about_newer(const cairn_trainer *trainer, const struct start *s
                       trainer->step, newest->step, newest->path);
 }
 
+/* A file may have been copied or renamed: its name decides what is newest, its contents where the
+ * training goes on. */
+static void say_name_differs(const cairn_trainer *trainer, const struct start *start)
+{
+    cairn_checkpoint_name name;
+    if (trainer->loaded_path == NULL || !start->outcome.step_loaded ||
+        !cairn_checkpoint_name_parse(trainer->options.checkpoint.checkpoint_name,
+                                     base_name(trainer->loaded_path), &name) ||
+        name.step == trainer->step)
+        return;
+    cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
+                      "%s is named for step %" PRIu64 " but holds step %" PRIu64
+                      "; training goes on at step %" PRIu64,
+                      trainer->loaded_path, name.step, trainer->step, trainer->step);
+}
+
 static void say_start(const cairn_trainer *trainer, const struct start *start)
 {
     const cairn_log *const log = trainer->options.log;
@@ -475,6 +491,7 @@ cairn_status crn_trainer_start(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_er
     CRN_TRY_PLAIN(identify_run(trainer, &start, err));
     CRN_TRY_PLAIN(crn_trainer_make_schedule(trainer, err));
     warn_about_newer(trainer, &start);
+    say_name_differs(trainer, &start);
     say_start(trainer, &start);
     if (trainer->step < trainer->schedule.end_step)
         say_plan(trainer);

@@ -168,6 +168,19 @@ cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation,
     return crn_trainer_call(trainer, CRN_HOOK_on_log, &event, NULL, err);
 }
 
+cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err)
+{
+    const cairn_store_options options = {
+        .struct_size = sizeof options,
+        .model_dir = trainer->options.model_dir,
+        .checkpoint_root = trainer->options.checkpoint.checkpoint_root,
+        .checkpoint_name = trainer->options.checkpoint.checkpoint_name,
+        .is_read_only = is_read_only,
+        .log = trainer->options.log,
+    };
+    return cairn_store_open(&options, &trainer->store, err);
+}
+
 void cairn_trainer_plan_keep(cairn_trainer *trainer, uint64_t keep)
 {
     trainer->plan_keep = keep;

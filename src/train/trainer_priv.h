@@ -80,7 +80,7 @@ cairn_status crn_trainer_call(cairn_trainer *trainer, crn_hook hook, const cairn
 cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation,
                                      const cairn_metric *metrics, size_t count, cairn_error *err);
 
-/* fit.c: opens the store that the options name. */
+/* Opens the store that the options name. */
 cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err);
 
 /* tree.c: what the state tree holds. */

@@ -75,10 +75,10 @@ typedef cairn_status (*cairn_hook_fn)(void *self, const cairn_event *event, cair
  */
 #define CAIRN_HOOK_LIST(X)                                                                         \
     X(setup, "the trainer is put together; states may be added to the tree")                       \
-    X(on_fit_start, "everything is loaded; step, first_step and end_step are known")               \
     X(on_before_load_checkpoint, "path is about to be loaded; NULL: nothing is")                   \
     X(preprocess_checkpoint, "load may be restricted with cairn_load_select")                      \
     X(on_load_checkpoint, "the states are loaded")                                                 \
+    X(on_fit_start, "everything is loaded; step, first_step and end_step are known")               \
     X(on_train_start, "a training segment begins")                                                 \
     X(on_train_batch_start, "a step begins; batch is its first micro-batch")                       \
     X(on_before_forward, "a micro-batch is about to be computed")                                  \

@@ -21,7 +21,7 @@ static cairn_store *open_faulty(tk_fault_os *fault, const char *dir)
 /* A folder with a good checkpoint of step 1, filled by seed 1. */
 static void prepare(const char *dir, cairn_state_tree *tree)
 {
-    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_store *const store = ck_open(ck_os(), dir);
     ck_fill(tree, 1);
     (void)ck_save(store, tree, 1);
     cairn_store_close(store);
@@ -42,6 +42,7 @@ static void save__syncs_data_before_the_name_and_the_folder_after(void **state)
     cairn_state_tree *const tree = ck_tree(0);
     tk_fault_os fault;
     tk_fault_init(&fault);
+    fault.real = ck_os();
     cairn_store *const store = open_faulty(&fault, dir);
     (void)ck_save(store, tree, 2);
     (void)snprintf(want, sizeof want, "%s%s", k_commit, k_index);
@@ -67,6 +68,7 @@ static bool try_failing_call(const char *parent, uint64_t n, int e)
     prepare(dir, tree);
     tk_fault_os fault;
     tk_fault_init(&fault);
+    fault.real = ck_os();
     cairn_store *const store = open_faulty(&fault, dir);
     const int open_before = tk_fault_open_count(&fault);
     fault.fail_at = n;
@@ -130,6 +132,7 @@ static void save__tells_a_full_disk_from_other_errors(void **state)
         cairn_save_result saved;
         tk_fault_os fault;
         tk_fault_init(&fault);
+        fault.real = ck_os();
         cairn_store *const store = open_faulty(&fault, dir);
         fault.fail_at = 1;
         fault.fail_op = k_rows[i].op;
@@ -153,6 +156,7 @@ static void save__deletes_nothing_when_the_folder_cannot_be_synced(void **state)
     prepare(dir, tree);
     tk_fault_os fault;
     tk_fault_init(&fault);
+    fault.real = ck_os();
     cairn_store *const store = open_faulty(&fault, dir);
     fault.fail_op = 's';
     fault.fail_at = 2;
@@ -174,6 +178,7 @@ static void save__keeps_the_full_file_when_an_alternative_fails(void **state)
     prepare(dir, tree);
     tk_fault_os fault;
     tk_fault_init(&fault);
+    fault.real = ck_os();
     cairn_store *const store = open_faulty(&fault, dir);
     cairn_save_extra extra = {.states = "model",
                               .name_template = "{checkpoint_states}_{ckpt_name}"};
@@ -209,6 +214,7 @@ static bool try_death(const char *parent, uint64_t n, bool is_torn)
     tk_write_text(dir, ".checkpoint_9.mdl.0123456789abcdef.part", "left over");
     tk_fault_os fault;
     tk_fault_init(&fault);
+    fault.real = ck_os();
     fault.dead_at = n;
     fault.is_torn = is_torn;
     if (ck_try_open(&fault.os, dir, &store, NULL) == CAIRN_OK) {
@@ -229,7 +235,7 @@ static bool try_death(const char *parent, uint64_t n, bool is_torn)
     cairn_error err = {0};
     cairn_run run;
     cairn_catalogue *catalogue = NULL;
-    store = ck_open(crn_os_posix(), dir);
+    store = ck_open(ck_os(), dir);
     assert_no_leftovers(dir);
     const cairn_status run_rc = cairn_run_read(store, &run, &err);
     assert_true(run_rc == CAIRN_OK || (run_rc == CAIRN_ENOTFOUND && rc != CAIRN_OK));
@@ -272,6 +278,7 @@ static bool try_death_while_deleting(const char *parent, uint64_t n)
     prepare(dir, tree);
     tk_fault_os fault;
     tk_fault_init(&fault);
+    fault.real = ck_os();
     cairn_store *store = open_faulty(&fault, dir);
     (void)ck_save(store, tree, 2);
     (void)tk_join(path, dir, "checkpoint_1.mdl");
@@ -283,7 +290,7 @@ static bool try_death_while_deleting(const char *parent, uint64_t n)
     tk_fault_close_all(&fault);
     cairn_store_close(store);
     tk_fault_dispose(&fault);
-    store = ck_open(crn_os_posix(), dir);
+    store = ck_open(ck_os(), dir);
     if (tk_exists(dir, "checkpoint_1.mdl")) {
         assert_int_not_equal(rc, CAIRN_OK);
         ck_assert_loads(dir, "checkpoint_1.mdl", 0, 1);

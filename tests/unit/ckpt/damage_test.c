@@ -27,7 +27,7 @@ typedef struct tiny {
 static void tiny_open(tiny *t, const char *dir)
 {
     t->tree = tiny_tree();
-    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_store *const store = ck_open(ck_os(), dir);
     (void)ck_save(store, t->tree, 1);
     cairn_store_close(store);
     (void)tk_join(t->path, dir, "checkpoint_1.mdl");
@@ -92,12 +92,12 @@ static void load__notices_every_bit_of_a_tensor(void **state)
     for (size_t i = 0; i < 12; i++) {
         for (int bit = 0; bit < 8; bit++) {
             flip(&t, t.data_begin + i, bit);
-            assert_int_equal(ck_try_load(crn_os_posix(), t.path, t.tree, NULL, NULL, NULL),
+            assert_int_equal(ck_try_load(ck_os(), t.path, t.tree, NULL, NULL, NULL),
                              CAIRN_ECORRUPT);
             mend(&t, t.data_begin + i);
         }
     }
-    assert_int_equal(ck_try_load(crn_os_posix(), t.path, t.tree, NULL, NULL, NULL), CAIRN_OK);
+    assert_int_equal(ck_try_load(ck_os(), t.path, t.tree, NULL, NULL, NULL), CAIRN_OK);
     tiny_close(&t);
 }
 
@@ -157,7 +157,7 @@ static void verify__names_the_damaged_chunk(void **state)
     cairn_checkpoint *ckpt = NULL;
     t.tree = ck_tree(ROWS);
     ck_fill(t.tree, 1);
-    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_store *const store = ck_open(ck_os(), dir);
     (void)ck_save(store, t.tree, 1);
     cairn_store_close(store);
     (void)tk_join(t.path, dir, "checkpoint_1.mdl");
@@ -177,7 +177,7 @@ static void verify__names_the_damaged_chunk(void **state)
     assert_string_equal(found.tensor, "model.big.weight");
     assert_int_equal(found.offset, want);
     assert_int_equal(found.bytes, CHUNK);
-    tk_assert_status(ck_try_load(crn_os_posix(), t.path, t.tree, NULL, NULL, &err), CAIRN_ECORRUPT,
+    tk_assert_status(ck_try_load(ck_os(), t.path, t.tree, NULL, NULL, &err), CAIRN_ECORRUPT,
                      &err);
     tk_assert_error_has(&err, "model.big.weight");
     tiny_close(&t);
@@ -210,6 +210,7 @@ static void load__never_takes_a_read_error_for_damage(void **state)
     for (bool has_fired = true; has_fired; n++) {
         tk_fault_os fault;
         tk_fault_init(&fault);
+        fault.real = ck_os();
         fault.fail_at = n;
         const cairn_status rc = ck_try_load(&fault.os, t.path, t.tree, NULL, NULL, NULL);
         has_fired = fault.failed > 0;

@@ -8,7 +8,7 @@ static void save__loads_back_bit_for_bit(void **state)
     cairn_error err = {0};
     cairn_state_tree *const tree = ck_tree(BIG_ROWS);
     ck_fill(tree, 42);
-    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_store *const store = ck_open(ck_os(), dir);
     const cairn_save_result saved = ck_save(store, tree, 500);
     char path[TK_PATH_SIZE];
     assert_string_equal(saved.path, tk_join(path, dir, "checkpoint_500.mdl"));
@@ -32,7 +32,7 @@ static void save__writes_what_the_header_says(void **state)
     char path[TK_PATH_SIZE];
     cairn_state_tree *const tree = ck_tree(100);
     ck_fill(tree, 1);
-    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_store *const store = ck_open(ck_os(), dir);
     const cairn_run run = {.run_id = CK_RUN, .save_counter = 4};
     cairn_run_adopt(store, &run, 4);
     cairn_save_request request = {.struct_size = sizeof request,
@@ -85,7 +85,7 @@ static void save__places_the_arena_as_it_is(void **state)
     size_t size = 0;
     cairn_state_tree *const tree = ck_tree(100);
     ck_fill(tree, 5);
-    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_store *const store = ck_open(ck_os(), dir);
     (void)ck_save(store, tree, 1);
     cairn_store_close(store);
     char *const file = tk_read_file(dir, "checkpoint_1.mdl", &size);
@@ -104,7 +104,7 @@ static void save__of_a_subset_is_whole_regions_at_another_offset(void **state)
     size_t size = 0;
     cairn_state_tree *const tree = ck_tree(100);
     ck_fill(tree, 5);
-    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_store *const store = ck_open(ck_os(), dir);
     cairn_save_extra extras[] = {
         {.states = "model", .name_template = "{checkpoint_states}_{ckpt_name}"},
         {.states = "optimizer, global_step", .name_template = "{checkpoint_states}_{ckpt_name}"},
@@ -139,7 +139,7 @@ static void save__of_a_subset_is_whole_regions_at_another_offset(void **state)
     cairn_checkpoint_close(ckpt);
 
     cairn_state_tree *const other = ck_tree(100);
-    tk_assert_ok(ck_try_load(crn_os_posix(), path, other, NULL, NULL, &err), &err);
+    tk_assert_ok(ck_try_load(ck_os(), path, other, NULL, NULL, &err), &err);
     assert_true(ck_is_filled(other, "model", 5));
     assert_true(ck_is_filled(other, "__metadata", 5));
     assert_false(ck_is_filled(other, "optimizer", 5));
@@ -156,6 +156,7 @@ static void save__never_replaces_a_file_of_the_same_name(void **state)
     cairn_state_tree *const tree = ck_tree(0);
     tk_fault_os fault;
     tk_fault_init(&fault);
+    fault.real = ck_os();
     fault.is_clock_fake = true;
     fault.realtime_ns = INT64_C(1709251199) * 1000000000;
     cairn_store *const store = ck_open(&fault.os, dir);
@@ -193,6 +194,7 @@ static void save__of_an_alternative_puts_the_time_before_the_extension(void **st
     cairn_state_tree *const tree = ck_tree(0);
     tk_fault_os fault;
     tk_fault_init(&fault);
+    fault.real = ck_os();
     fault.is_clock_fake = true;
     fault.realtime_ns = INT64_C(1709251199) * 1000000000;
     cairn_store *const store = ck_open(&fault.os, dir);
@@ -219,7 +221,7 @@ static void save__refuses_unknown_states_before_it_writes(void **state)
     const char *const dir = *state;
     cairn_error err = {0};
     cairn_state_tree *const tree = ck_tree(0);
-    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_store *const store = ck_open(ck_os(), dir);
     cairn_save_extra extra = {.states = "modle", .name_template = "{checkpoint_states}"};
     cairn_save_request request = {
         .struct_size = sizeof request, .step = 1, .extras = &extra, .extra_count = 1};
@@ -238,7 +240,7 @@ static void save__refuses_what_it_could_not_read_again(void **state)
     cairn_error err = {0};
     cairn_save_result saved;
     cairn_state_tree *const tree = ck_tree(0);
-    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_store *const store = ck_open(ck_os(), dir);
     tk_assert_ok(
         cairn_state_set_text(cairn_state_tree_find(tree, "schedulers"), "k", "\xff\xfe", &err),
         &err);
@@ -253,7 +255,7 @@ static void checkpoint_bytes__is_exact(void **state)
     const char *const dir = *state;
     cairn_error err = {0};
     cairn_state_tree *const tree = ck_tree(300);
-    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_store *const store = ck_open(ck_os(), dir);
     cairn_save_request request = {.struct_size = sizeof request, .step = 3};
     cairn_save_result saved;
     tk_assert_ok(cairn_store_save(store, tree, &request, &saved, &err), &err);
@@ -271,11 +273,11 @@ static void save__of_a_tree_without_tensors_is_a_checkpoint(void **state)
     cairn_state *const only = ck_state(tree, "global_step");
     ck_allocate(tree);
     tk_assert_ok(cairn_state_set_u64(only, "value", UINT64_MAX, &err), &err);
-    cairn_store *const store = ck_open(crn_os_posix(), dir);
+    cairn_store *const store = ck_open(ck_os(), dir);
     (void)ck_save(store, tree, 1);
     cairn_store_close(store);
     tk_assert_ok(cairn_state_set_u64(only, "value", 0, &err), &err);
-    tk_assert_ok(ck_try_load(crn_os_posix(), tk_join(path, dir, "checkpoint_1.mdl"), tree, NULL,
+    tk_assert_ok(ck_try_load(ck_os(), tk_join(path, dir, "checkpoint_1.mdl"), tree, NULL,
                              NULL, &err),
                  &err);
     uint64_t value = 0;

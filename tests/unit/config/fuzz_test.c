@@ -69,26 +69,25 @@ static size_t mutate(struct dice *dice, char *text, size_t size)
     return size;
 }
 
-/* Every table reads the tree; what comes out does not matter, only that it comes out. */
-static void read_with_all_tables(crn_doc *doc, crn_node *node)
+/* A table reads the tree; what comes out does not matter, only that it comes out. */
+static void read_with_table(size_t number, crn_doc *doc, crn_node *node)
 {
+    crn_diag diag = {0};
+    crn_str text = {0};
     size_t count = 0;
     const crn_section *const sections = crn_sections(&count);
-    for (size_t i = 0; i < count; i++) {
-        crn_diag diag = {0};
-        crn_str text = {0};
-        void *const out = crn_calloc(1, sections[i].struct_size);
-        const bool is_clean = crn_section_read(&sections[i], NULL, doc, node, out, &diag);
-        assert_int_equal(is_clean, diag.error_count == 0);
-        crn_diag_format(&diag, CRN_SEVERITY_ERROR, &text);
-        crn_str_dispose(&text);
-        crn_diag_dispose(&diag);
-        crn_free(out);
-    }
+    const crn_section *const section = &sections[number % count];
+    void *const out = crn_calloc(1, section->struct_size);
+    const bool is_clean = crn_section_read(section, NULL, doc, node, out, &diag);
+    assert_int_equal(is_clean, diag.error_count == 0);
+    crn_diag_format(&diag, CRN_SEVERITY_ERROR, &text);
+    crn_str_dispose(&text);
+    crn_diag_dispose(&diag);
+    crn_free(out);
 }
 
 /* Returns whether @text is YAML. */
-static bool feed(const char *text, size_t size)
+static bool feed(const char *text, size_t size, size_t number)
 {
     crn_diag diag = {0};
     crn_doc *doc = NULL;
@@ -101,7 +100,8 @@ static bool feed(const char *text, size_t size)
         assert_parses(json.text, json.text);
         crn_str_dispose(&json);
         (void)crn_doc_set(doc, "trainer.init.callbacks.KeepNCheckpoints.n=3", &diag);
-        read_with_all_tables(doc, crn_doc_root(doc));
+        for (size_t i = 0; i < 3; i++)
+            read_with_table(number + i, doc, crn_doc_root(doc));
     }
     crn_doc_destroy(doc);
     crn_diag_dispose(&diag);
@@ -123,7 +123,7 @@ static void mutated_texts__are_read_or_refused_in_order(void **state)
         char *const exact = malloc(size + 1); /* So that ASan sees a read beyond the end. */
         assert_non_null(exact);
         memcpy(exact, text, size);
-        good += feed(exact, size);
+        good += feed(exact, size, i);
         free(exact);
     }
     /* Both kinds of answer must be common, else the loop tests nothing. */

@@ -448,6 +448,28 @@ static void step__has_the_same_bits_for_any_thread_count(void **state)
     dispose(&two);
 }
 
+/* One step of every element beside an edge of a tile, and of the first and the last. */
+static void step__takes_each_tiles_own_gradients(void **state)
+{
+    enum { TILE = CAIRN_WRITE_TILE_BYTES / (int)sizeof(float) };
+    static const uint64_t k_places[] = {0,        1,        TILE - 1,     TILE,
+                                        TILE + 1, 2 * TILE, 2 * TILE + 1, LARGE - 1};
+    struct fixture f;
+    (void)state;
+    make(&f, &k_options, LARGE);
+    set_params(&f);
+    set_grads(&f, 0);
+    step(&f, 1e-2);
+    const float *const p = data(f.model, "large");
+    for (size_t i = 0; i < sizeof k_places / sizeof k_places[0]; i++) {
+        const uint64_t j = k_places[i];
+        struct element e = {.p = uniform(1, 0, j), .power1 = 1.0, .power2 = 1.0};
+        element_step(&e, uniform(2, 0, j), k_options.weight_decay, 1e-2, &k_options);
+        assert_true(fabs(p[j] - e.p) < 1e-7);
+    }
+    dispose(&f);
+}
+
 /* A guard that checks the contract: whole tiles, each ended, never two for the same bytes. */
 struct watch {
     uint64_t open[8];
@@ -557,6 +579,7 @@ int main(void)
         cmocka_unit_test(reset__brings_back_the_first_step),
         cmocka_unit_test(step__refuses_a_parameter_without_gradient_and_changes_nothing),
         cmocka_unit_test(step__has_the_same_bits_for_any_thread_count),
+        cmocka_unit_test(step__takes_each_tiles_own_gradients),
         cmocka_unit_test(step__writes_tile_by_tile_through_the_guard),
         cmocka_unit_test(step__allocates_nothing_after_the_first),
         cmocka_unit_test(new__refuses_values_outside_their_range),

@@ -157,6 +157,21 @@ static void clip__scales_all_gradients_to_the_limit(void **state)
     cairn_state_tree_destroy(f.tree);
 }
 
+/* PyTorch's addend shows where gradients are tiny. */
+static void clip__adds_a_millionth_to_the_norm(void **state)
+{
+    struct fixture f;
+    (void)state;
+    make(&f);
+    f.small[0] = 3e-6f;
+    cairn_clip_gradients(f.model, 3e-6, 2e-6);
+    assert_true(f.small[0] == 3e-6f * 0.5f);
+    f.small[0] = 3e-6f;
+    cairn_clip_gradients(f.model, 3e-6, 4e-6);
+    assert_true(f.small[0] == 3e-6f);
+    cairn_state_tree_destroy(f.tree);
+}
+
 static void clip__leaves_gradients_below_the_limit_alone(void **state)
 {
     struct fixture f;
@@ -180,6 +195,7 @@ int main(void)
         cmocka_unit_test(norm__is_not_finite_if_one_gradient_is_not),
         cmocka_unit_test(norm__is_zero_without_gradients),
         cmocka_unit_test(clip__scales_all_gradients_to_the_limit),
+        cmocka_unit_test(clip__adds_a_millionth_to_the_norm),
         cmocka_unit_test(clip__leaves_gradients_below_the_limit_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,396 @@
+"""An interrupted run does what the uninterrupted one does, to the last bit."""
+import json
+import os
+import random
+import re
+import signal
+import sys
+import unittest
+
+import kit
+
+SEED = int(os.environ.get("CAIRN_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+SAVE_STEPS = 5
+EVAL_STEPS = 7
+STEPS = 60
+START_LINE = r"fresh start|continues run|new run"
+
+
+class ResumeCase(kit.Case):
+    def setUp(self):
+        super().setUp()
+        # 22 batches and a rest make an epoch: 60 steps cross several epoch ends. A validation has
+        # more batches, so more lines, than a process may be ahead of its reader.
+        self.text = kit.corpus(self.path("small.txt"), size=2400)
+
+    def config(self, train=None, **init):
+        config = kit.tiny_config(self.text, **init)
+        loaders = config["trainer"]["fit"]
+        for loader in loaders.values():
+            loader["val_fraction"] = 0.4
+        loaders["train_dataloader"].update(train or {})
+        return config
+
+    def standard(self, **init):
+        changes = {"loop": {"max_steps": STEPS, "eval_frequency": EVAL_STEPS},
+                   "checkpoint": {"steps": SAVE_STEPS}}
+        return self.config(**kit.merge(changes, init))
+
+    def same_run(self, expected, actual, more_saves=()):
+        """Losses, rates, validations, saves and final state of two model_dirs are equal.
+
+        @more_saves: steps that only @actual has saved, since a signal asked for it.
+        """
+        want, got = kit.read_metrics(expected), kit.read_metrics(actual)
+        self.assertEqual(want.bits(), got.bits())
+        names = kit.checkpoints(expected)
+        extra = ["checkpoint_%d.mdl" % step for step in more_saves]
+        self.assertEqual(sorted(names + extra), sorted(kit.checkpoints(actual)))
+        self.assertEqual([], [name for name in os.listdir(actual) if name.endswith(".part")])
+        for name in names:
+            self.same_checkpoint(os.path.join(expected, name), os.path.join(actual, name))
+        if names:
+            last = names[-1]
+            self.assertEqual(kit.tensors(os.path.join(expected, last)),
+                             kit.tensors(os.path.join(actual, last)))
+
+    def same_checkpoint(self, expected, actual):
+        for key in ("cairn.state_digest", "cairn.values", "cairn.step", "cairn.states"):
+            self.assertEqual(kit.metadata(expected)[key], kit.metadata(actual)[key],
+                             "%s of %s" % (key, actual))
+        self.assertEqual(read_notes(expected), read_notes(actual), actual)
+
+
+def read_notes(path):
+    """The facts in the notes of a checkpoint; {} if it has none."""
+    try:
+        with open(path + ".notes.json", encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return {}
+
+
+class Killer:
+    """Kills a run at five places of which one is inside a validation and one right after a resume.
+
+    The places are random, but so near to where the process started that it cannot reach the end.
+    """
+
+    def __init__(self, case, rng, args, resume_args, eval_steps):
+        self.case = case
+        self.rng = rng
+        self.args = args
+        self.resume_args = resume_args
+        self.eval_steps = eval_steps
+        self.log = []
+
+    def kinds(self):
+        kinds = ["step", "validation", "save", "step"]
+        self.rng.shuffle(kinds)
+        kinds.insert(self.rng.randint(1, 4), "resume")
+        return kinds[:3] if kit.SLOW else kinds
+
+    def worst(self, kind):
+        """Steps that a process may do at most before a kill of this kind hits it."""
+        return {"step": 1 + kit.Running.AHEAD, "save": SAVE_STEPS + kit.Running.AHEAD,
+                "validation": self.eval_steps, "resume": kit.Running.AHEAD}[kind]
+
+    def kill_all(self):
+        args = self.args
+        kinds = self.kinds()
+        for i, kind in enumerate(kinds):
+            with kit.Running(args) as running:
+                self.case.assertTrue(running.wait_for(START_LINE), running.lines)
+                match = re.search(r"at step (\d+)$", running.lines[-1])
+                step = int(match.group(1)) if match else 0
+                slack = STEPS - step - sum(self.worst(later) for later in kinds[i:])
+                self.wait_for(running, kind, step, max(slack, 0))
+                self.case.assertTrue(running.kill(), "%s: %s" % (self.log, running.lines[-3:]))
+            args = self.resume_args
+            if kind == "validation":
+                self.check_validation_was_cut(args)
+        return self.log
+
+    def wait_for(self, running, kind, step, slack):
+        if kind == "step":
+            target = step + self.rng.randint(1, 1 + slack // 2)
+            pattern = r"Train.*Step=%d," % target
+        elif kind == "save":
+            pattern = r"Saving checkpoint at step"
+        elif kind == "validation":
+            pattern = r"Eval.*Batch=%d," % self.rng.randint(1, 4)
+        else:
+            self.log.append("resume at %d" % step)
+            return
+        self.case.assertTrue(running.wait_for(pattern), (self.log, kind, running.lines[-3:]))
+        self.log.append("%s: %s" % (kind, running.lines[-1].split("INFO:")[-1].strip()[:60]))
+
+    def check_validation_was_cut(self, args):
+        metrics = kit.read_metrics(args[args.index("-o") + 1])
+        self.case.assertNotIn(max(metrics.steps), metrics.validations, self.log)
+
+
+class KillTest(ResumeCase):
+    def check(self, name, config, eval_steps=EVAL_STEPS, prepare=None, seed_is_drawn=False,
+              threads="1"):
+        """Runs @config once in one go and once through five kills.
+
+        @prepare: called with each model_dir before its run starts.
+        """
+        rng = random.Random("%d %s" % (SEED, name))
+        whole, parts = self.path(name + "-whole"), self.path(name + "-parts")
+        path = self.write_config(config, name + ".yaml")
+        start = ["fit", path, "-o", parts, "--threads", threads]
+        resume = start + ["--resume"]
+        if prepare is not None:
+            prepare(whole)
+            prepare(parts)
+        # Where a run stands already, only its later processes may say --resume.
+        first = resume if prepare is None else start
+        log = Killer(self, rng, first, resume, eval_steps).kill_all()
+        print("%s: CAIRN_TEST_SEED=%d; killed at: %s" % (name, SEED, "; ".join(log)),
+              file=sys.stderr)
+        last = kit.run(resume)
+        self.assertIn(last.result["result"], ("finished", "complete"))
+        self.assertEqual(STEPS, last.step)
+        if seed_is_drawn:
+            with open(os.path.join(parts, "run.json"), encoding="utf-8") as file:
+                config["trainer"]["init"]["seed"] = int(json.load(file)["seed"])
+            path = self.write_config(config, name + "-seed.yaml")
+        kit.run(["fit", path, "-o", whole, "--threads", threads])
+        self.same_run(whole, parts)
+        return whole
+
+    def test_killed_run_equals_uninterrupted_run(self):
+        whole = self.check("plain", self.standard())
+        self.assertEqual(["checkpoint_%d.mdl" % step for step in range(5, 61, 5)],
+                         kit.checkpoints(whole))
+        self.assertEqual([7, 14, 21, 28, 35, 42, 49, 56, 60],
+                         sorted(kit.read_metrics(whole).validations))
+
+    def test_killed_run_equals_uninterrupted_run__with_dropout(self):
+        self.check("dropout", self.standard(model={"dropout_rate": 0.1}))
+
+    def test_killed_run_equals_uninterrupted_run__with_accumulation(self):
+        self.check("accumulation", self.standard(loop={"grad_accum_steps": 3},
+                                                 model={"dropout_rate": 0.1}))
+
+    def test_killed_run_equals_uninterrupted_run__with_a_rest_batch_at_each_epoch_end(self):
+        config = self.standard()
+        config["trainer"]["fit"]["train_dataloader"].update(
+            {"drop_last": False, "shuffle_seed": 5})
+        self.check("epochs", config)
+
+    @unittest.skipIf(kit.SLOW, "the plain case stands for it")
+    def test_killed_run_equals_uninterrupted_run__with_a_share_as_eval_frequency(self):
+        config = self.standard(loop={"max_steps": None, "num_steps": STEPS,
+                                     "eval_frequency": 0.25})
+        whole = self.check("share-of-steps", config, eval_steps=15)
+        self.assertEqual([15, 30, 45, 60], sorted(kit.read_metrics(whole).validations))
+
+    @unittest.skipIf(kit.SLOW, "the plain case stands for it")
+    def test_killed_run_equals_uninterrupted_run__with_epochs_as_limit(self):
+        config = self.standard(loop={"max_steps": None, "num_epochs": 3, "steps_per_epoch": 20,
+                                     "eval_frequency": 0.25})
+        whole = self.check("share-of-epochs", config, eval_steps=15)
+        self.assertEqual([15, 30, 45, 60], sorted(kit.read_metrics(whole).validations))
+
+    def test_killed_run_equals_uninterrupted_run__with_a_drawn_seed(self):
+        self.check("no-seed", self.standard(seed=None, model={"dropout_rate": 0.1}),
+                   seed_is_drawn=True)
+
+    @unittest.skipIf(kit.SLOW, "the plain case stands for it")
+    def test_killed_run_equals_uninterrupted_run__with_two_threads_and_two_layers(self):
+        self.check("threads", self.standard(model={"num_hidden_layers": 2}), threads="2")
+
+    def test_killed_run_equals_uninterrupted_run__that_continues_an_older_one(self):
+        """Cadences count from where the run started, also after a resume."""
+        first = self.write_config(self.standard(loop={"max_steps": 13}), "first.yaml")
+        whole = self.check("continued",
+                           self.standard(loop={"max_steps": None, "num_steps": STEPS - 13}),
+                           prepare=lambda model_dir: self.fit(first, model_dir))
+        saves = [5, 10, 13] + list(range(18, 60, 5)) + [60]
+        self.assertEqual(["checkpoint_%d.mdl" % step for step in saves], kit.checkpoints(whole))
+        self.assertEqual([7, 13, 20, 27, 34, 41, 48, 55, 60],
+                         sorted(kit.read_metrics(whole).validations))
+
+
+class SignalTest(ResumeCase):
+    def setUp(self):
+        super().setUp()
+        self.config_path = self.write_config(self.standard(model={"dropout_rate": 0.1}))
+        self.whole = self.path("whole")
+        self.parts = self.path("parts")
+
+    def stopped(self, pattern, number, config=None):
+        """Runs to the line @pattern, sends a signal, and checks that the run stops and is saved."""
+        args = self.fit_args(config or self.config_path, self.parts, "--resume")
+        with kit.Running(args) as running:
+            self.assertTrue(running.wait_for(pattern), running.lines)
+            running.signal(number)
+            done = running.finish()
+        self.assertEqual(kit.STOPPED, done.code, done.err)
+        self.assertEqual("stopped", done.result["result"])
+        self.assertEqual(signal.Signals(number).name, done.result["reason"])
+        self.assertEqual("checkpoint_%d.mdl" % done.step,
+                         os.path.basename(done.result["checkpoint"]))
+        kit.run(["checkpoint", "verify", done.result["checkpoint"]])
+        return done.step
+
+    def finish_and_compare(self, *stops):
+        self.fit(self.config_path, self.whole)
+        done = self.fit(self.config_path, self.parts, "--resume")
+        self.assertEqual("finished", done.result["result"])
+        scheduled = [step for step in range(SAVE_STEPS, STEPS + 1, SAVE_STEPS)]
+        self.same_run(self.whole, self.parts, [step for step in stops if step not in scheduled])
+
+    def test_sigterm_and_sigint_stop_with_a_checkpoint_and_resume_finishes(self):
+        first = self.stopped(r"Step=11,", signal.SIGTERM)
+        self.assertLessEqual(first, 11 + kit.Running.AHEAD)
+        second = self.stopped(r"Step=31,", signal.SIGINT)
+        self.assertLessEqual(second, 31 + kit.Running.AHEAD)
+        self.finish_and_compare(first, second)
+
+    def test_sigterm_in_a_validation_stops_it_and_resume_makes_up_for_it(self):
+        step = self.stopped(r"Eval.*GlobalStep=21, Batch=2,", signal.SIGTERM)
+        self.assertEqual(21, step)
+        metrics = kit.read_metrics(self.parts)
+        self.assertEqual(21, max(metrics.steps))
+        self.assertEqual([7, 14], sorted(metrics.validations))
+        self.finish_and_compare(step)
+
+    def test_sigterm_in_the_last_validation_stops_it_and_resume_makes_up_for_it(self):
+        self.assertEqual(STEPS, self.stopped(r"Eval.*GlobalStep=60, Batch=2,", signal.SIGTERM))
+        self.fit(self.config_path, self.whole)
+        done = self.fit(self.config_path, self.parts, "--resume")
+        self.assertEqual("complete", done.result["result"])
+        self.same_run(self.whole, self.parts)
+
+    def test_sigterm_before_the_first_step_saves_what_is_there(self):
+        with kit.Running(self.fit_args(self.config_path, self.parts, "--resume")) as running:
+            self.assertTrue(running.wait_for("Looking for latest checkpoint|no run has started"))
+            running.signal(signal.SIGTERM)
+            done = running.finish()
+        self.assertEqual(kit.STOPPED, done.code, done.err)
+        self.assertTrue(os.path.exists(done.result["checkpoint"]), done.out)
+        self.finish_and_compare(done.step)
+
+    def test_sigusr1_saves_and_goes_on(self):
+        config = self.write_config(self.standard(checkpoint={"steps": STEPS}), "usr1.yaml")
+        with kit.Running(self.fit_args(config, self.parts)) as running:
+            self.assertTrue(running.wait_for(r"Step=5,"))
+            running.signal(signal.SIGUSR1)
+            self.assertTrue(running.wait_for(r"Saving checkpoint at step (\d+)"))
+            step = int(running.lines[-1].rsplit(" ", 1)[1])
+            done = running.finish()
+        self.assertEqual(kit.OK, done.code, done.err)
+        self.assertEqual("finished", done.result["result"])
+        self.assertLessEqual(step, 5 + kit.Running.AHEAD)
+        self.fit(config, self.whole)
+        self.same_run(self.whole, self.parts, [step])
+
+    def test_sigterm_saves_without_periodic_saves(self):
+        config = self.write_config(self.standard(checkpoint={"steps": None}), "none.yaml")
+        step = self.stopped(r"Step=9,", signal.SIGTERM, config)
+        self.assertEqual(["checkpoint_%d.mdl" % step], kit.checkpoints(self.parts))
+        done = self.fit(config, self.parts, "--resume")
+        self.assertIn("continues run", done.err)
+        self.fit(config, self.whole)
+        self.same_run(self.whole, self.parts, [step])
+
+    def test_second_sigint_ends_at_once(self):
+        with kit.Running(self.fit_args(self.config_path, self.parts)) as running:
+            self.assertTrue(running.wait_for(r"Step=3,"))
+            # Nothing is read now, so the process cannot come to its end between the two.
+            running.signal(signal.SIGINT)
+            while is_pending(running.process.pid, signal.SIGINT):
+                pass
+            running.signal(signal.SIGINT)
+            done = running.finish()
+        self.assertEqual(130, done.code, done.err)
+        self.assertEqual({}, done.result)
+
+
+def is_pending(pid, number):
+    """Whether a signal was sent to the process and not taken by it yet."""
+    with open("/proc/%d/status" % pid, encoding="ascii") as file:
+        pending = re.search(r"^ShdPnd:\s*(\w+)$", file.read(), re.MULTILINE).group(1)
+    return bool(int(pending, 16) >> (number - 1) & 1)
+
+
+class AgainTest(ResumeCase):
+    """A finished run is started again."""
+
+    def unchanged_by(self, model_dir, *args):
+        before = files_of(model_dir)
+        done = self.fit(*args)
+        self.assertEqual("complete", done.result["result"])
+        self.assertEqual(before, files_of(model_dir))
+        return done
+
+    def test_finished_run_with_max_steps_is_complete(self):
+        config = self.write_config(self.config(loop={"max_steps": 8, "eval_frequency": 4},
+                                               checkpoint={"steps": 5}))
+        model_dir = self.path("m")
+        self.fit(config, model_dir)
+        for more in ([], ["--resume"]):
+            done = self.unchanged_by(model_dir, config, model_dir, *more)
+            self.assertIn("run is complete at step 8", done.err)
+            self.assertEqual(8, done.step)
+            self.assertEqual(os.path.join(model_dir, "checkpoint_8.mdl"),
+                             done.result["checkpoint"])
+
+    def test_finished_run_with_num_steps_is_complete__with_resume(self):
+        config = self.write_config(self.config(loop={"max_steps": None, "num_steps": 8},
+                                               checkpoint={"steps": 5}))
+        model_dir = self.path("m")
+        self.fit(config, model_dir)
+        done = self.unchanged_by(model_dir, config, model_dir, "--resume")
+        self.assertEqual(8, done.step)
+
+    def test_finished_run_with_num_steps_trains_as_many_more__without_resume(self):
+        config = self.write_config(self.config(
+            loop={"max_steps": None, "num_steps": 7, "eval_frequency": 4},
+            checkpoint={"steps": 3}))
+        model_dir = self.path("m")
+        self.assertEqual(7, self.fit(config, model_dir).step)
+        again = self.fit(config, model_dir)
+        self.assertRegex(again.err, r"continues run \w+ from \S+checkpoint_7.mdl at step 7")
+        self.assertEqual(14, again.step)
+        self.assertEqual(["checkpoint_%d.mdl" % step for step in (3, 6, 7, 10, 13, 14)],
+                         kit.checkpoints(model_dir))
+        self.assertEqual([4, 7, 11, 14], sorted(kit.read_metrics(model_dir).validations))
+        # --resume keeps to the newer start.
+        self.assertEqual(14, self.unchanged_by(model_dir, config, model_dir, "--resume").step)
+
+    def test_run_continued_with_num_steps_equals_a_longer_one(self):
+        """Continuing under autoload changes nothing either but the cadence."""
+        part = self.write_config(self.config(loop={"max_steps": None, "num_steps": 20}), "part.yaml")
+        whole = self.write_config(self.config(loop={"max_steps": 60}), "whole.yaml")
+        for _ in range(3):
+            self.fit(part, self.path("parts"))
+        self.fit(whole, self.path("whole"))
+        self.same_run(self.path("whole"), self.path("parts"))
+
+    def test_start_over_is_said_aloud__without_resume(self):
+        config = self.config(loop={"max_steps": 20}, checkpoint={"steps": 5})
+        config["trainer"]["fit"]["ckpt_path"] = None
+        path = self.write_config(config)
+        with kit.Running(self.fit_args(path, self.path("m"))) as running:
+            self.assertTrue(running.wait_for(r"Saved checkpoint .*checkpoint_10.mdl"))
+            self.assertTrue(running.kill())
+        over = self.fit(path, self.path("m"))
+        self.assertRegex(over.err, r"WARNING:.*STARTING OVER at step 0 .*checkpoint_1[05].mdl.*"
+                                   r"--resume")
+        self.assertIn("fresh start", over.err)
+
+
+def files_of(model_dir):
+    """As kit.snapshot, but for the lock file, in which a process writes its number."""
+    files = kit.snapshot(model_dir)
+    files.pop(".cairn.lock")
+    return files
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,572 @@
+/* The model: names, first values, dropout, repeatability, accumulation, generation, refusals. */
+#include "numeric/tiny_gpt2.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { B = 2, T = 5, TOKENS = B * T };
+
+static const int32_t k_ids[TOKENS] = {1, 7, 3, 3, 10, 0, 2, 7, 9, 1};
+static const int32_t k_labels[TOKENS] = {7, 3, 3, 10, 4, 2, -100, 9, 1, 5};
+static const float k_mask[TOKENS] = {1.0F, 1.0F, 0.5F, 0.0F, 1.0F, 2.0F, 1.0F, 1.0F, 1.0F, 0.0F};
+
+/* --- parameters --- */
+
+static void parameters__have_the_model_zoos_names_shapes_and_order(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        cairn_role role;
+        int64_t rows;
+        int64_t cols; /* 0: a vector. */
+    } want[] = {
+        {"embedding_layer.word_embeddings.weight", CAIRN_ROLE_EMBEDDING, 11, 8},
+        {"embedding_layer.position_embeddings.embed.weight", CAIRN_ROLE_EMBEDDING, 6, 8},
+#define L "transformer_decoder.layers.0."
+        {L "self_attn.proj_q_dense_layer.weight", CAIRN_ROLE_WEIGHT, 8, 8},
+        {L "self_attn.proj_q_dense_layer.bias", CAIRN_ROLE_BIAS, 8, 0},
+        {L "self_attn.proj_k_dense_layer.weight", CAIRN_ROLE_WEIGHT, 8, 8},
+        {L "self_attn.proj_k_dense_layer.bias", CAIRN_ROLE_BIAS, 8, 0},
+        {L "self_attn.proj_v_dense_layer.weight", CAIRN_ROLE_WEIGHT, 8, 8},
+        {L "self_attn.proj_v_dense_layer.bias", CAIRN_ROLE_BIAS, 8, 0},
+        {L "self_attn.proj_output_dense_layer.weight", CAIRN_ROLE_WEIGHT, 8, 8},
+        {L "self_attn.proj_output_dense_layer.bias", CAIRN_ROLE_BIAS, 8, 0},
+        {L "norm1.weight", CAIRN_ROLE_NORM, 8, 0},
+        {L "norm1.bias", CAIRN_ROLE_NORM, 8, 0},
+        {L "norm3.weight", CAIRN_ROLE_NORM, 8, 0},
+        {L "norm3.bias", CAIRN_ROLE_NORM, 8, 0},
+        {L "ffn.ffn.0.linear_layer.weight", CAIRN_ROLE_WEIGHT, 12, 8},
+        {L "ffn.ffn.0.linear_layer.bias", CAIRN_ROLE_BIAS, 12, 0},
+        {L "ffn.ffn.1.linear_layer.weight", CAIRN_ROLE_WEIGHT, 8, 12},
+        {L "ffn.ffn.1.linear_layer.bias", CAIRN_ROLE_BIAS, 8, 0},
+#undef L
+        {"ln_f.weight", CAIRN_ROLE_NORM, 8, 0},
+        {"ln_f.bias", CAIRN_ROLE_NORM, 8, 0},
+        {"lm_head.weight", CAIRN_ROLE_WEIGHT, 11, 8},
+        {"lm_head.bias", CAIRN_ROLE_BIAS, 11, 0},
+    };
+    tiny t;
+    cairn_gpt2_options options = tiny_options();
+    options.num_hidden_layers = 1;
+    options.share_embedding_weights = false;
+    options.use_bias_in_output = true;
+    tiny_new(&t, &options);
+    assert_int_equal(cairn_state_tensor_count(t.state), sizeof want / sizeof want[0]);
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        const cairn_tensor *const tensor = cairn_state_tensor_at(t.state, i);
+        assert_string_equal(tensor->name, want[i].name);
+        assert_int_equal(tensor->role, want[i].role);
+        assert_int_equal(tensor->dtype, CAIRN_DTYPE_F32);
+        assert_int_equal(tensor->rank, want[i].cols > 0 ? 2 : 1);
+        assert_int_equal(tensor->shape[0], want[i].rows);
+        if (want[i].cols > 0)
+            assert_int_equal(tensor->shape[1], want[i].cols);
+    }
+    tiny_destroy(&t);
+}
+
+static void a_tied_output_layer__is_an_alias_of_the_embedding(void **state)
+{
+    (void)state;
+    tiny t;
+    const cairn_gpt2_options options = tiny_options();
+    tiny_new(&t, &options);
+    const cairn_tensor *const words =
+        cairn_state_tensor_find(t.state, "embedding_layer.word_embeddings.weight");
+    assert_non_null(words);
+    assert_ptr_equal(cairn_state_tensor_find(t.state, "lm_head.weight"), words);
+    assert_ptr_equal(cairn_state_tensor_find(t.state, "transformer_decoder.norm.weight"),
+                     cairn_state_tensor_find(t.state, "ln_f.weight"));
+    assert_null(cairn_state_tensor_find(t.state, "lm_head.bias"));
+    tiny_destroy(&t);
+}
+
+static double std_of(const tiny *t, const char *name, double *out_most)
+{
+    const cairn_tensor *const tensor = cairn_state_tensor_find(t->state, name);
+    double squares = 0.0;
+    assert_non_null(tensor);
+    const int64_t count = cairn_tensor_elements(tensor);
+    const float *const data = tensor->data;
+    *out_most = 0.0;
+    for (int64_t i = 0; i < count; i++) {
+        const double x = fabs((double)data[i]);
+        squares += x * x;
+        *out_most = x > *out_most ? x : *out_most;
+    }
+    return sqrt(squares / (double)count);
+}
+
+static void assert_std(const tiny *t, const char *name, double std, double limit)
+{
+    double most = 0.0;
+    const double got = std_of(t, name, &most);
+    if (!(fabs(got / std - 1.0) < 0.05) || !(most <= limit))
+        fail_msg("%s: std %g (most %g) instead of %g (%g)", name, got, most, std, limit);
+}
+
+static void first_values__are_those_of_the_model_zoo(void **state)
+{
+    (void)state;
+    static const char layer[] = "transformer_decoder.layers.1.";
+    const double cut = 0.02 * 0.87962566103423978; /* Of a normal cut at two deviations. */
+    tiny t;
+    char name[128];
+    double most = 0.0;
+    cairn_gpt2_options options = tiny_options();
+    options.hidden_size = 64;
+    options.filter_size = 96;
+    options.vocab_size = 101;
+    options.max_position_embeddings = 50;
+    options.share_embedding_weights = false;
+    tiny_new(&t, &options);
+    tiny_ok(&t, t.model.ops->initialize(t.model.self, t.tree, 1, &t.err));
+    assert_std(&t, "embedding_layer.word_embeddings.weight", cut, 0.04000001);
+    assert_std(&t, "embedding_layer.position_embeddings.embed.weight", cut, 0.04000001);
+    (void)snprintf(name, sizeof name, "%sself_attn.proj_v_dense_layer.weight", layer);
+    assert_std(&t, name, cut, 0.04000001);
+    (void)snprintf(name, sizeof name, "%sffn.ffn.0.linear_layer.weight", layer);
+    assert_std(&t, name, cut, 0.04000001);
+    /* The last of each branch: over the root of twice the layers, here 2. */
+    (void)snprintf(name, sizeof name, "%sself_attn.proj_output_dense_layer.weight", layer);
+    assert_std(&t, name, cut / 2.0, 0.02000001);
+    (void)snprintf(name, sizeof name, "%sffn.ffn.1.linear_layer.weight", layer);
+    assert_std(&t, name, cut / 2.0, 0.02000001);
+    assert_std(&t, "lm_head.weight", 0.02, 0.2); /* Not cut. */
+    (void)std_of(&t, "lm_head.weight", &most);
+    assert_true(most > 0.05);
+    (void)snprintf(name, sizeof name, "%snorm3.weight", layer);
+    assert_true(std_of(&t, name, &most) == 1.0);
+    (void)snprintf(name, sizeof name, "%snorm3.bias", layer);
+    assert_true(std_of(&t, name, &most) == 0.0);
+    (void)snprintf(name, sizeof name, "%sffn.ffn.0.linear_layer.bias", layer);
+    assert_true(std_of(&t, name, &most) == 0.0);
+    tiny_destroy(&t);
+}
+
+static void a_decoder_initializer__holds_for_the_last_projections_too(void **state)
+{
+    (void)state;
+    tiny t;
+    double most = 0.0;
+    cairn_gpt2_options options = tiny_options();
+    options.initializer.kind = CAIRN_INIT_CONSTANT;
+    options.initializer.value = 0.5;
+    options.embedding_initializer.kind = CAIRN_INIT_ONES;
+    tiny_new(&t, &options);
+    tiny_ok(&t, t.model.ops->initialize(t.model.self, t.tree, 1, &t.err));
+    assert_true(std_of(&t, "transformer_decoder.layers.0.ffn.ffn.1.linear_layer.weight", &most) ==
+                0.5);
+    assert_true(std_of(&t, "embedding_layer.position_embeddings.embed.weight", &most) == 1.0);
+    tiny_destroy(&t);
+    options.output_layer_initializer.kind = CAIRN_INIT_ZEROS;
+    tiny_new(&t, &options);
+    tiny_ok(&t, t.model.ops->initialize(t.model.self, t.tree, 1, &t.err));
+    assert_true(std_of(&t, "transformer_decoder.layers.0.ffn.ffn.1.linear_layer.weight", &most) ==
+                0.0);
+    assert_true(std_of(&t, "transformer_decoder.layers.0.ffn.ffn.0.linear_layer.weight", &most) ==
+                0.5);
+    tiny_destroy(&t);
+}
+
+static void initialize_again__gives_the_same_bits(void **state)
+{
+    (void)state;
+    tiny t;
+    const cairn_gpt2_options options = tiny_options();
+    tiny_new(&t, &options);
+    const size_t bytes = (size_t)cairn_state_tree_bytes(t.tree);
+    tiny_ok(&t, t.model.ops->initialize(t.model.self, t.tree, 7, &t.err));
+    void *const first = malloc(bytes);
+    assert_non_null(first);
+    memcpy(first, cairn_state_tree_arena(t.tree), bytes);
+    tiny_ok(&t, t.model.ops->initialize(t.model.self, t.tree, 8, &t.err));
+    assert_memory_not_equal(first, cairn_state_tree_arena(t.tree), bytes);
+    tiny_ok(&t, t.model.ops->initialize(t.model.self, t.tree, 7, &t.err));
+    assert_memory_equal(first, cairn_state_tree_arena(t.tree), bytes);
+    free(first);
+    tiny_destroy(&t);
+}
+
+/* --- passes --- */
+
+static cairn_gpt2_options with_dropout(void)
+{
+    cairn_gpt2_options options = tiny_options();
+    options.dropout_rate = 0.3;
+    return options;
+}
+
+/* Loss of one training pass; its gradients are copied to @gradients if that is not NULL. */
+static double train_once(tiny *t, uint64_t seed, uint64_t step, float *gradients)
+{
+    size_t count = 0;
+    const cairn_batch batch = tiny_batch(B, T, k_ids, k_labels, k_mask);
+    cairn_pass pass = tiny_pass(true, step);
+    pass.seed = seed;
+    tiny_zero_gradients(t);
+    const cairn_loss loss = tiny_compute(t, &batch, &pass);
+    const float *const from = cairn_state_gradients(t->state, &count);
+    if (gradients != NULL)
+        memcpy(gradients, from, count * sizeof *gradients);
+    return loss.loss;
+}
+
+static void a_pass__gives_the_same_bits_again_and_others_for_another_seed_or_step(void **state)
+{
+    (void)state;
+    tiny t;
+    size_t count = 0;
+    const cairn_gpt2_options options = with_dropout();
+    tiny_new(&t, &options);
+    tiny_randomize(&t, 3);
+    (void)cairn_state_gradients(t.state, &count);
+    float *const first = calloc(count, sizeof *first);
+    float *const again = calloc(count, sizeof *again);
+    assert_true(first != NULL && again != NULL);
+    const double loss = train_once(&t, 1, 5, first);
+    assert_true(train_once(&t, 1, 6, NULL) != loss);
+    assert_true(train_once(&t, 2, 5, NULL) != loss);
+    assert_true(train_once(&t, 1, 5, again) == loss);
+    assert_memory_equal(first, again, count * sizeof *first);
+    free(first);
+    free(again);
+    tiny_destroy(&t);
+}
+
+static void evaluation__uses_no_dropout_and_leaves_training_alone(void **state)
+{
+    (void)state;
+    tiny t;
+    tiny plain;
+    const cairn_gpt2_options options = with_dropout();
+    const cairn_gpt2_options no_dropout = tiny_options();
+    const cairn_batch batch = tiny_batch(B, T, k_ids, k_labels, k_mask);
+    const cairn_pass pass = tiny_pass(false, 9);
+    tiny_new(&t, &options);
+    tiny_new(&plain, &no_dropout);
+    tiny_randomize(&t, 3);
+    tiny_randomize(&plain, 3);
+    const double before = train_once(&t, 1, 5, NULL);
+    size_t count = 0;
+    const float *const gradients = cairn_state_gradients(t.state, &count);
+    tiny_zero_gradients(&t);
+    const cairn_loss loss = tiny_compute(&t, &batch, &pass);
+    assert_true(loss.loss == tiny_compute(&plain, &batch, &pass).loss);
+    assert_true(loss.loss == train_once(&plain, 1, 1, NULL));
+    assert_true(loss.loss != before);
+    for (size_t i = 0; i < count; i++)
+        assert_true(gradients[i] == 0.0F);
+    assert_true(train_once(&t, 1, 5, NULL) == before);
+    tiny_destroy(&t);
+    tiny_destroy(&plain);
+}
+
+/* The gradient with dropout is the slope of the loss with the same masks. */
+static void gradients_with_dropout__are_the_slope_along_themselves(void **state)
+{
+    (void)state;
+    tiny t;
+    size_t count = 0;
+    const cairn_gpt2_options options = with_dropout();
+    tiny_new(&t, &options);
+    tiny_randomize(&t, 3);
+    (void)train_once(&t, 1, 5, NULL);
+    (void)cairn_state_gradients(t.state, &count);
+    double squares = 0.0;
+    float *const gradients = calloc(count, sizeof *gradients);
+    assert_non_null(gradients);
+    (void)train_once(&t, 1, 5, gradients);
+    for (size_t i = 0; i < count; i++)
+        squares += (double)gradients[i] * (double)gradients[i];
+    const double step = 1e-2 / sqrt(squares);
+    double losses[2];
+    for (int side = 0; side < 2; side++) {
+        for (size_t n = 0; n < cairn_state_tensor_count(t.state); n++) {
+            const cairn_tensor *const tensor = cairn_state_tensor_at(t.state, n);
+            const float *const all = cairn_state_gradients(t.state, &count);
+            const float *const own = gradients + (tensor->grad - all);
+            float *const data = tiny_data(&t, tensor);
+            for (int64_t i = 0; i < cairn_tensor_elements(tensor); i++)
+                data[i] += (float)((side == 0 ? step : -2.0 * step) * (double)own[i]);
+        }
+        losses[side] = train_once(&t, 1, 5, NULL);
+    }
+    const double slope = (losses[0] - losses[1]) / (2.0 * step);
+    if (!(fabs(slope / squares - 1.0) < 1e-3))
+        fail_msg("slope %g, squared gradient %g", slope, squares);
+    free(gradients);
+    tiny_destroy(&t);
+}
+
+static void two_half_passes__add_up_to_one_whole(void **state)
+{
+    (void)state;
+    tiny t;
+    size_t count = 0;
+    const cairn_gpt2_options options = tiny_options();
+    const cairn_batch whole = tiny_batch(B, T, k_ids, k_ids, NULL);
+    const cairn_batch halves[2] = {tiny_batch(1, T, k_ids, k_ids, NULL),
+                                   tiny_batch(1, T, k_ids + T, k_ids + T, NULL)};
+    cairn_pass pass = tiny_pass(true, 0);
+    tiny_new(&t, &options);
+    tiny_randomize(&t, 3);
+    tiny_zero_gradients(&t);
+    const double loss = tiny_compute(&t, &whole, &pass).loss;
+    const float *const gradients = cairn_state_gradients(t.state, &count);
+    double *const expected = calloc(count, sizeof *expected);
+    assert_non_null(expected);
+    for (size_t i = 0; i < count; i++)
+        expected[i] = (double)gradients[i];
+    tiny_zero_gradients(&t);
+    pass.loss_scale = 0.5F;
+    const double first = tiny_compute(&t, &halves[0], &pass).loss;
+    const double second = tiny_compute(&t, &halves[1], &pass).loss;
+    assert_true(fabs((first + second) / 2.0 - loss) < 1e-6 * loss);
+    num_assert_close_at("gradients", (int64_t)count, gradients, expected, 1e-5, __FILE__, __LINE__);
+    free(expected);
+    tiny_destroy(&t);
+}
+
+static void a_step__allocates_nothing_once_its_shape_is_known(void **state)
+{
+    (void)state;
+    tiny t;
+    float logits[11];
+    const cairn_gpt2_options options = with_dropout();
+    const cairn_batch small = tiny_batch(1, T, k_ids, k_labels, k_mask);
+    const cairn_batch large = tiny_batch(B, T, k_ids, k_labels, k_mask);
+    const cairn_pass train = tiny_pass(true, 0);
+    const cairn_pass evaluate = tiny_pass(false, 0);
+    tiny_new(&t, &options);
+    tiny_randomize(&t, 3);
+    for (int round = 0; round < 2; round++) {
+        const uint64_t before = crn_mem_count();
+        (void)tiny_compute(&t, &large, &train);
+        (void)tiny_compute(&t, &small, &train);
+        (void)tiny_compute(&t, &large, &evaluate);
+        (void)tiny_compute(&t, &small, &evaluate);
+        for (int64_t n = 1; n <= TOKENS; n++)
+            tiny_ok(&t, t.model.ops->next_logits(t.model.self, k_ids, n, logits, &t.err));
+        if (round == 1)
+            assert_int_equal(crn_mem_count(), before);
+    }
+    tiny_destroy(&t);
+}
+
+static void a_batch_without_counting_tokens__has_loss_and_gradients_0(void **state)
+{
+    (void)state;
+    tiny t;
+    size_t count = 0;
+    const float none[TOKENS] = {0};
+    const cairn_gpt2_options options = tiny_options();
+    const cairn_batch batch = tiny_batch(B, T, k_ids, k_labels, none);
+    const cairn_pass pass = tiny_pass(true, 0);
+    tiny_new(&t, &options);
+    tiny_randomize(&t, 3);
+    const cairn_loss loss = tiny_compute(&t, &batch, &pass);
+    assert_true(loss.loss == 0.0 && loss.weight == 0.0);
+    const float *const gradients = cairn_state_gradients(t.state, &count);
+    for (size_t i = 0; i < count; i++)
+        assert_true(gradients[i] == 0.0F);
+    tiny_destroy(&t);
+}
+
+/* --- generation --- */
+
+static void next_logits__depend_on_the_last_tokens_only(void **state)
+{
+    (void)state;
+    tiny t;
+    float logits[11];
+    float again[11];
+    const cairn_gpt2_options options = with_dropout();
+    tiny_new(&t, &options);
+    tiny_randomize(&t, 3);
+    assert_int_equal(t.model.ops->vocab_size(t.model.self), 11);
+    assert_int_equal(t.model.ops->max_sequence_length(t.model.self), 6);
+    /* Six of the ten count. */
+    tiny_ok(&t, t.model.ops->next_logits(t.model.self, k_ids, TOKENS, logits, &t.err));
+    tiny_ok(&t, t.model.ops->next_logits(t.model.self, k_ids + TOKENS - 6, 6, again, &t.err));
+    assert_memory_equal(logits, again, sizeof logits);
+    tiny_ok(&t, t.model.ops->next_logits(t.model.self, k_ids + TOKENS - 5, 5, again, &t.err));
+    assert_memory_not_equal(logits, again, sizeof logits);
+    /* Cross entropy of the token that follows, from the same logits. */
+    double sum = 0.0;
+    const cairn_pass pass = tiny_pass(false, 0);
+    float mask[5] = {0, 0, 0, 0, 1};
+    const cairn_batch batch =
+        tiny_batch(1, 5, k_ids + TOKENS - 5, k_labels + TOKENS - 5, mask);
+    for (int i = 0; i < 11; i++)
+        sum += exp((double)again[i]);
+    const double expected = log(sum) - (double)again[k_labels[TOKENS - 1]];
+    assert_true(fabs(tiny_compute(&t, &batch, &pass).loss - expected) < 1e-5);
+    tiny_destroy(&t);
+}
+
+/* --- refusals --- */
+
+static void assert_refused(tiny *t, const cairn_batch *batch, cairn_status status, const char *part)
+{
+    char text[1024];
+    cairn_loss loss = {0};
+    const cairn_pass pass = tiny_pass(false, 0);
+    assert_int_equal(t->model.ops->compute(t->model.self, batch, &pass, &loss, &t->err), status);
+    cairn_error_format(&t->err, text, sizeof text);
+    if (strstr(text, part) == NULL)
+        fail_msg("'%s' does not say '%s'", text, part);
+}
+
+static void bad_batches__are_data_errors_that_name_the_place(void **state)
+{
+    (void)state;
+    tiny t;
+    int32_t ids[TOKENS];
+    const int32_t many[7] = {0};
+    const cairn_gpt2_options options = tiny_options();
+    tiny_new(&t, &options);
+    memcpy(ids, k_ids, sizeof ids);
+    ids[7] = 11;
+    cairn_batch batch = tiny_batch(B, T, ids, k_labels, NULL);
+    assert_refused(&t, &batch, CAIRN_EDATA, "token id 11 at input_ids[1][2]");
+    assert_refused(&t, &batch, CAIRN_EDATA, "vocab_size to at least 12");
+    ids[7] = -1;
+    assert_refused(&t, &batch, CAIRN_EDATA, "token id -1 at input_ids[1][2]");
+    batch = tiny_batch(B, T, k_ids, k_ids, NULL);
+    ids[7] = 300;
+    batch.field[1].data = ids;
+    assert_refused(&t, &batch, CAIRN_EDATA, "token id 300 at labels[1][2]");
+    batch = tiny_batch(B, T, k_ids, k_labels, NULL);
+    batch.field_count = 1;
+    assert_refused(&t, &batch, CAIRN_EDATA, "no 'labels'");
+    batch = tiny_batch(B, T, k_ids, k_labels, k_mask);
+    batch.field[2].dtype = CAIRN_DTYPE_I32;
+    assert_refused(&t, &batch, CAIRN_EDATA, "'attention_mask' of the batch is I32");
+    batch.field[2].dtype = CAIRN_DTYPE_F32;
+    batch.field[2].shape[1] = 4;
+    assert_refused(&t, &batch, CAIRN_EDATA, "'attention_mask' of the batch is [2][4]");
+    batch = tiny_batch(1, 7, many, many, NULL);
+    assert_refused(&t, &batch, CAIRN_EDATA, "max_position_embeddings is 6");
+    batch = tiny_batch(0, T, k_ids, k_labels, NULL);
+    assert_refused(&t, &batch, CAIRN_EDATA, "empty");
+    tiny_destroy(&t);
+}
+
+static void a_masked_label__may_be_anything(void **state)
+{
+    (void)state;
+    tiny t;
+    int32_t labels[TOKENS];
+    const cairn_gpt2_options options = tiny_options();
+    const cairn_pass pass = tiny_pass(true, 0);
+    memcpy(labels, k_labels, sizeof labels);
+    labels[3] = 4711;
+    const cairn_batch batch = tiny_batch(B, T, k_ids, labels, k_mask);
+    const cairn_batch usual = tiny_batch(B, T, k_ids, k_labels, k_mask);
+    tiny_new(&t, &options);
+    tiny_randomize(&t, 3);
+    assert_true(tiny_compute(&t, &batch, &pass).loss == tiny_compute(&t, &usual, &pass).loss);
+    tiny_destroy(&t);
+}
+
+static void generation__refuses_no_tokens_and_unknown_ones(void **state)
+{
+    (void)state;
+    tiny t;
+    float logits[11];
+    const int32_t unknown[1] = {11};
+    const cairn_gpt2_options options = tiny_options();
+    tiny_new(&t, &options);
+    assert_int_equal(t.model.ops->next_logits(t.model.self, k_ids, 0, logits, &t.err),
+                     CAIRN_EINVAL);
+    assert_int_equal(t.model.ops->next_logits(t.model.self, unknown, 1, logits, &t.err),
+                     CAIRN_EDATA);
+    tiny_destroy(&t);
+}
+
+static void training_without_gradients__is_refused(void **state)
+{
+    (void)state;
+    tiny t;
+    cairn_loss loss = {0};
+    const cairn_gpt2_options options = tiny_options();
+    const cairn_batch batch = tiny_batch(B, T, k_ids, k_labels, NULL);
+    const cairn_pass pass = tiny_pass(true, 0);
+    tiny_declare(&t, &options);
+    tiny_ok(&t, cairn_state_tree_allocate(t.tree, &t.err));
+    assert_int_equal(t.model.ops->compute(t.model.self, &batch, &pass, &loss, &t.err),
+                     CAIRN_EINVAL);
+    tiny_destroy(&t);
+}
+
+static void options_that_contradict__are_configuration_errors(void **state)
+{
+    (void)state;
+    cairn_model model = {0};
+    cairn_error err = {0};
+    cairn_gpt2_options options = tiny_options();
+    options.num_heads = 3;
+    assert_int_equal(cairn_gpt2_new(&options, &model, &err), CAIRN_ECONFIG);
+    options = tiny_options();
+    options.loss_weight = 0.5;
+    assert_int_equal(cairn_gpt2_new(&options, &model, &err), CAIRN_ECONFIG);
+    assert_null(model.self);
+}
+
+static void every_failed_allocation__is_reported_and_leaks_nothing(void **state)
+{
+    (void)state;
+    const cairn_gpt2_options options = with_dropout();
+    const cairn_batch batch = tiny_batch(B, T, k_ids, k_labels, NULL);
+    const cairn_pass pass = tiny_pass(true, 0);
+    bool is_done = false;
+    for (uint64_t n = 1; !is_done; n++) {
+        tiny t = {0};
+        cairn_loss loss = {0};
+        crn_mem_fail_at(n, 0);
+        cairn_status rc = cairn_gpt2_new(&options, &t.model, &t.err);
+        crn_mem_fail_at(0, 0);
+        if (rc != CAIRN_OK) {
+            assert_int_equal(rc, CAIRN_ENOMEM);
+            continue;
+        }
+        t.model.ops->destroy(t.model.self);
+        tiny_new(&t, &options);
+        const uint64_t before = crn_mem_count();
+        crn_mem_fail_at(n, 0);
+        rc = t.model.ops->compute(t.model.self, &batch, &pass, &loss, &t.err);
+        crn_mem_fail_at(0, 0);
+        is_done = crn_mem_count() - before < n;
+        assert_int_equal(rc, is_done ? CAIRN_OK : CAIRN_ENOMEM);
+        (void)tiny_compute(&t, &batch, &pass); /* Works again afterwards. */
+        tiny_destroy(&t);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parameters__have_the_model_zoos_names_shapes_and_order),
+        cmocka_unit_test(a_tied_output_layer__is_an_alias_of_the_embedding),
+        cmocka_unit_test(first_values__are_those_of_the_model_zoo),
+        cmocka_unit_test(a_decoder_initializer__holds_for_the_last_projections_too),
+        cmocka_unit_test(initialize_again__gives_the_same_bits),
+        cmocka_unit_test(a_pass__gives_the_same_bits_again_and_others_for_another_seed_or_step),
+        cmocka_unit_test(evaluation__uses_no_dropout_and_leaves_training_alone),
+        cmocka_unit_test(gradients_with_dropout__are_the_slope_along_themselves),
+        cmocka_unit_test(two_half_passes__add_up_to_one_whole),
+        cmocka_unit_test(a_step__allocates_nothing_once_its_shape_is_known),
+        cmocka_unit_test(a_batch_without_counting_tokens__has_loss_and_gradients_0),
+        cmocka_unit_test(next_logits__depend_on_the_last_tokens_only),
+        cmocka_unit_test(bad_batches__are_data_errors_that_name_the_place),
+        cmocka_unit_test(a_masked_label__may_be_anything),
+        cmocka_unit_test(generation__refuses_no_tokens_and_unknown_ones),
+        cmocka_unit_test(training_without_gradients__is_refused),
+        cmocka_unit_test(options_that_contradict__are_configuration_errors),
+        cmocka_unit_test(every_failed_allocation__is_reported_and_leaks_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
