@@ -22,7 +22,7 @@ BANNED = [
     ("rand srand random srandom drand48", (), "use base/rng.h"),
     ("gmtime localtime ctime asctime", (), "use the _r variant"),
     ("malloc calloc realloc reallocarray free strdup strndup asprintf vasprintf aligned_alloc "
-     "posix_memalign", ("base",), "use base/mem.h"),
+     "posix_memalign", ("base", "cli"), "use base/mem.h"),
     ("mmap munmap mprotect", ("base", "os"), "use crn_pages_alloc"),
     ("printf fprintf vprintf vfprintf dprintf puts fputs putchar fputc putc fwrite perror",
      ("cli",), "the library never prints: use the log"),

@@ -152,7 +152,7 @@ typedef struct cairn_save_extra {
     const char *states;        /**< "model" or "model,optimizer" or "all"; states that begin with
                                     "__" are always in. Borrowed. */
     const char *name_template; /**< With "{checkpoint_states}" and "{ckpt_name}". Borrowed. */
-    const char *path;          /**< Out: where it is. Borrowed from the store until the next save. */
+    const char *path;          /**< Out: where it is, or NULL. Borrowed until the next save. */
 } cairn_save_extra;
 
 typedef struct cairn_save_request {

@@ -1,5 +1,6 @@
 #include "app/app_config.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -10,15 +11,18 @@ static const char *const k_verb_names[] = {"fit", "validate"};
 
 /* ---- The file ---- */
 
-static cairn_status read_file(const char *path, char **out_text, size_t *out_size,
-                              cairn_error *err)
+static cairn_status read_file(const char *path, char **out_text, size_t *out_size, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const int e =
         crn_os_read_file(crn_os_posix(), CRN_OS_CWD, path, CRN_DOC_BYTES_MAX, out_text, out_size);
+    if (e == EFBIG)
+        CRN_FAIL(err, CAIRN_ECONFIG, "the configuration '%s' is larger than %d bytes", path,
+                 (int)CRN_DOC_BYTES_MAX);
     if (e != 0)
         rc = crn_error_set(err, CAIRN_ECONFIG, e, __FILE__, __LINE__,
                            "cannot read the configuration '%s'", path);
+out:
     return rc;
 }
 
@@ -96,11 +100,18 @@ static void read_trainer(const cairn_app_request *request, crn_verb verb, crn_ap
     if (!crn_map_check_keys(trainer, "trainer", k_trainer_keys,
                             sizeof k_trainer_keys / sizeof k_trainer_keys[0], diag))
         return;
+    if (crn_node_is_null(crn_node_get(trainer, "init"))) {
+        crn_diag_error(diag, trainer, "trainer.init is missing; it needs at least a model");
+        return;
+    }
     crn_node *const init = crn_doc_ensure_map(config->doc, trainer, "init", diag);
     if (init == NULL)
         return;
     apply_flags(request, config, trainer, init, diag);
     crn_read_init(config, init, diag);
+    if (verb == CRN_VERB_FIT && crn_node_is_null(crn_node_get(init, "optimizer")))
+        crn_diag_error(diag, init,
+                       "trainer.init.optimizer is missing; `cairn fit` needs one, such as AdamW");
     crn_node *section = crn_node_get(trainer, k_verb_names[verb]);
     if (section == NULL && verb == CRN_VERB_VALIDATE)
         section = crn_node_get(trainer, k_verb_names[CRN_VERB_FIT]);

@@ -1,6 +1,6 @@
 #include "base/rng.h"
 
-enum { PHILOX_ROUNDS = 10 };
+enum { PHILOX_ROUNDS = 10, LANES = 8 };
 
 /* Multipliers and Weyl constants of the paper's table 2. */
 static const uint32_t k_m0 = 0xD2511F53u;
@@ -34,17 +34,57 @@ void crn_philox_block(const uint32_t counter[4], const uint32_t key[2], uint32_t
     out[3] = c3;
 }
 
+/*
+ * 256 bits of (seed, stream, step, index) must fit 192 bits of counter and key: the stream goes
+ * through one block of its own to become the key, the step and index are the counter.
+ */
+static void make_key(uint64_t seed, uint32_t stream, uint32_t out[4])
+{
+    const uint32_t counter[4] = {(uint32_t)seed, (uint32_t)(seed >> 32), stream, 0};
+    const uint32_t no_key[2] = {0, 0};
+    crn_philox_block(counter, no_key, out);
+}
+
 void crn_philox(uint64_t seed, uint32_t stream, uint64_t step, uint64_t index, uint32_t out[4])
 {
-    /*
-     * 256 bits of (seed, stream, step, index) must fit 192 bits of counter and key: the stream
-     * goes through one block of its own to become the key, the step and index are the counter.
-     */
-    uint32_t mixed[4];
-    const uint32_t seed_counter[4] = {(uint32_t)seed, (uint32_t)(seed >> 32), stream, 0};
-    const uint32_t no_key[2] = {0, 0};
+    uint32_t key[4];
     const uint32_t counter[4] = {(uint32_t)index, (uint32_t)(index >> 32), (uint32_t)step,
                                  (uint32_t)(step >> 32)};
-    crn_philox_block(seed_counter, no_key, mixed);
-    crn_philox_block(counter, mixed, out);
+    make_key(seed, stream, key);
+    crn_philox_block(counter, key, out);
+}
+
+/* One round of LANES blocks side by side: loops over lanes become vector code. */
+static void lanes_round(uint32_t c[4][LANES], uint32_t k0, uint32_t k1)
+{
+#pragma omp simd
+    for (int i = 0; i < LANES; i++) {
+        const uint64_t p0 = (uint64_t)k_m0 * c[0][i];
+        const uint64_t p1 = (uint64_t)k_m1 * c[2][i];
+        c[0][i] = (uint32_t)(p1 >> 32) ^ c[1][i] ^ k0;
+        c[2][i] = (uint32_t)(p0 >> 32) ^ c[3][i] ^ k1;
+        c[1][i] = (uint32_t)p1;
+        c[3][i] = (uint32_t)p0;
+    }
+}
+
+void crn_philox_fill(uint64_t seed, uint32_t stream, uint64_t step, uint64_t first, uint64_t blocks,
+                     uint32_t *out)
+{
+    uint32_t key[4];
+    uint32_t c[4][LANES];
+    make_key(seed, stream, key);
+    for (uint64_t done = 0; done < blocks; done += LANES) {
+        const uint64_t count = blocks - done < LANES ? blocks - done : LANES;
+        for (uint64_t i = 0; i < LANES; i++) {
+            c[0][i] = (uint32_t)(first + done + i);
+            c[1][i] = (uint32_t)((first + done + i) >> 32);
+            c[2][i] = (uint32_t)step;
+            c[3][i] = (uint32_t)(step >> 32);
+        }
+        for (uint32_t round = 0; round < PHILOX_ROUNDS; round++)
+            lanes_round(c, key[0] + round * k_w0, key[1] + round * k_w1);
+        for (uint64_t i = 0; i < 4 * count; i++)
+            out[4 * done + i] = c[i % 4][i / 4];
+    }
 }

@@ -15,10 +15,15 @@ static cairn_status preprocess_checkpoint(void *self, const cairn_event *event,
                                           cairn_control *control, cairn_error *err)
 {
     const struct load_states *const callback = self;
+    cairn_status rc = CAIRN_OK;
     (void)control; /* asks for nothing */
     if (strcmp(callback->states, "all") == 0)
         return CAIRN_OK;
-    return cairn_load_select(event->load, callback->states, err);
+    CRN_TRY_PLAIN(
+        crn_states_check(k_name, callback->states, cairn_trainer_tree(event->trainer), err));
+    CRN_TRY_PLAIN(cairn_load_select(event->load, callback->states, err));
+out:
+    return rc;
 }
 
 /* A name that is wrong must not wait for the day when there is something to load. */

@@ -225,7 +225,8 @@ static cairn_status match_file(crn_load *load, cairn_error *err)
             continue;
         }
         crn_match *const match = find_match(load, tensor);
-        line->tensors_in_file += match->source == NULL && !match->is_mismatch; /* The other of two tied is no more. */
+        line->tensors_in_file +=
+            match->source == NULL && !match->is_mismatch; /* The other of two tied is no more. */
         CRN_TRY_PLAIN(take_source(load, match, source, err));
     }
 out:
@@ -277,6 +278,8 @@ static cairn_status count_loaded(crn_load *load, cairn_error *err)
     for (size_t i = 0; i < load->match_count; i++) {
         const crn_match *const match = &load->matches[i];
         cairn_load_state *const line = crn_load_report_state(load->report, match->state);
+        if (match->is_mismatch)
+            continue; /* It is there, but not as it should be. */
         if (match->source == NULL) {
             CRN_TRY_PLAIN(
                 crn_load_report_missing(load->report, match->state, match->tensor->name, err));

@@ -1,7 +1,6 @@
 /* <checkpoint>.notes.json: facts that are known only after a checkpoint was committed. */
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -36,22 +35,31 @@ static json_t *number_to_json(double value)
     return json_string(text);
 }
 
+static int append_text(const char *bytes, size_t size, void *user)
+{
+    crn_str_append_bytes(user, bytes, size);
+    return 0;
+}
+
 static cairn_status write_notes(const crn_folder *folder, const char *name, const char *key,
                                 double value, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    char *text = NULL;
+    const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(DOUBLE_DIGITS);
+    crn_str text = {0};
     json_t *notes = read_notes(folder, name);
     if (notes == NULL)
         notes = json_object();
     CRN_NEED(err, notes, "notes");
     if (json_object_set_new(notes, key, number_to_json(value)) != 0)
-        CRN_FAIL(err, CAIRN_ENOMEM, "no memory for the note '%s'", key);
-    text = json_dumps(notes, JSON_INDENT(2) | JSON_REAL_PRECISION(DOUBLE_DIGITS));
-    CRN_NEED(err, text, "notes");
-    CRN_TRY_PLAIN(crn_publish_text(folder, name, text, strlen(text), err));
+        CRN_FAIL(err, CAIRN_EINVAL, "the note '%s' cannot be set", key);
+    if (json_dump_callback(notes, append_text, &text, flags) != 0)
+        CRN_FAIL(err, CAIRN_ENOMEM, "no memory for notes");
+    crn_str_append(&text, "\n");
+    CRN_TRY_PLAIN(crn_str_check(&text, err));
+    CRN_TRY_PLAIN(crn_publish_text(folder, name, text.text, text.length, err));
 out:
-    free(text); /* Made by jansson. */
+    crn_str_dispose(&text);
     json_decref(notes);
     return rc;
 }

@@ -141,8 +141,8 @@ cairn_status crn_attention_backward(const crn_attention_shape *shape,
                                     const crn_dropout_place *dropout, const float *q,
                                     const float *k, const float *v, const float *y,
                                     const float *lse, const float *dy,
-                                    const crn_attention_gradients *out, int workers,
-                                    float *scratch, cairn_error *err);
+                                    const crn_attention_gradients *out, int workers, float *scratch,
+                                    cairn_error *err);
 
 /* --- cross_entropy.c --- */
 

@@ -15,6 +15,7 @@
 #include "nn/ops/ops.h"
 #include "nn/params.h"
 #include "nn/plans.h"
+#include "nn/tokens.h"
 
 enum { GENERATE_STEP = 64 }; /* Growing texts are padded to multiples of it: few plans. */
 
@@ -90,8 +91,8 @@ static cairn_status declare(void *self, cairn_state *state, cairn_error *err)
     const int64_t c = o->hidden_size;
     crn_params *const p = &m->params;
     p->state = state;
-    CRN_TRY_PLAIN(crn_params_add_table(p, WORDS_NAME, o->vocab_size, c, &m->embedding_init,
-                                       &m->words, err));
+    CRN_TRY_PLAIN(
+        crn_params_add_table(p, WORDS_NAME, o->vocab_size, c, &m->embedding_init, &m->words, err));
     CRN_TRY_PLAIN(crn_params_add_table(p, "embedding_layer.position_embeddings.embed",
                                        o->max_position_embeddings, c, &m->embedding_init,
                                        &m->positions, err));
@@ -177,108 +178,21 @@ static void record(const void *model, crn_plan *plan)
     crn_op_cross_entropy(t, linear(t, x, &m->head), plan->labels, plan->mask, &loss);
 }
 
-/* The arrays of a batch, checked. */
-typedef struct arrays {
-    int64_t batch;
-    int64_t time;
-    const int32_t *ids;
-    const int32_t *labels;
-    const float *mask; /* NULL: ones. */
-} arrays;
-
-static cairn_status find_field(const cairn_batch *batch, const char *name, cairn_dtype dtype,
-                               const cairn_batch_field **out, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    const cairn_batch_field *const field = cairn_batch_find(batch, name);
-    if (field == NULL)
-        CRN_FAIL(err, CAIRN_EDATA, "the batch has no '%s', which gpt2 needs", name);
-    if (field->dtype != dtype || field->rank != 2)
-        CRN_FAIL(err, CAIRN_EDATA, "'%s' of the batch is %s with %d axes; gpt2 needs %s with 2",
-                 name, cairn_dtype_name(field->dtype), field->rank, cairn_dtype_name(dtype));
-    *out = field;
-out:
-    return rc;
-}
-
-static cairn_status check_same_shape(const cairn_batch_field *a, const cairn_batch_field *b,
-                                     cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    if (a->shape[0] != b->shape[0] || a->shape[1] != b->shape[1])
-        CRN_FAIL(err, CAIRN_EDATA, "'%s' of the batch is [%lld][%lld], but '%s' is [%lld][%lld]",
-                 a->name, (long long)a->shape[0], (long long)a->shape[1], b->name,
-                 (long long)b->shape[0], (long long)b->shape[1]);
-out:
-    return rc;
-}
-
-static cairn_status check_token(const gpt2 *m, const char *name, int64_t place, int64_t time,
-                                int32_t id, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    if (id < 0 || id >= m->options.vocab_size)
-        CRN_FAIL(err, CAIRN_EDATA,
-                 "token id %d at %s[%lld][%lld] is outside the vocabulary 0 ... %lld: use the data "
-                 "that vocab_size was chosen for, or set model.vocab_size to at least %lld",
-                 (int)id, name, (long long)(place / time), (long long)(place % time),
-                 (long long)m->options.vocab_size - 1, (long long)id + 1);
-out:
-    return rc;
-}
-
-static cairn_status find_arrays(const gpt2 *m, const cairn_batch *batch, arrays *out,
-                                cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    const cairn_batch_field *ids = NULL;
-    const cairn_batch_field *labels = NULL;
-    const cairn_batch_field *mask = NULL;
-    CRN_TRY_PLAIN(find_field(batch, "input_ids", CAIRN_DTYPE_I32, &ids, err));
-    CRN_TRY_PLAIN(find_field(batch, "labels", CAIRN_DTYPE_I32, &labels, err));
-    CRN_TRY_PLAIN(check_same_shape(labels, ids, err));
-    if (cairn_batch_find(batch, "attention_mask") != NULL) {
-        CRN_TRY_PLAIN(find_field(batch, "attention_mask", CAIRN_DTYPE_F32, &mask, err));
-        CRN_TRY_PLAIN(check_same_shape(mask, ids, err));
-    }
-    const arrays found = {.batch = ids->shape[0],
-                          .time = ids->shape[1],
-                          .ids = ids->data,
-                          .labels = labels->data,
-                          .mask = mask != NULL ? mask->data : NULL};
-    if (found.batch < 1 || found.time < 1)
-        CRN_FAIL(err, CAIRN_EDATA, "the batch is empty: 'input_ids' is [%lld][%lld]",
-                 (long long)found.batch, (long long)found.time);
-    if (found.time > m->options.max_position_embeddings)
-        CRN_FAIL(err, CAIRN_EDATA,
-                 "the batch has sequences of %lld tokens, but model.max_position_embeddings is "
-                 "%lld: raise it or lower max_sequence_length of the data",
-                 (long long)found.time, (long long)m->options.max_position_embeddings);
-    const crn_token_labels weights = {.labels = found.labels, .mask = found.mask};
-    for (int64_t i = 0; i < found.batch * found.time; i++) {
-        CRN_TRY_PLAIN(check_token(m, "input_ids", i, found.time, found.ids[i], err));
-        if (crn_token_weight(&weights, i) != 0.0F)
-            CRN_TRY_PLAIN(check_token(m, "labels", i, found.time, found.labels[i], err));
-    }
-    *out = found;
-out:
-    return rc;
-}
-
 static cairn_status compute(void *self, const cairn_batch *batch, const cairn_pass *pass,
                             cairn_loss *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     gpt2 *const m = self;
-    arrays a = {0};
+    crn_tokens tokens = {0};
     crn_plan *plan = NULL;
     crn_run run = {.seed = pass->seed, .step = pass->step, .loss_scale = pass->loss_scale};
-    CRN_TRY_PLAIN(find_arrays(m, batch, &a, err));
+    CRN_TRY_PLAIN(crn_tokens_read(batch, m->options.vocab_size, m->options.max_position_embeddings,
+                                  &tokens, err));
     CRN_TRY_PLAIN(crn_plans_get(&m->plans, pass->is_training ? CRN_PLAN_TRAIN : CRN_PLAN_EVALUATE,
-                                a.batch, a.time, record, m, &plan, err));
-    crn_tape_set_input(plan->tape, plan->ids, a.ids);
-    crn_tape_set_input(plan->tape, plan->labels, a.labels);
-    crn_tape_set_input(plan->tape, plan->mask, a.mask);
+                                tokens.batch, tokens.time, record, m, &plan, err));
+    crn_tape_set_input(plan->tape, plan->ids, tokens.ids);
+    crn_tape_set_input(plan->tape, plan->labels, tokens.labels);
+    crn_tape_set_input(plan->tape, plan->mask, tokens.mask);
     CRN_TRY_PLAIN(crn_tape_run(plan->tape, &run, err));
     out->loss = run.loss;
     out->weight = run.weight;
@@ -302,10 +216,9 @@ static cairn_status next_logits(void *self, const int32_t *tokens, int64_t count
         CRN_FAIL(err, CAIRN_EINVAL, "a continuation needs at least one token");
     for (int64_t i = 0; i < time; i++) { /* A token does not see later ones: any will do there. */
         m->padded[i] = i < used ? tokens[count - used + i] : 0;
-        CRN_TRY_PLAIN(check_token(m, "tokens", i, time, m->padded[i], err));
+        CRN_TRY_PLAIN(crn_check_token("tokens", i, time, m->padded[i], m->options.vocab_size, err));
     }
-    CRN_TRY_PLAIN(
-        crn_plans_get(&m->plans, CRN_PLAN_GENERATE, 1, time, record, m, &plan, err));
+    CRN_TRY_PLAIN(crn_plans_get(&m->plans, CRN_PLAN_GENERATE, 1, time, record, m, &plan, err));
     crn_tape_set_input(plan->tape, plan->ids, m->padded);
     CRN_TRY_PLAIN(crn_tape_run(plan->tape, &run, err));
     const crn_matrix hidden = {.data = crn_tape_data(plan->tape, plan->hidden) + (used - 1) * c,
@@ -374,9 +287,8 @@ static void choose_initializers(gpt2 *m)
     m->branch_init = has_decoder ? o->initializer : branch;
     if (o->output_layer_initializer.kind != CAIRN_INIT_DEFAULT)
         m->branch_init = o->output_layer_initializer;
-    m->embedding_init = o->embedding_initializer.kind != CAIRN_INIT_DEFAULT
-                            ? o->embedding_initializer
-                            : preset;
+    m->embedding_init =
+        o->embedding_initializer.kind != CAIRN_INIT_DEFAULT ? o->embedding_initializer : preset;
     m->head_init = preset;
     m->head_init.kind = CAIRN_INIT_NORMAL;
 }
@@ -406,8 +318,8 @@ cairn_status cairn_gpt2_new(const cairn_gpt2_options *options, cairn_model *out,
     m->options = *options;
     m->is_scaled = strcmp(options->attention_type, "scaled_dot_product") == 0;
     m->is_per_token = strcmp(options->loss_scaling, "num_tokens") == 0;
-    m->activation = strcmp(options->nonlinearity, "relu") == 0 ? CRN_ACTIVATION_RELU
-                                                               : CRN_ACTIVATION_GELU;
+    m->activation =
+        strcmp(options->nonlinearity, "relu") == 0 ? CRN_ACTIVATION_RELU : CRN_ACTIVATION_GELU;
     m->attention_dropout = options->attention_dropout_rate.is_set
                                ? options->attention_dropout_rate.value
                                : options->dropout_rate;

@@ -84,12 +84,8 @@ static recipe uniform(double a, double b)
 
 static recipe normal(double mean, double std)
 {
-    const recipe made = {.is_normal = true,
-                         .high = 1.0,
-                         .mean = mean,
-                         .std = std,
-                         .a = -HUGE_VAL,
-                         .b = HUGE_VAL};
+    const recipe made = {
+        .is_normal = true, .high = 1.0, .mean = mean, .std = std, .a = -HUGE_VAL, .b = HUGE_VAL};
     return made;
 }
 

@@ -16,8 +16,7 @@ enum { CRN_OP_INPUTS_MAX = 4, CRN_OP_SAVED_MAX = 2, CRN_OP_ATTRIBUTES_SIZE = 64 
 
 typedef struct crn_op crn_op;
 
-typedef cairn_status (*crn_op_fn)(crn_tape *tape, const crn_op *op, crn_run *run,
-                                  cairn_error *err);
+typedef cairn_status (*crn_op_fn)(crn_tape *tape, const crn_op *op, crn_run *run, cairn_error *err);
 
 /* Values that a backward reads stay in memory until then. */
 enum {
@@ -32,8 +31,8 @@ typedef struct crn_op_kind {
     const char *name;
     crn_op_fn forward;
     crn_op_fn backward;
-    unsigned backward_reads;      /* CRN_READS_... */
-    bool is_input0_overwritten;   /* The backward turns input 0 into its gradient, in place. */
+    unsigned backward_reads;    /* CRN_READS_... */
+    bool is_input0_overwritten; /* The backward turns input 0 into its gradient, in place. */
 } crn_op_kind;
 
 struct crn_op {

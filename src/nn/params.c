@@ -59,8 +59,8 @@ cairn_status crn_params_add_linear(crn_params *params, const char *name, int64_t
                                    crn_layer *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    CRN_TRY_PLAIN(add(params, name, "weight", CAIRN_ROLE_WEIGHT, to, from, initializer,
-                      &out->weight, err));
+    CRN_TRY_PLAIN(
+        add(params, name, "weight", CAIRN_ROLE_WEIGHT, to, from, initializer, &out->weight, err));
     if (has_bias)
         CRN_TRY_PLAIN(crn_params_add_bias(params, name, to, &out->bias, err));
 out:

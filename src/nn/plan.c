@@ -175,8 +175,7 @@ cairn_status crn_tape_place(crn_tape *tape, cairn_error *err)
     find_additions(tape, spans);
     for (size_t i = 0; i < tape->var_count; i++) {
         if (tape->vars[i].kind == CRN_VAR_COMPUTED)
-            CRN_TRY_PLAIN(
-                add_buffers(tape, &tape->vars[i], &spans[i], buffers, &count, err));
+            CRN_TRY_PLAIN(add_buffers(tape, &tape->vars[i], &spans[i], buffers, &count, err));
     }
     CRN_TRY_PLAIN(bytes_of(1, tape->scratch_floats, &scratch_bytes, err));
     const uint64_t values_bytes = place_all(buffers, count);

@@ -148,6 +148,8 @@ static cairn_status train_step(cairn_trainer *trainer, cairn_control *control, c
     trainer->step++;
     event.step = trainer->step;
     event.is_last = trainer->step == trainer->schedule.end_step;
+    event.saves_left = crn_run_schedule_saves_after(&trainer->schedule, trainer->step);
+    event.validations_left = crn_run_schedule_validations_after(&trainer->schedule, trainer->step);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_batch_end, &event, control, err));
     CRN_TRY_PLAIN(log_step(trainer, &facts, err));
 out:
@@ -265,10 +267,11 @@ static cairn_status run_fit(cairn_trainer *trainer, cairn_fit_result *out, cairn
     cairn_status rc = CAIRN_OK;
     bool is_stopped = false;
     cairn_event event;
-    if (trainer->step < trainer->schedule.end_step && !trainer->is_resumed)
-        CRN_TRY(err, cairn_run_write(trainer->store, &trainer->run, err), "write run.json");
     event = crn_trainer_event(trainer);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_start, &event, NULL, err));
+    /* After the callbacks have agreed, so that a refused start leaves the old run resumable. */
+    if (trainer->step < trainer->schedule.end_step && !trainer->is_resumed)
+        CRN_TRY(err, cairn_run_write(trainer->store, &trainer->run, err), "write run.json");
     CRN_TRY_PLAIN(finish_validation(trainer, &is_stopped, err));
     if (is_stopped) {
         out->outcome = CAIRN_OUTCOME_STOPPED;

@@ -41,9 +41,9 @@ cairn_status cairn_load_select(cairn_load *load, const char *states, cairn_error
 {
     cairn_status rc = CAIRN_OK;
     if (load->is_fixed) {
-        cairn_log_message(load->trainer->options.log, CAIRN_LOG_INFO,
-                          "--resume decides what is loaded; LoadCheckpointStates (%s) is not acted on",
-                          states);
+        cairn_log_message(
+            load->trainer->options.log, CAIRN_LOG_INFO,
+            "--resume decides what is loaded; LoadCheckpointStates (%s) is not acted on", states);
         return CAIRN_OK;
     }
     char *const both = intersect(load->states, states);
@@ -74,14 +74,14 @@ static void log_receipt(const cairn_log *log, const cairn_load_report *report)
         const cairn_load_state *const state = &report->states[i];
         if (!state->is_loaded || state->tensors_in_file + state->tensors_in_tree == 0)
             continue;
-        cairn_log_message(log, CAIRN_LOG_INFO,
-                          "  %s: %zu tensors loaded / %zu in file / %zu in %s, %s, %zu missing, %zu "
-                          "unexpected",
-                          state->name, state->tensors_loaded, state->tensors_in_file,
-                          state->tensors_in_tree,
-                          strcmp(state->name, CRN_STATE_MODEL) == 0 ? "model" : "state",
-                          crn_format_bytes(state->bytes_loaded, bytes), state->missing_count,
-                          state->unexpected_count);
+        cairn_log_message(
+            log, CAIRN_LOG_INFO,
+            "  %s: %zu tensors loaded / %zu in file / %zu in %s, %s, %zu missing, %zu "
+            "unexpected",
+            state->name, state->tensors_loaded, state->tensors_in_file, state->tensors_in_tree,
+            strcmp(state->name, CRN_STATE_MODEL) == 0 ? "model" : "state",
+            crn_format_bytes(state->bytes_loaded, bytes), state->missing_count,
+            state->unexpected_count);
         log_names(log, state->name, "missing in the checkpoint, kept at their start value",
                   state->missing, state->missing_count);
         log_names(log, state->name, "in the checkpoint but unexpected, not loaded",
@@ -138,8 +138,7 @@ static cairn_status prepare(cairn_trainer *trainer, const crn_load_plan *plan, c
     cairn_status rc = CAIRN_OK;
     cairn_event event = crn_trainer_event(trainer);
     event.path = plan->path;
-    CRN_TRY_PLAIN(
-        crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, NULL, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "Loading weights from checkpoint %s",
                       plan->path);
     load->trainer = trainer;
@@ -205,12 +204,7 @@ cairn_status crn_trainer_load(cairn_trainer *trainer, const crn_load_plan *plan,
         .allow_newer_version = !trainer->options.checkpoint.strict_version,
         .log = trainer->options.log,
     };
-    rc = cairn_checkpoint_load(ckpt, trainer->tree, &options, &report, err);
-    if (rc != CAIRN_OK) {
-        if (report != NULL && rc == CAIRN_EINCOMPATIBLE)
-            log_receipt(trainer->options.log, report);
-        goto out;
-    }
+    CRN_TRY_PLAIN(cairn_checkpoint_load(ckpt, trainer->tree, &options, &report, err));
     CRN_TRY_PLAIN(finish(trainer, plan, ckpt, report, out, err));
     out->states = load.states;
     load.states = NULL;

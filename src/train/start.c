@@ -41,8 +41,8 @@ static uint64_t newest_counter(const cairn_catalogue *catalogue, const char *run
 }
 
 /* The own checkpoint with the largest counter in (@above, @below); NULL if there is none. */
-static const cairn_checkpoint_info *newest_own(const cairn_catalogue *catalogue,
-                                               const char *run_id, uint64_t above, uint64_t below)
+static const cairn_checkpoint_info *newest_own(const cairn_catalogue *catalogue, const char *run_id,
+                                               uint64_t above, uint64_t below)
 {
     const cairn_checkpoint_info *best = NULL;
     for (size_t i = 0; i < cairn_catalogue_count(catalogue); i++) {
@@ -99,15 +99,15 @@ static const char *base_name(const char *path)
 static bool has_checkpoint_name(const cairn_trainer *trainer, const char *path)
 {
     cairn_checkpoint_name name;
-    return cairn_checkpoint_name_parse(trainer->options.checkpoint.checkpoint_name,
-                                       base_name(path), &name) &&
+    return cairn_checkpoint_name_parse(trainer->options.checkpoint.checkpoint_name, base_name(path),
+                                       &name) &&
            is_in_store(trainer, path);
 }
 
 /* ---- Loading ---- */
 
-static cairn_status load_one(cairn_trainer *trainer, struct start *start,
-                             const crn_load_plan *plan, cairn_error *err)
+static cairn_status load_one(cairn_trainer *trainer, struct start *start, const crn_load_plan *plan,
+                             cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_load_outcome_dispose(&start->outcome);
@@ -152,8 +152,7 @@ static cairn_status load_nothing(cairn_trainer *trainer, cairn_error *err)
     cairn_event event = crn_trainer_event(trainer);
     crn_free(trainer->loaded_path);
     trainer->loaded_path = NULL;
-    CRN_TRY_PLAIN(
-        crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, NULL, err));
     CRN_TRY_PLAIN(crn_trainer_reset_tree(trainer, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
                       "No checkpoint was provided. Using randomly initialized model parameters.");
@@ -163,10 +162,12 @@ out:
 
 static cairn_status none_is_good(const cairn_trainer *trainer, size_t damaged, cairn_error *err)
 {
-    return crn_error_set(err, CAIRN_ECORRUPT, 0, __FILE__, __LINE__,
-                         "all %zu checkpoints in '%s' are damaged; copy a good one there or name it "
-                         "as ckpt_path, or give ckpt_path: null to start from scratch",
-                         damaged, cairn_store_checkpoint_root(trainer->store));
+    return crn_error_set(
+        err, CAIRN_ECORRUPT, 0, __FILE__, __LINE__,
+        "all %zu checkpoints in '%s' are damaged; copy a good one there, or%s name "
+        "one as ckpt_path, or give ckpt_path: null to start from scratch",
+        damaged, cairn_store_checkpoint_root(trainer->store),
+        trainer->options.checkpoint.resume ? " without --resume" : "");
 }
 
 static size_t count_alternatives(const cairn_catalogue *catalogue)
@@ -220,8 +221,8 @@ out:
 static cairn_status ordinary(cairn_trainer *trainer, struct start *start, cairn_ckpt ckpt,
                              cairn_error *err)
 {
-    const bool is_autoload = ckpt.kind == CAIRN_CKPT_OMITTED &&
-                             trainer->options.checkpoint.autoload_last_checkpoint;
+    const bool is_autoload =
+        ckpt.kind == CAIRN_CKPT_OMITTED && trainer->options.checkpoint.autoload_last_checkpoint;
     if (ckpt.kind == CAIRN_CKPT_PATH) {
         const crn_load_plan plan = {.path = ckpt.path,
                                     .is_plain_allowed = !has_checkpoint_name(trainer, ckpt.path)};
@@ -280,7 +281,8 @@ static cairn_status resume(cairn_trainer *trainer, struct start *start, bool *ou
     const crn_load_plan plan = {.path = run->loaded_path,
                                 .states = run->loaded_states,
                                 .is_fixed = true,
-                                .is_plain_allowed = !has_checkpoint_name(trainer, run->loaded_path)};
+                                .is_plain_allowed =
+                                    !has_checkpoint_name(trainer, run->loaded_path)};
     CRN_TRY_PLAIN(load_one(trainer, start, &plan, err));
 out:
     return rc;
@@ -364,9 +366,8 @@ static void warn_about_newer(const cairn_trainer *trainer, const struct start *s
 {
     if (trainer->is_resumed || !start->has_old_run)
         return;
-    const cairn_checkpoint_info *const newest =
-        newest_own(start->catalogue, start->old_run.run_id, start->old_run.save_counter,
-                   UINT64_MAX);
+    const cairn_checkpoint_info *const newest = newest_own(start->catalogue, start->old_run.run_id,
+                                                           start->old_run.save_counter, UINT64_MAX);
     if (newest == NULL || newest->step <= trainer->step)
         return;
     cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
@@ -407,14 +408,15 @@ static void say_start(const cairn_trainer *trainer, const struct start *start)
     } else {
         cairn_log_message(log, CAIRN_LOG_INFO, "new run%s from %s: loaded %s; fresh: %s (run %s)",
                           trainer->is_resumed ? " again" : "", path, outcome->loaded.text,
-                          outcome->fresh.length > 0 ? outcome->fresh.text : "nothing",
-                          run->run_id);
+                          outcome->fresh.length > 0 ? outcome->fresh.text : "nothing", run->run_id);
     }
 }
 
-static uint64_t extra_bytes(const cairn_trainer *trainer, uint64_t full_bytes)
+static uint64_t extra_bytes(const cairn_trainer *trainer, uint64_t full)
 {
-    uint64_t bytes = full_bytes - cairn_state_tree_bytes(trainer->tree);
+    uint64_t bytes = full - cairn_state_tree_bytes(trainer->tree);
+    if (strcmp(trainer->plan_extra_states, "all") == 0)
+        return full;
     for (size_t i = 0; i < cairn_state_tree_count(trainer->tree); i++) {
         const cairn_state *const state = cairn_state_tree_at(trainer->tree, i);
         if (crn_list_has(trainer->plan_extra_states, cairn_state_name(state)))
@@ -423,12 +425,30 @@ static uint64_t extra_bytes(const cairn_trainer *trainer, uint64_t full_bytes)
     return bytes;
 }
 
+/* Of the last checkpoint; 0 if it cannot be told, which saving will then explain. */
+static uint64_t full_bytes(const cairn_trainer *trainer)
+{
+    const cairn_save_request request = {
+        .struct_size = sizeof request,
+        .step = trainer->schedule.end_step,
+        .params_json = trainer->options.params_json,
+        .environment_json = trainer->options.environment_json,
+    };
+    uint64_t bytes = 0;
+    return cairn_store_save_bytes(trainer->store, trainer->tree, &request, &bytes, NULL) == CAIRN_OK
+               ? bytes
+               : 0;
+}
+
 static void say_plan(const cairn_trainer *trainer)
 {
     const cairn_log *const log = trainer->options.log;
     const crn_run_schedule *const schedule = &trainer->schedule;
-    const uint64_t each = cairn_checkpoint_bytes(trainer->tree);
-    const uint64_t initial = trainer->options.checkpoint.save_initial_checkpoint ? 1 : 0;
+    const uint64_t each = full_bytes(trainer);
+    const uint64_t initial =
+        trainer->options.checkpoint.save_initial_checkpoint && trainer->step == schedule->first_step
+            ? 1
+            : 0;
     const uint64_t saves = crn_run_schedule_saves_after(schedule, trainer->step) + initial;
     uint64_t kept = saves;
     char each_text[32];
@@ -439,8 +459,8 @@ static void say_plan(const cairn_trainer *trainer)
     if (trainer->plan_extra_every > 0)
         bytes += (saves / trainer->plan_extra_every + 1) * extra_bytes(trainer, each);
     cairn_log_message(log, CAIRN_LOG_INFO,
-                      "plan: steps %" PRIu64 " to %" PRIu64 " (%s), %" PRIu64 " saves of %s, %" PRIu64
-                      " validations, at most %s more on disk",
+                      "plan: steps %" PRIu64 " to %" PRIu64 " (%s), %" PRIu64
+                      " saves of %s, %" PRIu64 " validations, at most %s more on disk",
                       trainer->step + 1, schedule->end_step, schedule->limit, saves,
                       crn_format_bytes(each, each_text),
                       crn_run_schedule_validations_after(schedule, trainer->step),
@@ -508,8 +528,7 @@ out:
     return rc;
 }
 
-cairn_status crn_trainer_start_validation(cairn_trainer *trainer, cairn_ckpt ckpt,
-                                          cairn_error *err)
+cairn_status crn_trainer_start_validation(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_catalogue *catalogue = NULL;

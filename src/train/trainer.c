@@ -178,7 +178,13 @@ cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, c
         .is_read_only = is_read_only,
         .log = trainer->options.log,
     };
-    return cairn_store_open(&options, &trainer->store, err);
+    const cairn_status rc = cairn_store_open(&options, &trainer->store, err);
+    if (rc == CAIRN_EIO)
+        crn_error_note(
+            err, rc, __FILE__, __LINE__,
+            "a folder of the run cannot be used; set model_dir (-o), and checkpoint_root "
+            "if it is given, to folders that can be written");
+    return rc;
 }
 
 void cairn_trainer_plan_keep(cairn_trainer *trainer, uint64_t keep)

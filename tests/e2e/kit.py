@@ -1,7 +1,7 @@
 """What the end-to-end tests share: a tiny configuration, a tiny text, the program, its files.
 
-The program under test is CAIRN_BIN; ctest sets it. By hand:
-    CAIRN_BIN=build/cairn build/venv/bin/python -m unittest -v test_resume   (in tests/e2e)
+The program under test is CAIRN_BIN, which ctest sets, or else build/cairn. By hand, in tests/e2e:
+    ../../build/venv/bin/python -m unittest -v test_resume
 """
 import copy
 import hashlib
@@ -17,7 +17,8 @@ import subprocess
 import tempfile
 import unittest
 
-BIN = os.path.abspath(os.environ.get("CAIRN_BIN", "build/cairn"))
+BIN = os.path.abspath(os.environ.get("CAIRN_BIN") or os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "..", "..", "build", "cairn"))
 SLOW = os.environ.get("CAIRN_SLOW") == "1"
 TIMEOUT_S = 300 if SLOW else 60
 
@@ -111,15 +112,17 @@ def environment():
     return env
 
 
-def run(args, expect=OK, cwd=None):
+def run(args, expect=OK, cwd=None, program=BIN):
     """Runs `cairn @args` to its end; another exit code than @expect (None: any) is a failure."""
-    process = subprocess.run([BIN] + [str(arg) for arg in args], stdout=subprocess.PIPE,
+    process = subprocess.run([program] + [str(arg) for arg in args], stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=cwd,
                              env=environment(), timeout=TIMEOUT_S, check=False)
-    result = Result(process.returncode, process.stdout.decode(), process.stderr.decode())
+    result = Result(process.returncode, process.stdout.decode(errors="replace"),
+                    process.stderr.decode(errors="replace"))
     if expect is not None and result.code != expect:
-        raise AssertionError("cairn %s: exit code %d, expected %d\n%s%s" % (
-            " ".join(str(arg) for arg in args), result.code, expect, result.err, result.out))
+        raise AssertionError("%s %s: exit code %d, expected %d\n%s%s" % (
+            os.path.basename(program), " ".join(str(arg) for arg in args), result.code, expect,
+            result.err, result.out))
     return result
 
 
@@ -132,13 +135,13 @@ class Running:
     """
     AHEAD = 8
 
-    def __init__(self, args, cwd=None):
+    def __init__(self, args, cwd=None, program=BIN):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         self.out_file = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([BIN] + [str(arg) for arg in args], stdout=self.out_file,
-                                        stderr=theirs, stdin=subprocess.DEVNULL, cwd=cwd,
-                                        env=environment())
+        self.process = subprocess.Popen([program] + [str(arg) for arg in args],
+                                        stdout=self.out_file, stderr=theirs,
+                                        stdin=subprocess.DEVNULL, cwd=cwd, env=environment())
         theirs.close()
         self.socket = ours
         self.rest = b""

@@ -103,8 +103,8 @@ class Killer:
                 self.case.assertTrue(running.wait_for(START_LINE), running.lines)
                 match = re.search(r"at step (\d+)$", running.lines[-1])
                 step = int(match.group(1)) if match else 0
-                slack = STEPS - step - sum(self.worst(later) for later in kinds[i:])
-                self.wait_for(running, kind, step, max(slack, 0))
+                slack = STEPS - 1 - step - sum(self.worst(later) for later in kinds[i:])
+                self.wait_for(running, kind, step, max(slack, 0) // (len(kinds) - i))
                 self.case.assertTrue(running.kill(), "%s: %s" % (self.log, running.lines[-3:]))
             args = self.resume_args
             if kind == "validation":
@@ -112,18 +112,21 @@ class Killer:
         return self.log
 
     def wait_for(self, running, kind, step, slack):
-        if kind == "step":
-            target = step + self.rng.randint(1, 1 + slack // 2)
-            pattern = r"Train.*Step=%d," % target
-        elif kind == "save":
-            pattern = r"Saving checkpoint at step"
-        elif kind == "validation":
-            pattern = r"Eval.*Batch=%d," % self.rng.randint(1, 4)
-        else:
-            self.log.append("resume at %d" % step)
+        """Reads to a random place of this @kind, not more than @slack steps beyond the nearest."""
+        patterns = {"step": r"Train.*Step=%d," % (step + 1 + self.rng.randint(0, slack)),
+                    "save": r"Saving checkpoint at step",
+                    "validation": r"Eval.*Batch=%d," % self.rng.randint(1, 4)}
+        self.log.append("%s from %d" % (kind, step))
+        if kind == "resume":
             return
-        self.case.assertTrue(running.wait_for(pattern), (self.log, kind, running.lines[-3:]))
-        self.log.append("%s: %s" % (kind, running.lines[-1].split("INFO:")[-1].strip()[:60]))
+        skipped = self.rng.randint(0, slack) if kind != "step" else 0
+        if skipped > 0:
+            self.read_to(running, r"Train.*Step=%d," % (step + skipped))
+        self.read_to(running, patterns[kind])
+        self.log[-1] += " at " + re.search(r"[Ss]tep[ =](\d+)", running.lines[-1]).group(1)
+
+    def read_to(self, running, pattern):
+        self.case.assertTrue(running.wait_for(pattern), (self.log, running.lines[-3:]))
 
     def check_validation_was_cut(self, args):
         metrics = kit.read_metrics(args[args.index("-o") + 1])
@@ -301,7 +304,9 @@ class SignalTest(ResumeCase):
     def test_second_sigint_ends_at_once(self):
         with kit.Running(self.fit_args(self.config_path, self.parts)) as running:
             self.assertTrue(running.wait_for(r"Step=3,"))
-            # Nothing is read now, so the process cannot come to its end between the two.
+            # Its messages are not read now, so it cannot come to its end between the two.
+            while process_state(running.process.pid) != "S":
+                pass
             running.signal(signal.SIGINT)
             while is_pending(running.process.pid, signal.SIGINT):
                 pass
@@ -309,6 +314,12 @@ class SignalTest(ResumeCase):
             done = running.finish()
         self.assertEqual(130, done.code, done.err)
         self.assertEqual({}, done.result)
+
+
+def process_state(pid):
+    """"S" if the process sleeps, as in a write that nobody reads."""
+    with open("/proc/%d/stat" % pid, encoding="ascii") as file:
+        return file.read().rsplit(")", 1)[1].split()[0]
 
 
 def is_pending(pid, number):

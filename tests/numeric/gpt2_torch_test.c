@@ -117,11 +117,8 @@ static void losses_of_20_steps__equal_pytorchs_within_1e5_relative(void **state)
     cairn_optimizer optimizer = {0};
     cairn_state *optimizer_state = NULL;
     const cairn_gpt2_options o = options();
-    const cairn_adamw_options adamw = {.lr = 1e-2,
-                                       .betas = {0.9, 0.95},
-                                       .eps = 1e-8,
-                                       .weight_decay = 0.1,
-                                       .correct_bias = true};
+    const cairn_adamw_options adamw = {
+        .lr = 1e-2, .betas = {0.9, 0.95}, .eps = 1e-8, .weight_decay = 0.1, .correct_bias = true};
     const double rates[CAIRN_GROUP_COUNT] = {1e-2, 1e-2};
     read_figures(&want);
     tiny_declare(&t, &o);
@@ -160,8 +157,7 @@ static void first_logits_and_gradients__equal_pytorchs(void **state)
     set_first_values(&t);
     (void)tiny_compute(&t, &batch, &pass);
     for (int n = 0; n < GRADIENTS; n++) {
-        const cairn_tensor *const tensor =
-            cairn_state_tensor_find(t.state, want.gradients[n].name);
+        const cairn_tensor *const tensor = cairn_state_tensor_find(t.state, want.gradients[n].name);
         double squares = 0.0;
         assert_non_null(tensor);
         for (int64_t i = 0; i < cairn_tensor_elements(tensor); i++)

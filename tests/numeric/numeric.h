@@ -1,6 +1,6 @@
 /*
- * For tests of arithmetic: arrays in float64 and float32 at once, reproducible numbers to fill them,
- * the normalised error, central differences.
+ * For tests of arithmetic: arrays in float64 and float32 at once, reproducible numbers to fill
+ * them, the normalised error, central differences.
  *
  * The error of an array is its largest difference over the largest magnitude of what was expected.
  */

@@ -41,9 +41,8 @@ int64_t crn_attention_scratch(const crn_attention_shape *shape, int workers)
 
 static crn_matrix part_of(const crn_attention_shape *shape, const float *data, bool is_transposed)
 {
-    const crn_matrix matrix = {.data = data,
-                               .stride = shape->heads * shape->head_size,
-                               .is_transposed = is_transposed};
+    const crn_matrix matrix = {
+        .data = data, .stride = shape->heads * shape->head_size, .is_transposed = is_transposed};
     return matrix;
 }
 
@@ -62,10 +61,7 @@ static uint64_t random_block(const crn_attention_shape *shape, int64_t row)
 /* Scores of one query to probabilities; those of later keys are 0. Returns the log of the sum. */
 static float softmax_row(int64_t allowed, int64_t keys, float *s)
 {
-    float top = s[0];
-#pragma omp simd reduction(max : top)
-    for (int64_t j = 0; j < allowed; j++)
-        top = s[j] > top ? s[j] : top;
+    const float top = crn_max_of(allowed, s);
     float sum = 0.0F;
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < allowed; j++) {
@@ -205,7 +201,8 @@ static cairn_status backward_block(const backward *pass, const head *at, int64_t
     CRN_TRY_PLAIN(crn_gemm(n, keys, size, 1.0F, part_of(shape, pass->dy + block, false),
                            part_of(shape, pass->v + at->at, true), 0.0F, dp, keys, NULL));
     for (int64_t i = 0; i < n; i++) {
-        const float dot = dot_product(size, pass->dy + block + i * cols, pass->y + block + i * cols);
+        const float dot =
+            dot_product(size, pass->dy + block + i * cols, pass->y + block + i * cols);
         backward_row(pass, at->row + first + i, first + i + 1, keys, s + i * keys, dp + i * keys,
                      dot, factors);
     }
@@ -226,8 +223,8 @@ cairn_status crn_attention_backward(const crn_attention_shape *shape,
                                     const crn_dropout_place *dropout, const float *q,
                                     const float *k, const float *v, const float *y,
                                     const float *lse, const float *dy,
-                                    const crn_attention_gradients *out, int workers,
-                                    float *scratch, cairn_error *err)
+                                    const crn_attention_gradients *out, int workers, float *scratch,
+                                    cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const backward pass = {shape, dropout, q, k, v, y, lse, dy, out};

@@ -11,10 +11,7 @@ double crn_cross_entropy(int64_t rows, int64_t vocab, const float *logits,
     for (int64_t r = 0; r < rows; r++) {
         const float *const row = logits + r * vocab;
         const float weight = crn_token_weight(labels, r);
-        float top = row[0];
-#pragma omp simd reduction(max : top)
-        for (int64_t c = 0; c < vocab; c++)
-            top = row[c] > top ? row[c] : top;
+        const float top = crn_max_of(vocab, row);
         float sum = 0.0F;
 #pragma omp simd reduction(+ : sum)
         for (int64_t c = 0; c < vocab; c++)

@@ -1,19 +1,22 @@
 #include "base/rng.h"
 #include "kernels/kernels.h"
 
-enum { BLOCK = 4, TILE = 4096 };
+enum { BLOCK = 4, WORDS = 1024, TILE = 4096 };
 
 void crn_dropout_factors(const crn_dropout_place *place, uint64_t first_block, int64_t count,
                          float *out)
 {
-    const float keep = 1.0F / (1.0F - place->rate);
+    const float rate = place->rate;
+    const float keep = 1.0F / (1.0F - rate);
     const uint32_t stream = CRN_STREAM_DROPOUT | place->number << 8;
-    uint32_t words[BLOCK];
-    for (int64_t i = 0; i < count; i += BLOCK) {
-        const int64_t n = count - i < BLOCK ? count - i : BLOCK;
-        crn_philox(place->seed, stream, place->step, first_block + (uint64_t)(i / BLOCK), words);
-        for (int64_t j = 0; j < n; j++)
-            out[i + j] = crn_uniform_f32(words[j]) < place->rate ? 0.0F : keep;
+    uint32_t words[WORDS];
+    for (int64_t first = 0; first < count; first += WORDS) {
+        const int64_t n = count - first < WORDS ? count - first : WORDS;
+        crn_philox_fill(place->seed, stream, place->step, first_block + (uint64_t)(first / BLOCK),
+                        (uint64_t)((n + BLOCK - 1) / BLOCK), words);
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            out[first + i] = crn_uniform_f32(words[i]) < rate ? 0.0F : keep;
     }
 }
 

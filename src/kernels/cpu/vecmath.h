@@ -13,6 +13,27 @@ static inline float crn_float_of_bits(uint32_t bits)
     return f;
 }
 
+/* The largest of x[count], count > 0; NaN are passed over. */
+static inline float crn_max_of(int64_t count, const float *x)
+{
+    enum { LANES = 16 };
+    float lane[LANES];
+    int64_t i = 0;
+    for (int l = 0; l < LANES; l++)
+        lane[l] = x[0];
+    for (; i + LANES <= count; i += LANES) {
+#pragma omp simd
+        for (int l = 0; l < LANES; l++)
+            lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
+    }
+    float top = x[0];
+    for (; i < count; i++)
+        top = x[i] > top ? x[i] : top;
+    for (int l = 0; l < LANES; l++)
+        top = lane[l] > top ? lane[l] : top;
+    return top;
+}
+
 /*
  * exp(x), relative error below 2e-7; below -87.3 it is exp(-87.3) ~ 1e-38, above 88 it is exp(88).
  * x = n log 2 + r with |r| <= log(2) / 2; exp(r) by its Taylor polynomial of degree 7 (remainder

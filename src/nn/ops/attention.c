@@ -27,9 +27,8 @@ static cairn_status forward(crn_tape *tape, const crn_op *op, crn_run *run, cair
     CRN_OP_ATTRIBUTES(op, &a);
     const crn_dropout_place place = place_of(&a, run);
     return crn_attention(&a.shape, &place, crn_op_in(tape, op, Q), crn_op_in(tape, op, K),
-                         crn_op_in(tape, op, V), crn_op_out(tape, op),
-                         crn_op_saved(tape, op, LSE), crn_tape_workers(tape),
-                         crn_op_scratch(tape), err);
+                         crn_op_in(tape, op, V), crn_op_out(tape, op), crn_op_saved(tape, op, LSE),
+                         crn_tape_workers(tape), crn_op_scratch(tape), err);
 }
 
 static cairn_status backward(crn_tape *tape, const crn_op *op, crn_run *run, cairn_error *err)

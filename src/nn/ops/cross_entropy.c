@@ -40,11 +40,10 @@ static cairn_status backward(crn_tape *tape, const crn_op *op, crn_run *run, cai
 {
     const crn_token_labels labels = labels_of(tape, op);
     (void)err;
-    crn_cross_entropy_backward(crn_value_rows(tape, op->in[LOGITS]),
-                               crn_value_cols(tape, op->in[LOGITS]), &labels,
-                               crn_op_saved(tape, op, LSE),
-                               (float)(factor_of(op, run->weight) * (double)run->loss_scale),
-                               crn_op_in_grad(tape, op, LOGITS));
+    crn_cross_entropy_backward(
+        crn_value_rows(tape, op->in[LOGITS]), crn_value_cols(tape, op->in[LOGITS]), &labels,
+        crn_op_saved(tape, op, LSE), (float)(factor_of(op, run->weight) * (double)run->loss_scale),
+        crn_op_in_grad(tape, op, LOGITS));
     return CAIRN_OK;
 }
 

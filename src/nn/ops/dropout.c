@@ -39,8 +39,7 @@ static cairn_status backward(crn_tape *tape, const crn_op *op, crn_run *run, cai
     return CAIRN_OK;
 }
 
-static const crn_op_kind k_dropout = {
-    .name = "dropout", .forward = forward, .backward = backward};
+static const crn_op_kind k_dropout = {.name = "dropout", .forward = forward, .backward = backward};
 
 crn_value crn_op_dropout(crn_tape *tape, crn_value x, double rate)
 {

@@ -16,8 +16,7 @@ static cairn_status forward(crn_tape *tape, const crn_op *op, crn_run *run, cair
     (void)run;
     (void)err;
     crn_embedding(a.batch, a.time, crn_value_cols(tape, op->out), crn_op_array(tape, op, IDS),
-                  crn_op_in(tape, op, WORDS), crn_op_in(tape, op, POSITIONS),
-                  crn_op_out(tape, op));
+                  crn_op_in(tape, op, WORDS), crn_op_in(tape, op, POSITIONS), crn_op_out(tape, op));
     return CAIRN_OK;
 }
 

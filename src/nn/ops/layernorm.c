@@ -17,8 +17,7 @@ static cairn_status forward(crn_tape *tape, const crn_op *op, crn_run *run, cair
     (void)err;
     crn_layernorm(crn_value_rows(tape, op->out), crn_value_cols(tape, op->out), a.eps,
                   crn_op_in(tape, op, X), crn_op_in(tape, op, GAMMA), crn_op_in(tape, op, BETA),
-                  crn_op_out(tape, op), crn_op_saved(tape, op, MEAN),
-                  crn_op_saved(tape, op, RSTD));
+                  crn_op_out(tape, op), crn_op_saved(tape, op, MEAN), crn_op_saved(tape, op, RSTD));
     return CAIRN_OK;
 }
 
@@ -26,12 +25,11 @@ static cairn_status backward(crn_tape *tape, const crn_op *op, crn_run *run, cai
 {
     (void)run;
     (void)err;
-    crn_layernorm_backward(crn_value_rows(tape, op->out), crn_value_cols(tape, op->out),
-                           crn_op_in(tape, op, X), crn_op_in(tape, op, GAMMA),
-                           crn_op_saved(tape, op, MEAN), crn_op_saved(tape, op, RSTD),
-                           crn_op_out_grad(tape, op), op->adds[X], crn_op_in_grad(tape, op, X),
-                           crn_op_in_grad(tape, op, GAMMA), crn_op_in_grad(tape, op, BETA),
-                           crn_op_scratch(tape));
+    crn_layernorm_backward(
+        crn_value_rows(tape, op->out), crn_value_cols(tape, op->out), crn_op_in(tape, op, X),
+        crn_op_in(tape, op, GAMMA), crn_op_saved(tape, op, MEAN), crn_op_saved(tape, op, RSTD),
+        crn_op_out_grad(tape, op), op->adds[X], crn_op_in_grad(tape, op, X),
+        crn_op_in_grad(tape, op, GAMMA), crn_op_in_grad(tape, op, BETA), crn_op_scratch(tape));
     return CAIRN_OK;
 }
 

@@ -33,8 +33,7 @@ static cairn_status forward(crn_tape *tape, const crn_op *op, crn_run *run, cair
     const float *const bias = crn_op_in(tape, op, BIAS);
     float *const y = crn_op_out(tape, op);
     (void)run;
-    CRN_TRY_PLAIN(crn_gemm(n.rows, n.out, n.in, 1.0F,
-                           matrix(crn_op_in(tape, op, X), n.in, false),
+    CRN_TRY_PLAIN(crn_gemm(n.rows, n.out, n.in, 1.0F, matrix(crn_op_in(tape, op, X), n.in, false),
                            matrix(crn_op_in(tape, op, WEIGHT), n.in, true), 0.0F, y, n.out, err));
     if (bias != NULL)
         crn_add_bias(n.rows, n.out, bias, y);

@@ -42,9 +42,9 @@ crn_value crn_op_dropout(crn_tape *tape, crn_value x, double rate);
 crn_value crn_op_add(crn_tape *tape, crn_value a, crn_value b);
 
 typedef struct crn_loss_spec {
-    bool per_token;      /* The sum is divided by the weights' sum; else by @samples. */
+    bool per_token; /* The sum is divided by the weights' sum; else by @samples. */
     int64_t samples;
-    double factor;       /* Then multiplied by this. */
+    double factor; /* Then multiplied by this. */
 } crn_loss_spec;
 
 /*

@@ -107,12 +107,33 @@ static void philox__has_the_moments_of_a_uniform_variable(void **state)
     assert_true(fabs(variance - 1.0 / 12.0) < 5.0 * sqrt(1.0 / 180.0 / n));
 }
 
+static void philox_fill__gives_the_same_blocks_at_any_place_and_length(void **state)
+{
+    (void)state;
+    enum { BLOCKS_MAX = 21 };
+    static const uint64_t firsts[] = {0, 5, UINT32_MAX - 3, UINT64_MAX - 3};
+    for (size_t f = 0; f < sizeof firsts / sizeof firsts[0]; f++) {
+        for (uint64_t blocks = 0; blocks <= BLOCKS_MAX; blocks++) {
+            uint32_t all[4 * BLOCKS_MAX + 1];
+            uint32_t one[4];
+            all[4 * blocks] = 4711;
+            crn_philox_fill(3, CRN_STREAM_DROPOUT, 9, firsts[f], blocks, all);
+            for (uint64_t i = 0; i < blocks; i++) {
+                crn_philox(3, CRN_STREAM_DROPOUT, 9, firsts[f] + i, one);
+                assert_memory_equal(all + 4 * i, one, sizeof one);
+            }
+            assert_int_equal(all[4 * blocks], 4711);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(philox_block__gives_the_published_vectors),
         cmocka_unit_test(philox__is_a_function_of_its_four_arguments),
         cmocka_unit_test(philox__never_changes_between_versions),
+        cmocka_unit_test(philox_fill__gives_the_same_blocks_at_any_place_and_length),
         cmocka_unit_test(uniform_f32__covers_zero_to_just_below_one),
         cmocka_unit_test(uniform_f64__is_never_zero_or_one),
         cmocka_unit_test(philox__has_the_moments_of_a_uniform_variable),

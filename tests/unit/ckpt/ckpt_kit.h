@@ -21,10 +21,8 @@ static inline const cairn_tensor *ck_add(cairn_state *state, const char *name, c
 {
     cairn_error err = {0};
     const cairn_tensor *tensor = NULL;
-    const cairn_tensor_spec spec = {.name = name,
-                                    .dtype = dtype,
-                                    .rank = columns > 0 ? 2 : 1,
-                                    .shape = {rows, columns}};
+    const cairn_tensor_spec spec = {
+        .name = name, .dtype = dtype, .rank = columns > 0 ? 2 : 1, .shape = {rows, columns}};
     tk_assert_ok(cairn_state_add_tensor(state, &spec, &tensor, &err), &err);
     return tensor;
 }
@@ -193,8 +191,7 @@ static inline void ck_assert_loads(const char *dir, const char *name, int64_t bi
     cairn_error err = {0};
     char path[TK_PATH_SIZE];
     cairn_state_tree *const tree = ck_tree(big_rows);
-    tk_assert_ok(
-        ck_try_load(ck_os(), tk_join(path, dir, name), tree, NULL, NULL, &err), &err);
+    tk_assert_ok(ck_try_load(ck_os(), tk_join(path, dir, name), tree, NULL, NULL, &err), &err);
     assert_true(ck_is_filled(tree, "model", seed));
     assert_true(ck_is_filled(tree, "optimizer", seed));
     assert_true(ck_is_filled(tree, "schedulers", seed));

@@ -76,10 +76,10 @@ static bool try_failing_call(const char *parent, uint64_t n, int e)
     const cairn_status rc = ck_try_save(store, tree, 2, &saved, &err);
     const bool has_fired = fault.failed > 0;
     const char letter = n <= commit ? k_commit[n - 1] : 'i';
-    const cairn_status want = n == commit                  ? CAIRN_EUNKNOWN
+    const cairn_status want = n == commit                     ? CAIRN_EUNKNOWN
                               : strchr("tui", letter) != NULL ? CAIRN_OK
-                              : e == ENOSPC                 ? CAIRN_ENOSPACE
-                                                            : CAIRN_EIO;
+                              : e == ENOSPC                   ? CAIRN_ENOSPACE
+                                                              : CAIRN_EIO;
     tk_assert_status(rc, want, &err);
     assert_int_equal(tk_exists(dir, "checkpoint_2.mdl"), rc == CAIRN_OK || rc == CAIRN_EUNKNOWN);
     if (tk_exists(dir, "checkpoint_2.mdl"))

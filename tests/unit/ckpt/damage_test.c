@@ -177,8 +177,7 @@ static void verify__names_the_damaged_chunk(void **state)
     assert_string_equal(found.tensor, "model.big.weight");
     assert_int_equal(found.offset, want);
     assert_int_equal(found.bytes, CHUNK);
-    tk_assert_status(ck_try_load(ck_os(), t.path, t.tree, NULL, NULL, &err), CAIRN_ECORRUPT,
-                     &err);
+    tk_assert_status(ck_try_load(ck_os(), t.path, t.tree, NULL, NULL, &err), CAIRN_ECORRUPT, &err);
     tk_assert_error_has(&err, "model.big.weight");
     tiny_close(&t);
 }
@@ -228,12 +227,9 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, tk_temp_setup, tk_temp_teardown)
     const struct CMUnitTest tests[] = {
-        T(open__notices_every_bit_of_the_header),
-        T(load__notices_every_bit_of_a_tensor),
-        T(verify__notices_every_byte_of_the_data),
-        T(open__notices_every_other_length),
-        T(verify__names_the_damaged_chunk),
-        T(open__says_what_is_no_checkpoint),
+        T(open__notices_every_bit_of_the_header),     T(load__notices_every_bit_of_a_tensor),
+        T(verify__notices_every_byte_of_the_data),    T(open__notices_every_other_length),
+        T(verify__names_the_damaged_chunk),           T(open__says_what_is_no_checkpoint),
         T(load__never_takes_a_read_error_for_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,7 +134,7 @@ static void load__when_tolerant_lists_names_and_zeroes_moments(void **state)
     assert_string_equal(model->unexpected[1], "c");
     assert_string_equal(report->states[1].missing[0], "d.exp_avg");
     assert_true(report->states[2].is_loaded);
-    assert_true(first_of(tree, "model", "d") == 1);              /* keeps its initial value */
+    assert_true(first_of(tree, "model", "d") == 1);             /* keeps its initial value */
     assert_true(first_of(tree, "optimizer", "d.exp_avg") == 0); /* begins at zero */
     cairn_load_report_destroy(report);
     cairn_state_tree_destroy(tree);
@@ -276,9 +276,9 @@ static void load__writes_through_the_guard_in_tiles(void **state)
     (void)ck_save(store, tree, 1);
     cairn_store_close(store);
     cairn_state_tree_set_guard(tree, &k_guard, &count);
-    tk_assert_ok(ck_try_load(ck_os(), tk_join(path, dir, "checkpoint_1.mdl"), tree, NULL, &report,
-                             &err),
-                 &err);
+    tk_assert_ok(
+        ck_try_load(ck_os(), tk_join(path, dir, "checkpoint_1.mdl"), tree, NULL, &report, &err),
+        &err);
     assert_int_equal(count.begun, count.ended);
     assert_int_equal(count.largest, CAIRN_WRITE_TILE_BYTES);
     assert_int_equal(count.bytes, report->states[0].bytes_loaded + report->states[1].bytes_loaded);
@@ -506,8 +506,8 @@ static void open__calls_incomplete_metadata_damage(void **state)
 {
     const char *const dir = *state;
     static const char *const k_keys[] = {
-        "cairn.format",       "cairn.kind",   "cairn.step",           "cairn.run_id",
-        "cairn.save_counter", "cairn.states", "cairn.state_digest",   "cairn.aliases",
+        "cairn.format",       "cairn.kind",           "cairn.step",         "cairn.run_id",
+        "cairn.save_counter", "cairn.states",         "cairn.state_digest", "cairn.aliases",
         "cairn.values",       "cairn.tensor_digests", "cairn.chunk_digests"};
     char path[TK_PATH_SIZE];
     (void)tk_join(path, dir, "file");

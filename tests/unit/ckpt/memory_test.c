@@ -13,14 +13,17 @@ static void save__fails_cleanly_without_memory(void **state)
     cairn_store *const store = ck_open(ck_os(), dir);
     uint64_t n = 1;
     uint64_t failures = 0;
+    char full[TK_PATH_SIZE];
+    char alternative[TK_PATH_SIZE];
+    (void)tk_join(full, dir, "checkpoint_1.mdl");
+    (void)tk_join(alternative, dir, "model_checkpoint_1.mdl");
     for (bool fired = true; fired; n++) {
         cairn_error err = {0};
         cairn_save_extra extra = {.states = "model",
                                   .name_template = "{checkpoint_states}_{ckpt_name}"};
         cairn_save_request request = {
-            .struct_size = sizeof request, .step = n, .extras = &extra, .extra_count = 1};
+            .struct_size = sizeof request, .step = 1, .extras = &extra, .extra_count = 1};
         cairn_save_result saved;
-        char name[64];
         const uint64_t before = crn_mem_count();
         ck_fill(tree, n);
         crn_mem_fail_at(n, 0);
@@ -30,14 +33,13 @@ static void save__fails_cleanly_without_memory(void **state)
         /* Success in spite of it: only what nothing depends on was left out. */
         assert_true(rc == CAIRN_OK || (fired && rc == CAIRN_ENOMEM));
         failures += rc != CAIRN_OK;
-        (void)snprintf(name, sizeof name, "checkpoint_%llu.mdl", (unsigned long long)n);
-        if (rc == CAIRN_OK || tk_exists(dir, name))
-            ck_assert_loads(dir, name, 0, n);
+        if (rc == CAIRN_OK || tk_exists(dir, "checkpoint_1.mdl"))
+            ck_assert_loads(dir, "checkpoint_1.mdl", 0, n);
+        tk_assert_ok(cairn_store_delete(store, full, &err), &err);
+        tk_assert_ok(cairn_store_delete(store, alternative, &err), &err);
     }
     assert_true(failures > 40);
-    char *const names = tk_list(dir);
-    assert_null(strstr(names, ".part"));
-    free(names);
+    tk_assert_list(dir, ".cairn.lock checkpoints_index.yaml");
     cairn_store_close(store);
     cairn_state_tree_destroy(tree);
 }
@@ -53,6 +55,7 @@ static void load__fails_cleanly_without_memory(void **state)
     cairn_store_close(store);
     (void)tk_join(path, dir, "checkpoint_1.mdl");
     uint64_t n = 1;
+    uint64_t failures = 0;
     for (bool fired = true; fired; n++) {
         cairn_load_report *report = NULL;
         cairn_error err = {0};
@@ -61,10 +64,12 @@ static void load__fails_cleanly_without_memory(void **state)
         const cairn_status rc = ck_try_load(ck_os(), path, tree, NULL, &report, &err);
         fired = has_fired(before, n);
         crn_mem_fail_at(0, 0);
-        tk_assert_status(rc, fired ? CAIRN_ENOMEM : CAIRN_OK, &err);
+        /* Never damage; success only where a second try was enough. */
+        assert_true(rc == CAIRN_OK || (fired && rc == CAIRN_ENOMEM));
+        failures += rc != CAIRN_OK;
         cairn_load_report_destroy(report);
     }
-    assert_true(n > 30);
+    assert_true(failures > 30 && failures + 3 >= n);
     cairn_state_tree_destroy(tree);
 }
 

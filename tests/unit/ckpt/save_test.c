@@ -65,8 +65,7 @@ static void save__writes_what_the_header_says(void **state)
     assert_true(cairn_checkpoint_has_state(ckpt, "global_step"));
     assert_false(cairn_checkpoint_has_state(ckpt, "nothing"));
     assert_string_equal(cairn_checkpoint_value(ckpt, "global_step", "step"), "1");
-    assert_string_equal(cairn_checkpoint_value(ckpt, "schedulers", "text"),
-                        "a \"b\"\n\\ \xc3\xa9");
+    assert_string_equal(cairn_checkpoint_value(ckpt, "schedulers", "text"), "a \"b\"\n\\ \xc3\xa9");
     assert_null(cairn_checkpoint_value(ckpt, "schedulers", "other"));
     const cairn_file_tensor *const first = cairn_checkpoint_tensor_at(ckpt, 0);
     assert_string_equal(first->name, "model.embed.weight");
@@ -123,10 +122,9 @@ static void save__of_a_subset_is_whole_regions_at_another_offset(void **state)
     const uint64_t region = cairn_state_region_bytes(optimizer);
     char *const file = tk_read_file(dir, "optimizer_global_step_checkpoint_10.mdl", &size);
     assert_true(size > region);
-    assert_memory_equal(file + size - region,
-                        (const char *)cairn_state_tree_arena(tree) +
-                            cairn_state_region_offset(optimizer),
-                        region);
+    assert_memory_equal(
+        file + size - region,
+        (const char *)cairn_state_tree_arena(tree) + cairn_state_region_offset(optimizer), region);
     free(file);
 
     cairn_checkpoint *ckpt = NULL;
@@ -200,10 +198,8 @@ static void save__of_an_alternative_puts_the_time_before_the_extension(void **st
     cairn_store *const store = ck_open(&fault.os, dir);
     for (int i = 0; i < 3; i++) {
         cairn_save_extra extra = {.states = "model", .name_template = "only.{checkpoint_states}.x"};
-        cairn_save_request request = {.struct_size = sizeof request,
-                                      .step = (uint64_t)i,
-                                      .extras = &extra,
-                                      .extra_count = 1};
+        cairn_save_request request = {
+            .struct_size = sizeof request, .step = (uint64_t)i, .extras = &extra, .extra_count = 1};
         cairn_save_result saved;
         tk_assert_ok(cairn_store_save(store, tree, &request, &saved, &err), &err);
         assert_non_null(extra.path);
@@ -277,9 +273,8 @@ static void save__of_a_tree_without_tensors_is_a_checkpoint(void **state)
     (void)ck_save(store, tree, 1);
     cairn_store_close(store);
     tk_assert_ok(cairn_state_set_u64(only, "value", 0, &err), &err);
-    tk_assert_ok(ck_try_load(ck_os(), tk_join(path, dir, "checkpoint_1.mdl"), tree, NULL,
-                             NULL, &err),
-                 &err);
+    tk_assert_ok(
+        ck_try_load(ck_os(), tk_join(path, dir, "checkpoint_1.mdl"), tree, NULL, NULL, &err), &err);
     uint64_t value = 0;
     tk_assert_ok(cairn_state_get_u64(only, "value", &value, &err), &err);
     assert_true(value == UINT64_MAX);

@@ -441,6 +441,7 @@ static void case32__end_before_begin__is_refused(void **state)
 {
     (void)state;
     assert_code(parse_offsets("[4,0]", 4), OFFSETS);
+    assert_code(parse_offsets("[5,4]", 4), OFFSETS);
 }
 
 static void case33__tensor_beyond_the_data_in_a_broken_table__is_out_of_range(void **state)

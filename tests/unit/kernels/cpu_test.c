@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 #include "kernels/ref/ref.h"
 #include "numeric/numeric.h"
 
@@ -46,8 +50,7 @@ static void gemm__computes_all_that_a_linear_layer_needs(void **state)
         num_array dx = num_zeros(&pool, rows * in);
         num_array dw = num_zeros(&pool, out * in);
         num_array db = num_zeros(&pool, out);
-        float *const scratch =
-            num_alloc(&pool, crn_sum_rows_scratch(rows, out), sizeof *scratch);
+        float *const scratch = num_alloc(&pool, crn_sum_rows_scratch(rows, out), sizeof *scratch);
         crn_ref_linear(rows, in, out, x.d, w.d, b.d, y.d);
         crn_ref_linear_backward(rows, in, out, x.d, w.d, dy.d, dx.d, dw.d, db.d);
         y.f[0] = NAN; /* Must not be read. */
@@ -78,9 +81,9 @@ static void gemm__says_device_error_for_a_stride_that_cannot_be(void **state)
     cairn_error err = {0};
     const float a[4] = {0};
     float out[4] = {0};
-    assert_int_equal(crn_gemm(2, 2, 2, 1.0F, matrix(a, 1, false), matrix(a, 2, false), 0.0F, out, 2,
-                              &err),
-                     CAIRN_EDEVICE);
+    assert_int_equal(
+        crn_gemm(2, 2, 2, 1.0F, matrix(a, 1, false), matrix(a, 2, false), 0.0F, out, 2, &err),
+        CAIRN_EDEVICE);
     assert_int_equal(err.status, CAIRN_EDEVICE);
 }
 
@@ -121,8 +124,7 @@ static void layernorm__agrees_with_the_reference(void **state)
         num_array dgamma = num_zeros(&pool, cols);
         num_array dbeta = num_zeros(&pool, cols);
         float *const moments = num_alloc(&pool, 2 * rows, sizeof *moments);
-        float *const scratch =
-            num_alloc(&pool, crn_layernorm_scratch(rows, cols), sizeof *scratch);
+        float *const scratch = num_alloc(&pool, crn_layernorm_scratch(rows, cols), sizeof *scratch);
         const double eps = 1e-2; /* A row of one element has variance 0. */
         crn_ref_layernorm(rows, cols, eps, x.d, gamma.d, beta.d, y.d);
         crn_ref_layernorm_backward(rows, cols, eps, x.d, gamma.d, dy.d, dx.d, dgamma.d, dbeta.d);
@@ -311,8 +313,7 @@ static void cross_entropy__agrees_with_the_reference_with_mask_and_negative_labe
             weight.d[r] = labels[r] < 0 ? 0.0 : (double)mask.f[r];
         }
         const crn_token_labels tokens = {.labels = labels, .mask = mask.f};
-        const double expected =
-            crn_ref_cross_entropy(rows, vocab, logits.d, labels, weight.d);
+        const double expected = crn_ref_cross_entropy(rows, vocab, logits.d, labels, weight.d);
         crn_ref_cross_entropy_backward(rows, vocab, logits.d, labels, weight.d, gradient.d);
         const double loss = crn_cross_entropy(rows, vocab, logits.f, &tokens, lse, lse + rows);
         assert_true(fabs(loss - expected) <= k_limit * (1e-6 + fabs(expected)));
@@ -399,6 +400,57 @@ static void dropout__of_a_part_draws_what_the_whole_draws_there(void **state)
     assert_memory_equal(part, whole + 36, sizeof part);
 }
 
+#ifdef _OPENMP
+enum { MANY_ROWS = 203, MANY_COLS = 77, MANY = MANY_ROWS * MANY_COLS };
+
+/* What sums over rows in parallel: column sums, norm, embedding, loss, attention. */
+static void compute_with_threads(int threads, num_pool *pool, num_array *out)
+{
+    const int before = omp_get_max_threads();
+    const crn_attention_shape shape = {
+        .batch = 1, .time = MANY_ROWS, .heads = 7, .head_size = 11, .scale = 0.3F};
+    const crn_dropout_place dropout = {.seed = 1, .rate = 0.1F};
+    const num_array x = num_random(pool, MANY, 1.0);
+    const num_array dy = num_random(pool, MANY, 1.0);
+    num_array logits = num_random(pool, MANY, 1.0);
+    const int32_t *const ids = num_ids(pool, MANY_ROWS, 5);
+    const crn_token_labels labels = {.labels = ids};
+    float *const scratch = num_alloc(pool, 8 * MANY, sizeof *scratch);
+    float *const lse = num_alloc(pool, 8 * MANY_ROWS, sizeof *lse);
+    float *const y = num_alloc(pool, MANY, sizeof *y);
+    float *const to = out->f;
+    const crn_attention_gradients gradients = {
+        .dq = to + MANY, .dk = to + 2 * MANY, .dv = to + 3 * MANY};
+    omp_set_num_threads(threads);
+    crn_sum_rows(MANY_ROWS, MANY_COLS, x.f, scratch, to);
+    crn_layernorm(MANY_ROWS, MANY_COLS, 1e-5F, x.f, dy.f, dy.f, y, lse, lse + MANY_ROWS);
+    crn_layernorm_backward(MANY_ROWS, MANY_COLS, x.f, dy.f, lse, lse + MANY_ROWS, dy.f, false, y,
+                           to + 100, to + 200, scratch);
+    crn_embedding_backward(7, MANY_ROWS / 7, MANY_COLS, ids, dy.f, to + 300, to + 800);
+    to[0] += (float)crn_cross_entropy(MANY_ROWS, MANY_COLS, logits.f, &labels, lse, scratch);
+    assert_int_equal(
+        crn_attention(&shape, &dropout, x.f, x.f, dy.f, y, lse, threads, scratch, NULL), CAIRN_OK);
+    assert_int_equal(crn_attention_backward(&shape, &dropout, x.f, x.f, dy.f, y, lse, dy.f,
+                                            &gradients, threads, scratch, NULL),
+                     CAIRN_OK);
+    omp_set_num_threads(before);
+}
+
+static void bits__do_not_depend_on_the_number_of_threads(void **state)
+{
+    (void)state;
+    num_pool one = {.seed = 10};
+    num_pool three = {.seed = 10};
+    num_array first = num_zeros(&one, 4 * MANY);
+    num_array second = num_zeros(&three, 4 * MANY);
+    compute_with_threads(1, &one, &first);
+    compute_with_threads(3, &three, &second);
+    assert_memory_equal(first.f, second.f, 4 * MANY * sizeof(float));
+    num_free(&one);
+    num_free(&three);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,8 +465,10 @@ int main(void)
         cmocka_unit_test(cross_entropy__agrees_with_the_reference_with_mask_and_negative_labels),
         cmocka_unit_test(cross_entropy__is_finite_for_huge_logits),
         cmocka_unit_test(dropout__keeps_the_expected_share_and_the_mean),
-        cmocka_unit_test(
-            dropout__is_the_same_in_the_backward_and_depends_on_seed_step_and_number),
+        cmocka_unit_test(dropout__is_the_same_in_the_backward_and_depends_on_seed_step_and_number),
+#ifdef _OPENMP
+        cmocka_unit_test(bits__do_not_depend_on_the_number_of_threads),
+#endif
         cmocka_unit_test(dropout__of_a_part_draws_what_the_whole_draws_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -211,8 +211,8 @@ static void loss_and_gradients__equal_those_in_float64_with_every_option_turned(
     check_model(&options, k_mask);
 }
 
-static void loss_and_gradients__equal_those_in_float64_with_one_head_and_a_tied_output_with_bias(
-    void **state)
+static void
+loss_and_gradients__equal_those_in_float64_with_one_head_and_a_tied_output_with_bias(void **state)
 {
     (void)state;
     cairn_gpt2_options options = tiny_options();

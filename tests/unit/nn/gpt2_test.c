@@ -398,8 +398,7 @@ static void next_logits__depend_on_the_last_tokens_only(void **state)
     double sum = 0.0;
     const cairn_pass pass = tiny_pass(false, 0);
     float mask[5] = {0, 0, 0, 0, 1};
-    const cairn_batch batch =
-        tiny_batch(1, 5, k_ids + TOKENS - 5, k_labels + TOKENS - 5, mask);
+    const cairn_batch batch = tiny_batch(1, 5, k_ids + TOKENS - 5, k_labels + TOKENS - 5, mask);
     for (int i = 0; i < 11; i++)
         sum += exp((double)again[i]);
     const double expected = log(sum) - (double)again[k_labels[TOKENS - 1]];

@@ -120,8 +120,7 @@ static void values_read_several_times__collect_all_parts_of_their_gradient(void 
     const crn_value e = record_embedding(r, tape);
     const crn_value w = crn_tape_parameter(tape, r->square);
     const crn_value doubled = crn_op_add(tape, e, e);
-    const crn_value y =
-        crn_op_add(tape, crn_op_linear(tape, doubled, w, CRN_VALUE_NONE), e);
+    const crn_value y = crn_op_add(tape, crn_op_linear(tape, doubled, w, CRN_VALUE_NONE), e);
     record_loss(tape, crn_op_linear(tape, y, w, CRN_VALUE_NONE));
     assert_int_equal(crn_tape_plan(tape, &r->err), CAIRN_OK);
     assert_int_equal(crn_tape_run(tape, &run, &r->err), CAIRN_OK);
@@ -207,8 +206,8 @@ static void two_dropouts__of_one_step_draw_different_numbers(void **state)
     crn_tape_set_input(tape, input, ids);
     const crn_value x = crn_op_embedding(tape, input, crn_tape_parameter(tape, r->words),
                                          crn_tape_parameter(tape, positions), 1, MANY);
-    const crn_value sum = crn_op_add(tape, crn_op_dropout(tape, x, 0.5),
-                                     crn_op_dropout(tape, x, 0.5));
+    const crn_value sum =
+        crn_op_add(tape, crn_op_dropout(tape, x, 0.5), crn_op_dropout(tape, x, 0.5));
     crn_op_cross_entropy(tape, sum, input, CRN_VALUE_NONE,
                          &(crn_loss_spec){.per_token = true, .factor = 1.0});
     assert_int_equal(crn_tape_plan(tape, &r->err), CAIRN_OK);
@@ -229,8 +228,7 @@ static void shapes_that_do_not_fit__fail_when_the_tape_is_planned(void **state)
     crn_tape *tape = NULL;
     assert_int_equal(crn_tape_new(true, &tape, &r->err), CAIRN_OK);
     const crn_value x = record_embedding(r, tape);
-    const crn_value y =
-        crn_op_linear(tape, x, crn_tape_parameter(tape, r->wide), CRN_VALUE_NONE);
+    const crn_value y = crn_op_linear(tape, x, crn_tape_parameter(tape, r->wide), CRN_VALUE_NONE);
     assert_int_equal(y, CRN_VALUE_NONE);
     assert_int_equal(crn_op_activation(tape, y, CRN_ACTIVATION_GELU), CRN_VALUE_NONE);
     assert_int_equal(crn_tape_plan(tape, &r->err), CAIRN_EBUG);
