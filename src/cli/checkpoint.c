@@ -15,7 +15,9 @@ static void print_info_json(const cairn_checkpoint *ckpt)
     cli_print_json_text(cairn_checkpoint_format_version(ckpt));
     (void)printf(",\"kind\":\"%s\",\"step\":%llu,\"run_id\":\"%s\",\"save_counter\":%llu,"
                  "\"bytes\":%llu,\"states\":",
-                 !info->has_metadata ? "plain" : info->is_full ? "full" : "alternative",
+                 !info->has_metadata ? "plain"
+                 : info->is_full     ? "full"
+                                     : "alternative",
                  (unsigned long long)info->step, info->run_id,
                  (unsigned long long)info->save_counter, (unsigned long long)info->bytes);
     cli_print_json_text(info->states);
@@ -142,8 +144,7 @@ static void print_list_json(const cairn_catalogue *catalogue, const char *own_ru
 static int checkpoint_list(int argc, char **argv)
 {
     bool is_json = false;
-    cairn_store_options store_options = {.struct_size = sizeof store_options,
-                                         .is_read_only = true};
+    cairn_store_options store_options = {.struct_size = sizeof store_options, .is_read_only = true};
     const cli_option options[] = {
         {"checkpoint_root", 0, CLI_TEXT, &store_options.checkpoint_root, "DIR",
          "Folder of the checkpoints, if it is not DIR."},
@@ -153,8 +154,9 @@ static int checkpoint_list(int argc, char **argv)
     };
     const cli_command command = {
         .usage = "cairn checkpoint list DIR [options]",
-        .about = "Lists the checkpoints in a model_dir, oldest first. The last full one that matches\n"
-                 "the name template is what autoload takes.",
+        .about =
+            "Lists the checkpoints in a model_dir, oldest first. The last full one that matches\n"
+            "the name template is what autoload takes.",
         .example = "cairn checkpoint list run1",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
@@ -190,13 +192,33 @@ out:
 
 /* ---- verify ---- */
 
+/* Where verify prints what it finds. */
+struct verify_output {
+    const char *path;
+    bool is_json;
+    bool has_damage;
+};
+
 static void print_damage(void *user, const cairn_damage *damage)
 {
-    const char *const path = user;
-    (void)printf("%s: damaged: %s, bytes %llu to %llu: %s\n", path,
-                 damage->tensor != NULL ? damage->tensor : "(header or padding)",
-                 (unsigned long long)damage->offset,
-                 (unsigned long long)(damage->offset + damage->bytes), damage->text);
+    struct verify_output *const output = user;
+    const unsigned long long begin = damage->offset;
+    const unsigned long long end = damage->offset + damage->bytes;
+    if (output->is_json) {
+        (void)printf("%s{\"tensor\":", output->has_damage ? "," : "");
+        if (damage->tensor != NULL)
+            cli_print_json_text(damage->tensor);
+        else
+            (void)printf("null");
+        (void)printf(",\"begin\":%llu,\"end\":%llu,\"text\":", begin, end);
+        cli_print_json_text(damage->text);
+        (void)printf("}");
+    } else {
+        (void)printf("%s: damaged: %s, bytes %llu to %llu: %s\n", output->path,
+                     damage->tensor != NULL ? damage->tensor : "(header or padding)", begin, end,
+                     damage->text);
+    }
+    output->has_damage = true;
 }
 
 /* The exit code for one file. */
@@ -205,27 +227,25 @@ static int verify_one(const char *path, bool is_json)
     cairn_error err = {0};
     cairn_checkpoint *ckpt = NULL;
     char text[2048] = "";
-    union {
-        const char *in;
-        void *out;
-    } user = {.in = path};
-    cairn_status status = cairn_checkpoint_open(path, &ckpt, &err);
-    const bool has_digests =
-        status == CAIRN_OK && cairn_checkpoint_get_info(ckpt)->has_metadata;
-    if (status == CAIRN_OK)
-        status = cairn_checkpoint_verify(ckpt, is_json ? NULL : print_damage, user.out, &err);
-    if (status != CAIRN_OK)
-        (void)cairn_error_format(&err, text, sizeof text);
+    struct verify_output output = {.path = path, .is_json = is_json};
     if (is_json) {
         (void)printf("{\"path\":");
         cli_print_json_text(path);
-        (void)printf(",\"ok\":%s,\"has_digests\":%s,\"problem\":",
+        (void)printf(",\"damage\":[");
+    }
+    cairn_status status = cairn_checkpoint_open(path, &ckpt, &err);
+    const bool has_digests = status == CAIRN_OK && cairn_checkpoint_get_info(ckpt)->has_metadata;
+    if (status == CAIRN_OK)
+        status = cairn_checkpoint_verify(ckpt, print_damage, &output, &err);
+    if (status != CAIRN_OK)
+        (void)cairn_error_format(&err, text, sizeof text);
+    if (is_json) {
+        (void)printf("],\"ok\":%s,\"has_digests\":%s,\"problem\":",
                      status == CAIRN_OK ? "true" : "false", has_digests ? "true" : "false");
         cli_print_json_text(text);
         (void)printf("}\n");
     } else if (status == CAIRN_OK) {
-        (void)printf("%s: %s\n", path,
-                     has_digests ? "ok" : "readable; it has no digests to check");
+        (void)printf("%s: %s\n", path, has_digests ? "ok" : "readable; it has no digests to check");
     } else {
         (void)fprintf(stderr, "cairn: %s\n", text);
     }
@@ -265,12 +285,11 @@ static int checkpoint_verify(int argc, char **argv)
 
 int cli_checkpoint(int argc, char **argv)
 {
-    static const char k_usage[] =
-        "usage: cairn checkpoint COMMAND [options]\n\n"
-        "  info FILE       say what a checkpoint holds\n"
-        "  list DIR        list the checkpoints of a model_dir\n"
-        "  verify FILE...  check every digest\n\n"
-        "example: cairn checkpoint list run1\n";
+    static const char k_usage[] = "usage: cairn checkpoint COMMAND [options]\n\n"
+                                  "  info FILE       say what a checkpoint holds\n"
+                                  "  list DIR        list the checkpoints of a model_dir\n"
+                                  "  verify FILE...  check every digest\n\n"
+                                  "example: cairn checkpoint list run1\n";
     if (argc >= 2 && strcmp(argv[1], "info") == 0)
         return checkpoint_info(argc - 1, argv + 1);
     if (argc >= 2 && strcmp(argv[1], "list") == 0)

@@ -130,9 +130,10 @@ bool crn_header_peek(const uint8_t *json, size_t size, crn_meta_fn fn, void *use
 
 /*
  * Walks the pairs of a flat or nested JSON object of texts as in our metadata values:
- * {"a":"text"} gives fn(user, "", "a", "text"); {"a":{"b":"text"}} gives fn(user, "a", "b",
- * "text"); empty inner objects give fn(user, "a", NULL, NULL). Numbers, arrays or deeper nesting:
- * CRN_FORMAT_JSON. @fn returns a code; anything but OK ends the walk.
+ * {"a":"text"} gives fn(user, "", "a", "text"); {"a":{"b":"text"}} gives fn(user, "a", NULL, NULL)
+ * for the inner object and then fn(user, "a", "b", "text"). Numbers, arrays or deeper nesting:
+ * CRN_FORMAT_JSON. Names that occur twice are the caller's affair. @fn returns a code; anything
+ * but OK ends the walk.
  */
 typedef crn_format_code (*crn_pair_fn)(void *user, const char *outer, const char *key,
                                        const char *value);

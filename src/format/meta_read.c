@@ -54,20 +54,18 @@ static const char *take_pair_text(const crn_json *json, char **at)
 static crn_format_code walk_inner(crn_json *json, const char *outer, char *buf, crn_pair_fn fn,
                                   void *user)
 {
-    crn_format_code code = CRN_FORMAT_OK;
-    bool is_empty = true;
+    crn_format_code code = fn(user, outer, NULL, NULL);
     while (code == CRN_FORMAT_OK && crn_json_next(json) == CRN_JSON_KEY) {
         char *at = buf;
         const char *const key = take_pair_text(json, &at);
         const char *const value = key != NULL && crn_json_next(json) == CRN_JSON_STRING
                                       ? take_pair_text(json, &at)
                                       : NULL;
-        is_empty = false;
         code = value != NULL ? fn(user, outer, key, value) : CRN_FORMAT_JSON;
     }
     if (code == CRN_FORMAT_OK && json->token != CRN_JSON_OBJECT_END)
         code = CRN_FORMAT_JSON;
-    return code == CRN_FORMAT_OK && is_empty ? fn(user, outer, NULL, NULL) : code;
+    return code;
 }
 
 static crn_format_code walk_outer(crn_json *json, char *buf, crn_pair_fn fn, void *user)

@@ -214,7 +214,7 @@ static cairn_status train_segment(cairn_trainer *trainer, uint64_t until, struct
         if (ending->signal != NULL)
             break;
         CRN_TRY_PLAIN(train_step(trainer, &control, err));
-        if (trainer->step == until) {
+        if (trainer->step == until || control.stop) {
             event = crn_trainer_event(trainer);
             CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_end, &event, NULL, err));
             trainer->loop_index++;

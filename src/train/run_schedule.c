@@ -6,6 +6,32 @@
 #include "base/checked.h"
 #include "base/try.h"
 
+/* The reader of YAML checks these; a program in C may pass anything. */
+static cairn_status check_counts(const cairn_loop_options *loop, cairn_opt_int save_steps,
+                                 cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const struct {
+        const char *name;
+        cairn_opt_int value;
+        int64_t min;
+    } counts[] = {
+        {"num_steps", loop->num_steps, 1},
+        {"max_steps", loop->max_steps, 1},
+        {"num_epochs", loop->num_epochs, 1},
+        {"steps_per_epoch", loop->steps_per_epoch, 1},
+        {"eval_steps", loop->eval_steps, 1},
+        {"grad_accum_steps", {.is_set = true, .value = loop->grad_accum_steps}, 1},
+        {"checkpoint.steps", save_steps, 0},
+    };
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        if (counts[i].value.is_set && counts[i].value.value < counts[i].min)
+            CRN_FAIL(err, CAIRN_ECONFIG, "%s is %" PRId64 "; it must be at least %" PRId64,
+                     counts[i].name, counts[i].value.value, counts[i].min);
+out:
+    return rc;
+}
+
 static void limit_to(crn_run_schedule *schedule, uint64_t *total, uint64_t steps, const char *name)
 {
     if (schedule->limit == NULL || steps < *total) {
@@ -103,6 +129,7 @@ cairn_status crn_run_schedule_make(const cairn_loop_options *loop, cairn_opt_int
     cairn_status rc = CAIRN_OK;
     crn_run_schedule schedule = {.first_step = first_step};
     uint64_t total = 0;
+    CRN_TRY_PLAIN(check_counts(loop, save_steps, err));
     CRN_TRY_PLAIN(total_steps(loop, first_step, batches_per_epoch, &schedule, &total, err));
     if (!crn_add_u64(first_step, total, &schedule.end_step))
         CRN_FAIL(err, CAIRN_ECONFIG, "the number of steps is too large");

@@ -465,6 +465,9 @@ static void say_plan(const cairn_trainer *trainer)
                       crn_format_bytes(each, each_text),
                       crn_run_schedule_validations_after(schedule, trainer->step),
                       crn_format_bytes(saves > 0 ? bytes : 0, all_text));
+    if (trainer->options.loop.eval_frequency.kind == CAIRN_NUMBER_INT && schedule->eval_every == 1)
+        cairn_log_message(log, CAIRN_LOG_INFO,
+                          "eval_frequency 1 validates after every step; 1.0 does so at the end");
     if (schedule->save_every == 0)
         cairn_log_message(log, CAIRN_LOG_WARNING,
                           "nothing will be saved: checkpoint.steps is null or 0");

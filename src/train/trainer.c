@@ -40,6 +40,8 @@ static cairn_status own_options(cairn_trainer *trainer, const cairn_trainer_opti
     if (options->struct_size > sizeof *own)
         CRN_FAIL(err, CAIRN_EVERSION, "the program was compiled for a newer cairn");
     memcpy(own, options, options->struct_size);
+    if (own->checkpoint.checkpoint_name == NULL)
+        own->checkpoint.checkpoint_name = CAIRN_CHECKPOINT_NAME_DEFAULT;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         rc = rc == CAIRN_OK ? own_text(texts[i], err) : rc;
         if (rc != CAIRN_OK)
@@ -75,9 +77,7 @@ cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
                  "several schedulers for one learning rate; use one SequentialLR");
     CRN_TRY_PLAIN(own_options(trainer, options, err));
-    if (trainer->options.checkpoint.checkpoint_name != NULL)
-        CRN_TRY_PLAIN(
-            cairn_checkpoint_name_check(trainer->options.checkpoint.checkpoint_name, err));
+    CRN_TRY_PLAIN(cairn_checkpoint_name_check(trainer->options.checkpoint.checkpoint_name, err));
     *out = trainer;
     trainer = NULL;
 out:

@@ -144,6 +144,7 @@ class Running:
                                         stdin=subprocess.DEVNULL, cwd=cwd, env=environment())
         theirs.close()
         self.socket = ours
+        self.socket.settimeout(TIMEOUT_S)
         self.rest = b""
         self.lines = []
 

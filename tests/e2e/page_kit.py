@@ -124,6 +124,12 @@ class PageCase(kit.Case):
     def validated(self, model_dir):
         return sorted(self.metrics(model_dir).validations)
 
+    def snapshot(self, model_dir):
+        """As kit.snapshot; the lock file, which names the last process, left out."""
+        files = kit.snapshot(self.path(model_dir))
+        files.pop(".cairn.lock", None)
+        return files
+
     def values(self, *path):
         return kit.values(self.path(*path))
 

@@ -11,7 +11,7 @@ import unittest
 from safetensors.numpy import save_file
 
 import kit
-from page_kit import FromC, FromYaml, PageCase, model_arrays
+from page_kit import DEFAULTS, FromC, FromYaml, PageCase, model_arrays, yaml_config
 
 WORDS = "embedding_layer.word_embeddings.weight"
 HEAD = "lm_head.weight"  # the same tensor: share_embedding_weights
@@ -60,13 +60,20 @@ class Details:
                  for word in ("Saved checkpoint", "Avg Eval Loss") if word in line]
         self.assertEqual(order, ["Saved checkpoint", "Avg Eval Loss"] * 2)
 
+    def test_eval_frequency_1_is_every_step_and_1_0_the_end(self):
+        each = self.train("each", num_steps=3, steps=0, eval_frequency=1, eval_steps=1)
+        end = self.train("end", num_steps=3, steps=0, eval_frequency=1.0, eval_steps=1)
+        self.assertEqual((self.validated("each"), self.validated("end")), ([1, 2, 3], [3]))
+        notice = "eval_frequency 1 validates after every step; 1.0 does so at the end"
+        self.assertEqual((notice in each.err, notice in end.err), (True, False))
+
     def test_a_finished_run_has_nothing_left_to_do__max_steps(self):
         self.train("run", max_steps=4, steps=2)
-        before = kit.snapshot(self.path("run"))
+        before = self.snapshot("run")
         result = self.train("run", max_steps=4, steps=2)
         self.assertEqual((result.result["result"], result.step), ("complete", 4))
         self.assertIn("run is complete at step 4", result.err)
-        self.assertEqual(kit.snapshot(self.path("run")), before)
+        self.assertEqual(self.snapshot("run"), before)
 
     def test_num_steps_trains_that_many_more_under_plain_autoload(self):
         self.train("run", num_steps=4, steps=2)
@@ -96,8 +103,8 @@ class Details:
         self.train("run", num_steps=2, steps=2)
         first = kit.snapshot(self.path("run"))["checkpoint_2.mdl"]
         early = stamp(utc_now())
-        program, args = self.command(self.path("run"), dict(
-            self.defaults, num_steps=2, steps=2, k=1, ckpt_path=None))
+        program, args = self.command(self.path("run"), dict(DEFAULTS, num_steps=2, steps=2, k=1,
+                                                            ckpt_path=None))
         kit.run(["TZ=Asia/Tokyo", program, *args], program="env")
         late = stamp(utc_now())
         names = [name for name in kit.checkpoints(self.path("run")) if name != "checkpoint_2.mdl"]
@@ -125,7 +132,7 @@ class Details:
 
     def test_the_newest_is_the_largest_step_then_timestamp_then_number(self):
         self.train("run", num_steps=6, steps=1)
-        names = ["checkpoint_7.mdl", "checkpoint_7_20240101_000000.mdl",
+        names = ["checkpoint_7.mdl", "checkpoint_7_20240101_000000_5.mdl",
                  "checkpoint_7_20250101_000000.mdl", "checkpoint_7_20250101_000000_9.mdl",
                  "checkpoint_7_20250101_000000_10.mdl"]
         no_dates = ["checkpoint_7_20259999_000000.mdl", "checkpoint_7.mdl.bak", "checkpoint_8.tmp"]
@@ -200,8 +207,8 @@ class Details:
         self.assertEqual((self.full(root), self.alternatives(root)), ([4, 6], [6]))
         self.assertEqual(self.full("run"), [])
         with open(self.path("run", "checkpoints_index.yaml"), encoding="utf-8") as index:
-            self.assertEqual(index.read().split(), ["-", root + "/checkpoint_4.mdl",
-                                                    "-", root + "/checkpoint_6.mdl"])
+            self.assertEqual(index.read(), '- "%s/checkpoint_4.mdl"\n- "%s/checkpoint_6.mdl"\n'
+                             % (root, root))
         result = self.train("run", num_steps=2, steps=2, checkpoint_root=root)
         self.assertEqual(result.step, 8)
         self.assertIn("continues run", result.err)
@@ -282,10 +289,36 @@ class Details:
             self.assertIn("modle", result.err)
             self.assertEqual(self.full("run"), [])
 
-    @property
-    def defaults(self):
-        from page_kit import DEFAULTS
-        return DEFAULTS
+    def test_load_checkpoint_states_acts_on_autoload_too_and_the_start_names_resume(self):
+        settings = {"num_steps": 4, "steps": 2, "load_checkpoint_states": "model"}
+        self.train("run", **settings)
+        over = self.train("run", **settings)
+        self.assertEqual(over.step, 4)
+        self.assertEqual(over.err.count("STARTING OVER"), 1)
+        self.assertIn("new run from %s" % self.path("run", "checkpoint_4.mdl"), over.err)
+        on = self.train("run", resume=True, max_steps=6, **dict(settings, num_steps=None))
+        self.assertEqual(on.step, 6)
+        self.assertRegex(on.err, "--resume decides what is loaded; LoadCheckpointStates .* is not")
+
+    # ---- KeepNCheckpoints ----
+
+    def test_keep_n_leaves_checkpoints_of_other_runs_alone(self):
+        self.train("run", num_steps=4, steps=1)
+        others = self.snapshot("run")
+        result = self.train("run", num_steps=4, steps=1, n=1, ckpt_path=None)
+        self.assertIn("KeepNCheckpoints: keeping 1; found 0 of this run", result.err)
+        now = self.snapshot("run")
+        names = kit.checkpoints(self.path("run"))
+        self.assertEqual(len(names), 4 + 1)
+        for step in range(1, 5):
+            name = "checkpoint_%d.mdl" % step
+            self.assertEqual(now[name], others[name])
+
+    def test_keep_n_counts_the_initial_checkpoint(self):
+        self.train("run", num_steps=4, steps=2, n=2, save_initial_checkpoint=True)
+        self.assertEqual(self.full("run"), [2, 4])
+        self.train("more", num_steps=4, steps=2, n=3, save_initial_checkpoint=True)
+        self.assertEqual(self.full("more"), [0, 2, 4])
 
 
 class DetailsFromYaml(Details, FromYaml, PageCase):
@@ -307,7 +340,6 @@ class Validate(FromYaml, PageCase):
 
     def section(self, ckpt, **settings):
         """Result of `validate` with a section of its own."""
-        from page_kit import DEFAULTS, yaml_config
         config = yaml_config(self.text, dict(DEFAULTS, **settings))
         section = dict({"val_dataloader": config["trainer"]["fit"]["val_dataloader"]}, **ckpt)
         config["trainer"]["validate"] = section
@@ -316,7 +348,7 @@ class Validate(FromYaml, PageCase):
         return kit.run(["validate", path, "--json", "-o", self.path("run"), "--threads", "1"])
 
     def test_which_checkpoint__omitted_path_null(self):
-        before = kit.snapshot(self.path("run"))
+        before = kit.snapshot(self.path("run"))  # with the lock file: nothing is locked
         path = {"ckpt_path": self.path("run", "checkpoint_2.mdl")}
         rows = [({}, True, 4), ({}, False, None), (path, True, 2), (path, False, 2),
                 ({"ckpt_path": None}, True, None), ({"ckpt_path": None}, False, None)]

@@ -223,14 +223,50 @@ static void load__never_takes_a_read_error_for_damage(void **state)
     tiny_close(&t);
 }
 
+/* A file whose time of change moves on between two looks at it. */
+static int stat_later(const crn_os *os, int fd, crn_file_stat *out)
+{
+    const int e = crn_os_posix()->stat_fd(os, fd, out);
+    out->mtime_ns += (*(int64_t *)os->self)++;
+    return e;
+}
+
+static void load__notices_a_file_that_changes_while_it_is_read(void **state)
+{
+    tiny t;
+    tiny_open(&t, *state);
+    cairn_error err = {0};
+    cairn_checkpoint *ckpt = NULL;
+    int64_t looks = 0;
+    crn_os os = *crn_os_posix();
+    os.self = &looks;
+    os.stat_fd = stat_later;
+    tk_assert_status(crn_checkpoint_open_os(&os, t.path, &ckpt, &err), CAIRN_ECORRUPT, &err);
+    tk_assert_error_has(&err, "was changed while it was read");
+
+    const cairn_load_options options = {.struct_size = sizeof options};
+    os.stat_fd = crn_os_posix()->stat_fd;
+    tk_assert_ok(crn_checkpoint_open_os(&os, t.path, &ckpt, &err), &err);
+    os.stat_fd = stat_later;
+    tk_assert_status(cairn_checkpoint_load(ckpt, t.tree, &options, NULL, &err), CAIRN_ECORRUPT,
+                     &err);
+    tk_assert_error_has(&err, "was changed while it was read");
+    cairn_checkpoint_close(ckpt);
+    tiny_close(&t);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, tk_temp_setup, tk_temp_teardown)
     const struct CMUnitTest tests[] = {
-        T(open__notices_every_bit_of_the_header),     T(load__notices_every_bit_of_a_tensor),
-        T(verify__notices_every_byte_of_the_data),    T(open__notices_every_other_length),
-        T(verify__names_the_damaged_chunk),           T(open__says_what_is_no_checkpoint),
+        T(open__notices_every_bit_of_the_header),
+        T(load__notices_every_bit_of_a_tensor),
+        T(verify__notices_every_byte_of_the_data),
+        T(open__notices_every_other_length),
+        T(verify__names_the_damaged_chunk),
+        T(open__says_what_is_no_checkpoint),
         T(load__never_takes_a_read_error_for_damage),
+        T(load__notices_a_file_that_changes_while_it_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

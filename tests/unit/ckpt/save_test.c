@@ -281,6 +281,23 @@ static void save__of_a_tree_without_tensors_is_a_checkpoint(void **state)
     cairn_state_tree_destroy(tree);
 }
 
+static void save__notices_a_stray_write_into_a_gap(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    cairn_save_result saved;
+    cairn_state_tree *const tree = ck_tree(0);
+    const cairn_tensor *const first = cairn_state_tensor_at(cairn_state_tree_at(tree, 0), 0);
+    uint8_t *const bytes = cairn_tensor_write_begin(tree, first, 0, first->bytes);
+    bytes[first->bytes] = 1; /* 140 bytes of tensor, 64-byte alignment: a gap follows. */
+    cairn_tensor_write_end(tree, first, 0, first->bytes);
+    cairn_store *const store = ck_open(ck_os(), dir);
+    tk_assert_status(ck_try_save(store, tree, 1, &saved, &err), CAIRN_EBUG, &err);
+    tk_assert_list(dir, ".cairn.lock");
+    cairn_store_close(store);
+    cairn_state_tree_destroy(tree);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, tk_temp_setup, tk_temp_teardown)
@@ -295,6 +312,7 @@ int main(void)
         T(save__refuses_what_it_could_not_read_again),
         T(checkpoint_bytes__is_exact),
         T(save__of_a_tree_without_tensors_is_a_checkpoint),
+        T(save__notices_a_stray_write_into_a_gap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -322,7 +322,8 @@ static void assert_pairs(const char *json, crn_format_code expected, const char 
     memcpy(copy, json, size);
     crn_str_append(&seen, "");
     assert_int_equal(crn_pairs_parse(copy, size, note_pair, &seen), expected);
-    assert_string_equal(seen.text, pairs);
+    if (pairs != NULL)
+        assert_string_equal(seen.text, pairs);
     crn_str_dispose(&seen);
     free(copy);
 }
@@ -333,7 +334,7 @@ static void pairs__are_walked_flat_and_nested(void **state)
     assert_pairs("{}", CRN_FORMAT_OK, "");
     assert_pairs("{\"a\":\"1\",\"b\":\"\"}", CRN_FORMAT_OK, "/a=1;/b=;");
     assert_pairs(" {\"m\":{\"x\":\"1\",\"y\\\"\":\"2\"},\"e\":{},\"s\":{\"v\":\"3\"}} ",
-                 CRN_FORMAT_OK, "m/x=1;m/y\"=2;e/-=-;s/v=3;");
+                 CRN_FORMAT_OK, "m/-=-;m/x=1;m/y\"=2;e/-=-;s/-=-;s/v=3;");
 }
 
 static void pairs__of_anything_but_texts_are_refused(void **state)
@@ -353,14 +354,14 @@ static void pairs__of_anything_but_texts_are_refused(void **state)
                                           "{\"a\":\"\\u0000\"}",
                                           "{\"a\":\"\xff\"}"};
     for (size_t i = 0; i < sizeof k_wrong / sizeof k_wrong[0]; i++)
-        assert_pairs(k_wrong[i], CRN_FORMAT_JSON, "");
+        assert_pairs(k_wrong[i], CRN_FORMAT_JSON, NULL);
 }
 
 static void pairs__end_with_the_code_of_the_caller(void **state)
 {
     (void)state;
     assert_pairs("{\"a\":\"stop\",\"b\":\"1\"}", CRN_FORMAT_NAME, "/a=stop;");
-    assert_pairs("{\"a\":{\"b\":\"stop\",\"c\":\"1\"}}", CRN_FORMAT_NAME, "a/b=stop;");
+    assert_pairs("{\"a\":{\"b\":\"stop\",\"c\":\"1\"}}", CRN_FORMAT_NAME, "a/-=-;a/b=stop;");
 }
 
 static void parse_peek_and_pairs__say_so_without_memory(void **state)

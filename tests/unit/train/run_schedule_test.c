@@ -339,6 +339,26 @@ static void numbers_that_overflow_are_refused(void **state)
     assert_refused(&loop, UINT64_MAX - 5, PLENTY, "the number of steps is too large");
 }
 
+static void counts_below_their_least_are_refused(void **state)
+{
+    cairn_loop_options loop = cairn_loop_options_default();
+    crn_run_schedule schedule = {0};
+    cairn_error err = {0};
+    (void)state;
+    loop.num_steps = cairn_int(0);
+    assert_refused(&loop, 0, PLENTY, "num_steps is 0");
+    loop.num_steps = cairn_int(10);
+    loop.grad_accum_steps = 0;
+    assert_refused(&loop, 0, PLENTY, "grad_accum_steps is 0");
+    loop.grad_accum_steps = 1;
+    loop.eval_steps = cairn_int(-1);
+    assert_refused(&loop, 0, PLENTY, "eval_steps is -1");
+    loop.eval_steps = k_null;
+    tk_assert_status(crn_run_schedule_make(&loop, cairn_int(-1), 0, PLENTY, true, &schedule, &err),
+                     CAIRN_ECONFIG, &err);
+    tk_assert_error_has(&err, "checkpoint.steps is -1; it must be at least 0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +379,7 @@ int main(void)
         cmocka_unit_test(a_loop_without_end_is_refused),
         cmocka_unit_test(num_epochs_with_num_steps_is_refused),
         cmocka_unit_test(numbers_that_overflow_are_refused),
+        cmocka_unit_test(counts_below_their_least_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
