@@ -376,7 +376,8 @@ class AgainTest(ResumeCase):
 
     def test_run_continued_with_num_steps_equals_a_longer_one(self):
         """Continuing under autoload changes nothing either but the cadence."""
-        part = self.write_config(self.config(loop={"max_steps": None, "num_steps": 20}), "part.yaml")
+        loop = {"max_steps": None, "num_steps": 20}
+        part = self.write_config(self.config(loop=loop), "part.yaml")
         whole = self.write_config(self.config(loop={"max_steps": 60}), "whole.yaml")
         for _ in range(3):
             self.fit(part, self.path("parts"))
