@@ -1,5 +1,5 @@
 /* Rows become the fields of a struct. Included many times: no guard. */
-/* clang-format off: a row is a line */
+/* clang-format off */
 #define CRN_OPT_INT(name, preset, min, max, unit, help) int64_t name;
 #define CRN_OPT_INT_NULL(name, min, max, unit, help) cairn_opt_int name;
 #define CRN_OPT_FLOAT(name, preset, min, max, unit, help) double name;
