@@ -37,8 +37,8 @@ static cairn_status evaluate_batch(cairn_trainer *trainer, cairn_loader *loader,
     *weight_sum += loss.weight;
     event->loss = loss.loss;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_batch_end, event, NULL, err));
-    event->batch = NULL;
 out:
+    event->batch = NULL;
     return rc;
 }
 

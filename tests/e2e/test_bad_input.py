@@ -3,7 +3,6 @@ nothing changed on disk."""
 import os
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import unittest
