@@ -26,6 +26,7 @@ extern "C" {
 
 enum {
     CAIRN_RUN_ID_SIZE = 33, /**< 32 hexadecimal digits and a NUL. */
+    CAIRN_WRITER_THREADS_MAX = 16,
     CAIRN_FORMAT_MAJOR = 1,
     CAIRN_FORMAT_MINOR = 0
 };
@@ -65,7 +66,13 @@ typedef struct cairn_store_options {
     const char *checkpoint_name; /**< NULL: CAIRN_CHECKPOINT_NAME_DEFAULT. Copied. */
     bool is_read_only;           /**< No lock, no sweep, nothing written. */
     const cairn_log *log;        /**< May be NULL. Borrowed until close. */
+    uint64_t staging_bytes;  /**< Most memory for copies of blocks that are needed for an update
+                                  before an asynchronous save has written them. 0: 64 MiB or 2 % of
+                                  the state, whichever is more. CAIRN_STAGING_NONE: no copies. */
+    unsigned writer_threads; /**< Of asynchronous saves; 0: 2. At most CAIRN_WRITER_THREADS_MAX. */
 } cairn_store_options;
+
+#define CAIRN_STAGING_NONE UINT64_MAX
 
 /**
  * @param out_store  Yours; close it with cairn_store_close.
@@ -77,7 +84,7 @@ typedef struct cairn_store_options {
  */
 CAIRN_API cairn_status cairn_store_open(const cairn_store_options *options, cairn_store **out_store,
                                         cairn_error *err);
-/** Releases the lock. Accepts NULL. */
+/** Waits for a save that is under way, detaches the tree and releases the lock. Accepts NULL. */
 CAIRN_API void cairn_store_close(cairn_store *store);
 CAIRN_API const char *cairn_store_model_dir(const cairn_store *store);
 CAIRN_API const char *cairn_store_checkpoint_root(const cairn_store *store);
@@ -169,7 +176,13 @@ typedef struct cairn_save_result {
     const char *path;      /**< The full checkpoint. Borrowed from the store until the next save. */
     uint64_t bytes;        /**< Of all files written. */
     uint64_t save_counter; /**< Of the full checkpoint. */
-    double seconds;
+    double seconds;        /**< From the capture until all of it was durable. */
+    uint64_t step;
+    bool is_durable;       /**< The full checkpoint is, whatever became of the extras. */
+    const char *const *extra_paths; /**< [extra_count] NULL: not saved. Borrowed as path. */
+    size_t extra_count;
+    double blocked_seconds; /**< For which the caller or an updater had to wait. */
+    uint64_t copied_bytes;  /**< Copied because an update came before the writer. */
 } cairn_save_result;
 
 /**
@@ -183,6 +196,54 @@ typedef struct cairn_save_result {
 CAIRN_API cairn_status cairn_store_save(cairn_store *store, const cairn_state_tree *tree,
                                         cairn_save_request *request, cairn_save_result *out,
                                         cairn_error *err);
+/* ---- Saving while the training goes on -----------------------------------------------------
+ *
+ *     cairn_store_attach(store, tree, &err);              // once; the tree is allocated
+ *     cairn_store_save_start(store, tree, &request, &err);     // between two updates: the capture
+ *     ... go on: forward, backward, updates through cairn_tensor_write_begin ...
+ *     cairn_store_save_poll(store, &is_done, &saved, &err);    // now and then; or save_wait
+ *
+ * The file is the state at the moment of the capture. Threads of the store write it from the arena;
+ * an update that comes before them copies a block aside, or waits for it. The file bears its name
+ * as soon as it is durable; the store hears of it (counter, index) when its owner polls.
+ * docs/design/0004-asynchronous-saves.md
+ */
+
+/**
+ * Makes @p store ready for asynchronous saves of @p tree: installs its write guard, allocates and
+ * touches the staging memory, starts the threads, finds out how the folder is written best (one
+ * line in the log). Another tree is detached first. @p tree must outlive the attachment.
+ * @retval CAIRN_EINVAL  The tree is not allocated, the store is read-only, or a save is under way.
+ * @retval CAIRN_ENOMEM
+ */
+CAIRN_API cairn_status cairn_store_attach(cairn_store *store, cairn_state_tree *tree,
+                                          cairn_error *err);
+/** Waits for a save that is under way, gives its result up, ends the threads and restores the
+ *  tree's default guard. */
+CAIRN_API void cairn_store_detach(cairn_store *store);
+
+/**
+ * Captures the state: call it while nobody writes to the tree. Attaches the tree if that has not
+ * been done. @p request is copied; paths of extras come with the result.
+ * @retval CAIRN_EINVAL  A save is under way; its result must be collected first.
+ * @retval CAIRN_ENOMEM  Nothing was started, nor on any other failure.
+ * Blocking: no.
+ */
+CAIRN_API cairn_status cairn_store_save_start(cairn_store *store, cairn_state_tree *tree,
+                                              cairn_save_request *request, cairn_error *err);
+/** True from cairn_store_save_start until poll or wait has given the result. */
+CAIRN_API bool cairn_store_save_is_pending(const cairn_store *store);
+/**
+ * Collects the result if the save has ended: *@p out_is_done says so; returns CAIRN_OK otherwise.
+ * Statuses are those of cairn_store_save; on failure @p out has the path of what is there anyway.
+ * @retval CAIRN_EINVAL  No save was started.
+ */
+CAIRN_API cairn_status cairn_store_save_poll(cairn_store *store, bool *out_is_done,
+                                             cairn_save_result *out, cairn_error *err);
+/** As poll, but waits for the end. */
+CAIRN_API cairn_status cairn_store_save_wait(cairn_store *store, cairn_save_result *out,
+                                             cairn_error *err);
+
 /** Bytes that a full checkpoint of @p tree (allocated) takes; 0 if it cannot be told. Exact for a
  *  save without params_json and environment_json; cairn_store_save_bytes counts them. */
 CAIRN_API uint64_t cairn_checkpoint_bytes(const cairn_state_tree *tree);

@@ -172,8 +172,27 @@ cairn_status crn_plan_make(crn_plan *out, const cairn_state_tree *tree, const cr
     CRN_TRY_PLAIN(allocate(out, tree, names, err));
     for (size_t i = 0; i < out->state_count; i++)
         CRN_TRY_PLAIN(add_region(out, out->states[i], err));
+    CRN_TRY_PLAIN(crn_plan_capture_values(out, err));
 out:
     return rc;
+}
+
+cairn_status crn_gap_check(const uint8_t *bytes, uint64_t size, uint64_t at, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    if (size > 0 && (bytes[0] != 0 || memcmp(bytes, bytes + 1, (size_t)size - 1) != 0))
+        CRN_FAIL(err, CAIRN_EBUG, "something wrote into the gap at byte %" PRIu64 " of the arena",
+                 at);
+out:
+    return rc;
+}
+
+cairn_status crn_piece_digest(const crn_piece *piece, const uint8_t *bytes, cairn_error *err)
+{
+    if (piece->digest == NULL)
+        return crn_gap_check(bytes, piece->bytes, piece->arena_offset, err);
+    *piece->digest = crn_hash(bytes, (size_t)piece->bytes);
+    return CAIRN_OK;
 }
 
 void crn_plan_dispose(crn_plan *plan)
@@ -186,5 +205,6 @@ void crn_plan_dispose(crn_plan *plan)
     crn_free(plan->chunks);
     crn_free(plan->pieces);
     crn_free(plan->shapes);
+    crn_str_dispose(&plan->values);
     *plan = (crn_plan){0};
 }

@@ -39,6 +39,7 @@ typedef struct crn_plan {
     size_t shape_count;
     uint64_t data_bytes;
     size_t pad_count;
+    crn_str values; /* those of the states at the time of planning, as they stand in the header */
 } crn_plan;
 
 /* What a header says beside the tensors. Borrowed. */
@@ -52,14 +53,27 @@ typedef struct crn_file_facts {
 } crn_file_facts;
 
 /*
- * Plans the file that holds the states in @names (NULL: all), with those that begin with "__".
+ * Plans the file that holds the states in @names (NULL: all), with those that begin with "__", and
+ * captures their values.
  * @retval CAIRN_EINVAL  A name that the tree lacks; a tree with tensors that is not allocated.
  */
 cairn_status crn_plan_make(crn_plan *out, const cairn_state_tree *tree, const crn_name_list *names,
                            cairn_error *err);
 void crn_plan_dispose(crn_plan *plan);
 
-/* Length word and header for the digests as they are now; their number does not change the size. */
+/*
+ * Digests the bytes of @piece, which are at @bytes, or makes sure that a gap holds zeros.
+ * @retval CAIRN_EBUG  It does not.
+ */
+cairn_status crn_piece_digest(const crn_piece *piece, const uint8_t *bytes, cairn_error *err);
+/* EBUG unless all @size bytes are zero; @at is where they are in the arena. */
+cairn_status crn_gap_check(const uint8_t *bytes, uint64_t size, uint64_t at, cairn_error *err);
+
+/* Writes plan->values: a part of crn_plan_make. */
+cairn_status crn_plan_capture_values(crn_plan *plan, cairn_error *err);
+
+/* Length word and header for the digests as they are now; their number does not change the size.
+ * Looks at nothing of the tree that changes, so any thread may call it. */
 cairn_status crn_plan_header(const crn_plan *plan, const crn_file_facts *facts, crn_str *out,
                              cairn_error *err);
 

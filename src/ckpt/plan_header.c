@@ -146,8 +146,7 @@ static cairn_status fill(meta *m, const crn_plan *plan, const crn_file_facts *fa
     crn_str_append(meta_add(m, CRN_KEY_WRITTEN_BY), "cairn " CAIRN_VERSION);
     write_by_state(plan, meta_add(m, CRN_KEY_ALIASES), cairn_state_alias_count,
                    cairn_state_alias_at, false);
-    write_by_state(plan, meta_add(m, CRN_KEY_VALUES), cairn_state_value_count, cairn_state_value_at,
-                   true);
+    crn_str_append_bytes(meta_add(m, CRN_KEY_VALUES), plan->values.text, plan->values.length);
     if (facts->params_json != NULL)
         crn_str_append(meta_add(m, CRN_KEY_PARAMS), facts->params_json);
     if (facts->environment_json != NULL)
@@ -161,6 +160,12 @@ static cairn_status fill(meta *m, const crn_plan *plan, const crn_file_facts *fa
     }
 out:
     return rc;
+}
+
+cairn_status crn_plan_capture_values(crn_plan *plan, cairn_error *err)
+{
+    write_by_state(plan, &plan->values, cairn_state_value_count, cairn_state_value_at, true);
+    return crn_str_check(&plan->values, err);
 }
 
 cairn_status crn_plan_header(const crn_plan *plan, const crn_file_facts *facts, crn_str *out,

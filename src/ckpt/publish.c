@@ -105,12 +105,71 @@ out:
     return rc;
 }
 
+const char *crn_write_mode_text(crn_write_mode mode)
+{
+    switch (mode) {
+    case CRN_WRITE_CACHED:
+        return "the page cache";
+    case CRN_WRITE_DIRECT:
+        return "O_DIRECT";
+    case CRN_WRITE_UNCACHED:
+        return "RWF_DONTCACHE (the file system refuses O_DIRECT)";
+    case CRN_WRITE_FLUSHED:
+        return "sync_file_range (the file system refuses O_DIRECT and RWF_DONTCACHE)";
+    }
+    return "?";
+}
+
+cairn_status crn_publish_set_mode(crn_publish *p, crn_write_mode mode, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const crn_os *const os = p->folder->os;
+    const int e = mode == CRN_WRITE_DIRECT ? os->set_direct(os, p->fd) : 0;
+    if (e != 0)
+        CRN_FAIL_ERRNO(err, e, "open '%s/%s' for direct writing", p->folder->path, p->part);
+    p->mode = mode;
+out:
+    return rc;
+}
+
+/* An errno value. */
+static int put(const crn_publish *p, const void *bytes, size_t size, uint64_t offset)
+{
+    const crn_os *const os = p->folder->os;
+    if (p->mode == CRN_WRITE_UNCACHED)
+        return os->write_uncached(os, p->fd, bytes, size, offset);
+    const int e = os->write_at(os, p->fd, bytes, size, offset);
+    return e == 0 && p->mode == CRN_WRITE_FLUSHED ? os->start_writeback(os, p->fd, offset, size)
+                                                  : e;
+}
+
+crn_write_mode crn_publish_probe(const crn_folder *folder)
+{
+    static const crn_write_mode k_modes[] = {CRN_WRITE_DIRECT, CRN_WRITE_UNCACHED};
+    crn_write_mode found = CRN_WRITE_FLUSHED;
+    void *const page = crn_pages_alloc(CAIRN_PAGE_BYTES);
+    for (size_t i = 0; i < sizeof k_modes / sizeof k_modes[0]; i++) {
+        crn_publish p = {0};
+        const bool is_good =
+            page != NULL &&
+            crn_publish_begin(&p, folder, "probe", CAIRN_PAGE_BYTES, NULL) == CAIRN_OK &&
+            crn_publish_set_mode(&p, k_modes[i], NULL) == CAIRN_OK &&
+            put(&p, page, CAIRN_PAGE_BYTES, 0) == 0;
+        crn_publish_end(&p);
+        if (is_good) {
+            found = k_modes[i];
+            break;
+        }
+    }
+    crn_pages_free(page, CAIRN_PAGE_BYTES);
+    return found;
+}
+
 cairn_status crn_publish_write(crn_publish *p, const void *bytes, size_t size, uint64_t offset,
                                cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    const crn_os *const os = p->folder->os;
-    const int e = os->write_at(os, p->fd, bytes, size, offset);
+    const int e = put(p, bytes, size, offset);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "write %zu bytes to '%s/%s'", size, p->folder->path, p->part);
 out:

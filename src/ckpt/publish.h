@@ -3,6 +3,7 @@
  * run.json, notes and the index all pass here.
  *
  *     crn_publish_begin     a private name in the same folder, locked, its size reserved
+ *     crn_publish_set_mode  if it is to be written past the cache
  *     crn_publish_write     any number of times
  *     crn_publish_seal      one fsync, never retried, then close
  *     crn_publish_as_new    rename that never replaces, then fsync of the folder
@@ -25,15 +26,35 @@ typedef struct crn_folder {
     const char *path; /* For messages. */
 } crn_folder;
 
+/* How bytes go to the device. */
+typedef enum crn_write_mode {
+    CRN_WRITE_CACHED,   /* as the kernel likes; for small files and for saves that are waited for */
+    CRN_WRITE_DIRECT,   /* past the page cache; memory, sizes and offsets in pages */
+    CRN_WRITE_UNCACHED, /* through it, but dropped at once */
+    CRN_WRITE_FLUSHED   /* through it, the transfer started with each write */
+} crn_write_mode;
+
 typedef struct crn_publish {
     const crn_folder *folder;
     char *part; /* the private name; NULL while there is no file */
     int fd;     /* -1 once closed */
+    crn_write_mode mode;
 } crn_publish;
+
+/*
+ * The best mode for large files in @folder, found out with a private file that is removed again.
+ * A folder that takes no file now is CRN_WRITE_FLUSHED: the save will say what is wrong.
+ */
+crn_write_mode crn_publish_probe(const crn_folder *folder);
+/* "O_DIRECT" and so on. Static. */
+const char *crn_write_mode_text(crn_write_mode mode);
+/* From here on writes use @mode. */
+cairn_status crn_publish_set_mode(crn_publish *p, crn_write_mode mode, cairn_error *err);
 
 /* @out is usable, and to be ended, whatever is returned. @name is for the private name only. */
 cairn_status crn_publish_begin(crn_publish *out, const crn_folder *folder, const char *name,
                                uint64_t bytes, cairn_error *err);
+/* Several threads may write different bytes at once. */
 cairn_status crn_publish_write(crn_publish *p, const void *bytes, size_t size, uint64_t offset,
                                cairn_error *err);
 cairn_status crn_publish_seal(crn_publish *p, cairn_error *err);

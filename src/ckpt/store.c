@@ -147,6 +147,8 @@ static cairn_status set_up(cairn_store *store, const cairn_store_options *option
     const char *const name =
         options->checkpoint_name != NULL ? options->checkpoint_name : CAIRN_CHECKPOINT_NAME_DEFAULT;
     store->is_read_only = options->is_read_only;
+    store->staging_bytes = options->staging_bytes;
+    store->writer_threads = options->writer_threads;
     store->log = options->log;
     store->model_dir = crn_strdup(options->model_dir);
     CRN_NEED(err, store->model_dir, "model_dir");
@@ -208,6 +210,7 @@ void cairn_store_close(cairn_store *store)
 {
     if (store == NULL)
         return;
+    cairn_store_detach(store);
     close_fd(store, store->root_folder.fd);
     close_fd(store, store->model_folder.fd);
     close_fd(store, store->lock_fd); /* Last: until here nobody else may write. */
@@ -215,8 +218,17 @@ void cairn_store_close(cairn_store *store)
     crn_free(store->root);
     crn_free(store->name_text);
     crn_free(store->index_prefix);
-    crn_name_list_dispose(&store->saved_paths);
+    crn_store_forget_paths(store);
     crn_free(store);
+}
+
+void crn_store_forget_paths(cairn_store *store)
+{
+    for (size_t i = 0; i < store->saved_count; i++)
+        crn_free(store->saved_paths[i]);
+    crn_free(store->saved_paths);
+    store->saved_paths = NULL;
+    store->saved_count = 0;
 }
 
 const char *cairn_store_model_dir(const cairn_store *store)

@@ -25,7 +25,12 @@ struct cairn_store {
     char *index_prefix;             /* what stands before a name of root in the index */
     char run_id[CAIRN_RUN_ID_SIZE]; /* "" until it is known */
     uint64_t save_counter;          /* saves of the run so far */
-    crn_name_list saved_paths;      /* what results of the last save point to */
+    char **saved_paths;             /* [saved_count] what results of the last save point to */
+    size_t saved_count;
+    uint64_t staging_bytes; /* of asynchronous saves; UINT64_MAX: as many as fit */
+    unsigned writer_threads;
+    struct crn_writer *writer; /* NULL: no tree is attached */
+    int64_t start_ns;          /* that the last cairn_store_save_start took */
 };
 
 /* The public functions with another operating system. */
@@ -34,6 +39,16 @@ cairn_status crn_store_open_os(const crn_os *os, const cairn_store_options *opti
 cairn_status crn_checkpoint_open_os(const crn_os *os, const char *path, cairn_checkpoint **out,
                                     cairn_error *err);
 bool crn_notes_get_number_os(const crn_os *os, const char *path, const char *key, double *out);
+
+/* A save begins: what must hold, the run id, the plan. @job is to be disposed of in any case. */
+struct crn_job;
+cairn_status crn_store_prepare_save(cairn_store *store, struct crn_job *job,
+                                    const cairn_state_tree *tree, cairn_save_request *request,
+                                    cairn_error *err);
+/* A save was started and its result not collected. */
+bool crn_store_is_saving(const cairn_store *store);
+/* Frees what results of the last save point to. */
+void crn_store_forget_paths(cairn_store *store);
 
 /* EINVAL for a store that was opened to read only. */
 cairn_status crn_store_check_writable(const cairn_store *store, cairn_error *err);

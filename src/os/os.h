@@ -11,6 +11,7 @@
 #ifndef CRN_OS_OS_H
 #define CRN_OS_OS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,6 +48,14 @@ struct crn_os {
                    size_t *out_got);
     /* Writes all of it; a write that makes no progress twice is EIO. */
     int (*write_at)(const crn_os *os, int fd, const void *buf, size_t size, uint64_t offset);
+    /* Like write_at, but the pages leave the cache as soon as they are on the device. EOPNOTSUPP
+     * or another error where the kernel or the file system cannot. */
+    int (*write_uncached)(const crn_os *os, int fd, const void *buf, size_t size, uint64_t offset);
+    /* Writes and reads of @fd go past the page cache from now on: memory, offsets and sizes must be
+     * multiples of 4096. EINVAL where the file system cannot; the first write may say so too. */
+    int (*set_direct)(const crn_os *os, int fd);
+    /* Starts the transfer of what was written there, without waiting; says nothing about it. */
+    int (*start_writeback)(const crn_os *os, int fd, uint64_t offset, uint64_t size);
     /* Writes all of it at the end of a file opened with CRN_OPEN_APPEND. */
     int (*append)(const crn_os *os, int fd, const void *buf, size_t size);
     /* Reserves blocks and sets the size; where the file system cannot reserve, sets the size. */
@@ -90,6 +99,10 @@ int crn_os_read_file(const crn_os *os, int dir, const char *name, size_t max_byt
 const char *crn_os_host_name(char *buf, size_t size);
 int64_t crn_os_process_id(void);
 unsigned crn_os_cpu_count(void);
+
+/* Starts a thread that no signal interrupts: they go to the threads of the program. @name: at most
+ * 15 bytes, for lists of threads. Returns an errno value. */
+int crn_thread_start(pthread_t *out, void *(*main)(void *), void *argument, const char *name);
 
 /*
  * Signals. Installing twice is allowed; the handlers only set flags. The flags are process-wide

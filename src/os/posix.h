@@ -14,6 +14,10 @@ int crn_posix_close(const crn_os *os, int fd);
 int crn_posix_read_at(const crn_os *os, int fd, void *buf, size_t size, uint64_t offset,
                       size_t *out_got);
 int crn_posix_write_at(const crn_os *os, int fd, const void *buf, size_t size, uint64_t offset);
+int crn_posix_write_uncached(const crn_os *os, int fd, const void *buf, size_t size,
+                             uint64_t offset);
+int crn_posix_set_direct(const crn_os *os, int fd);
+int crn_posix_start_writeback(const crn_os *os, int fd, uint64_t offset, uint64_t size);
 int crn_posix_append(const crn_os *os, int fd, const void *buf, size_t size);
 int crn_posix_reserve(const crn_os *os, int fd, uint64_t size);
 int crn_posix_sync(const crn_os *os, int fd);

@@ -2,11 +2,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "os/posix.h"
 
 _Static_assert(CRN_OS_CWD == AT_FDCWD, "names are handed to the kernel as they are");
+
+/* Of Linux 6.14; headers may be older than the kernel, and kernels that lack it refuse it. */
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x00000080
+#endif
 
 enum { NEW_FILE_MODE = 0644, STALLS_MAX = 2 };
 
@@ -118,6 +124,41 @@ int crn_posix_write_at(const crn_os *os, int fd, const void *buf, size_t size, u
 {
     (void)os;
     return crn_posix_put_all(put_at, &fd, buf, size, offset);
+}
+
+static ssize_t put_uncached_at(void *user, const void *buf, size_t size, uint64_t offset)
+{
+    union {
+        const void *in;
+        void *out;
+    } cast = {.in = buf}; /* A vector of iovec serves reads too; a write leaves it alone. */
+    const struct iovec part = {.iov_base = cast.out, .iov_len = size};
+    return pwritev2(*(const int *)user, &part, 1, (off_t)offset, RWF_DONTCACHE);
+}
+
+int crn_posix_write_uncached(const crn_os *os, int fd, const void *buf, size_t size,
+                             uint64_t offset)
+{
+    (void)os;
+    return crn_posix_put_all(put_uncached_at, &fd, buf, size, offset);
+}
+
+int crn_posix_set_direct(const crn_os *os, int fd)
+{
+    (void)os;
+    const int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return errno;
+    return fcntl(fd, F_SETFL, flags | O_DIRECT) == 0 ? 0 : errno;
+}
+
+int crn_posix_start_writeback(const crn_os *os, int fd, uint64_t offset, uint64_t size)
+{
+    (void)os;
+    /* Without the flags that wait: those would take an error away from the fsync that follows. */
+    if (sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE) == 0)
+        return 0;
+    return errno == ENOSYS || errno == EINVAL || errno == ESPIPE ? 0 : errno;
 }
 
 int crn_posix_append(const crn_os *os, int fd, const void *buf, size_t size)

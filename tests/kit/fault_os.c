@@ -124,6 +124,29 @@ static int fault_write_at(const crn_os *os, int fd, const void *buf, size_t size
     return e;
 }
 
+static int fault_write_uncached(const crn_os *os, int fd, const void *buf, size_t size,
+                                uint64_t offset)
+{
+    tk_fault_os *const f = fault_of(os);
+    int e = 0;
+    if (judge(f, 'e', &e) == GO_ON)
+        return f->real->write_uncached(f->real, fd, buf, size, offset);
+    const size_t part = torn_size(f, size);
+    if (part > 0)
+        (void)f->real->write_uncached(f->real, fd, buf, part, offset);
+    return e;
+}
+
+static int fault_set_direct(const crn_os *os, int fd)
+{
+    PASS('i', set_direct(f->real, fd));
+}
+
+static int fault_start_writeback(const crn_os *os, int fd, uint64_t offset, uint64_t size)
+{
+    PASS('g', start_writeback(f->real, fd, offset, size));
+}
+
 static int fault_append(const crn_os *os, int fd, const void *buf, size_t size)
 {
     tk_fault_os *const f = fault_of(os);
@@ -224,6 +247,9 @@ void tk_fault_init(tk_fault_os *fault)
                          .close = fault_close,
                          .read_at = fault_read_at,
                          .write_at = fault_write_at,
+                         .write_uncached = fault_write_uncached,
+                         .set_direct = fault_set_direct,
+                         .start_writeback = fault_start_writeback,
                          .append = fault_append,
                          .reserve = fault_reserve,
                          .sync = fault_sync,
