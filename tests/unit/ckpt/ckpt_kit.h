@@ -87,11 +87,20 @@ static inline const crn_os *ck_os(void)
     return &s_os;
 }
 
-static inline uint8_t ck_byte(uint64_t seed, uint64_t i)
+/* Bytes [at, at + 16) of a tensor that @seed fills; @at is a multiple of 16. */
+static inline void ck_bytes(uint64_t seed, uint64_t at, uint8_t out[16])
 {
     uint32_t block[4];
-    crn_philox(seed, 77, 0, i / 16, block);
-    return (uint8_t)(block[i % 16 / 4] >> (8 * (i % 4)));
+    crn_philox(seed, 77, 0, at / 16, block);
+    for (size_t i = 0; i < 16; i++)
+        out[i] = (uint8_t)(block[i / 4] >> (8 * (i % 4)));
+}
+
+static inline uint8_t ck_byte(uint64_t seed, uint64_t i)
+{
+    uint8_t bytes[16];
+    ck_bytes(seed, i - i % 16, bytes);
+    return bytes[i % 16];
 }
 
 /* Every tensor's bytes and the values follow from @seed. */
@@ -103,8 +112,11 @@ static inline void ck_fill(cairn_state_tree *tree, uint64_t seed)
         for (size_t j = 0; j < cairn_state_tensor_count(state); j++) {
             const cairn_tensor *const tensor = cairn_state_tensor_at(state, j);
             uint8_t *const bytes = cairn_tensor_write_begin(tree, tensor, 0, tensor->bytes);
-            for (uint64_t k = 0; k < tensor->bytes; k++)
-                bytes[k] = ck_byte(seed + j + 10 * i, k);
+            for (uint64_t k = 0; k < tensor->bytes; k += 16) {
+                uint8_t part[16];
+                ck_bytes(seed + j + 10 * i, k, part);
+                memcpy(bytes + k, part, tensor->bytes - k < 16 ? (size_t)(tensor->bytes - k) : 16);
+            }
             cairn_tensor_write_end(tree, tensor, 0, tensor->bytes);
         }
         if (cairn_state_tensor_count(state) == 0) {
@@ -124,8 +136,11 @@ static inline bool ck_is_filled(const cairn_state_tree *tree, const char *name, 
         for (size_t j = 0; j < cairn_state_tensor_count(state); j++) {
             const cairn_tensor *const tensor = cairn_state_tensor_at(state, j);
             const uint8_t *const bytes = tensor->data;
-            for (uint64_t k = 0; k < tensor->bytes; k++) {
-                if (bytes[k] != ck_byte(seed + j + 10 * i, k))
+            for (uint64_t k = 0; k < tensor->bytes; k += 16) {
+                uint8_t part[16];
+                ck_bytes(seed + j + 10 * i, k, part);
+                if (memcmp(bytes + k, part,
+                           tensor->bytes - k < 16 ? (size_t)(tensor->bytes - k) : 16) != 0)
                     return false;
             }
         }
