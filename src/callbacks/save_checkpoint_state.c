@@ -15,7 +15,8 @@ struct save_state {
     uint64_t every; /* full saves */
     char *states;   /* "model,optimizer" or "all" */
     char *name_template;
-    cairn_state *state; /* borrowed from the tree: full saves since the last alternative one */
+    cairn_state *state;    /* borrowed from the tree: full saves since the last alternative one */
+    uint64_t count_before; /* the save that was prepared last */
 };
 
 /* Several of these callbacks have a state each: the second is "SaveCheckpointState_2". */
@@ -57,6 +58,7 @@ static cairn_status on_save_checkpoint(void *self, const cairn_event *event, cai
     uint64_t count = 0;
     (void)control; /* asks for nothing */
     CRN_TRY_PLAIN(cairn_state_get_u64(callback->state, k_count, &count, err));
+    callback->count_before = count;
     const bool is_due = count + 1 >= callback->every || event->is_last;
     CRN_TRY_PLAIN(cairn_state_set_u64(callback->state, k_count, is_due ? 0 : count + 1, err));
     if (is_due)
@@ -64,6 +66,16 @@ static cairn_status on_save_checkpoint(void *self, const cairn_event *event, cai
             cairn_save_add_extra(event->save, callback->states, callback->name_template, err));
 out:
     return rc;
+}
+
+/* A save that failed does not count, and an alternative that is missing is due again. */
+static cairn_status on_save_exception(void *self, const cairn_event *event, cairn_control *control,
+                                      cairn_error *err)
+{
+    const struct save_state *const callback = self;
+    (void)event;   /* saves end in the order in which they are prepared */
+    (void)control; /* asks for nothing */
+    return cairn_state_set_u64(callback->state, k_count, callback->count_before, err);
 }
 
 static void destroy(void *self)
@@ -83,6 +95,7 @@ static const cairn_callback_ops k_ops = {
     .setup = setup,
     .on_fit_start = on_fit_start,
     .on_save_checkpoint = on_save_checkpoint,
+    .on_save_exception = on_save_exception,
 };
 
 cairn_status cairn_save_checkpoint_state_new(const cairn_save_checkpoint_state_options *options,

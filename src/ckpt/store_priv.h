@@ -2,6 +2,7 @@
 #ifndef CRN_CKPT_STORE_PRIV_H
 #define CRN_CKPT_STORE_PRIV_H
 
+#include "ckpt/ckpt.h"
 #include "ckpt/names.h"
 #include "ckpt/publish.h"
 #include "os/os.h"
@@ -34,8 +35,6 @@ struct cairn_store {
 };
 
 /* The public functions with another operating system. */
-cairn_status crn_store_open_os(const crn_os *os, const cairn_store_options *options,
-                               cairn_store **out_store, cairn_error *err);
 cairn_status crn_checkpoint_open_os(const crn_os *os, const char *path, cairn_checkpoint **out,
                                     cairn_error *err);
 bool crn_notes_get_number_os(const crn_os *os, const char *path, const char *key, double *out);

@@ -182,9 +182,15 @@ static cairn_status end_of_step(cairn_trainer *trainer, const cairn_control *con
     cairn_status rc = CAIRN_OK;
     const bool is_end = trainer->step == trainer->schedule.end_step;
     bool is_stopped = false;
-    if (crn_run_schedule_saves_at(&trainer->schedule, trainer->step) || control->save ||
-        is_save_requested(trainer) || (control->stop && trainer->schedule.save_every > 0))
-        CRN_TRY_PLAIN(crn_trainer_save(trainer, is_end || control->stop, false, err));
+    const bool is_due = crn_run_schedule_saves_at(&trainer->schedule, trainer->step);
+    const bool is_asked = control->save || is_save_requested(trainer);
+    CRN_TRY_PLAIN(crn_trainer_poll_save(trainer, err));
+    if (is_due || is_asked || (control->stop && trainer->schedule.save_every > 0))
+        CRN_TRY_PLAIN(crn_trainer_save(trainer,
+                                       is_end || control->stop ? CRN_SAVE_LAST
+                                       : is_asked              ? CRN_SAVE_ASKED
+                                                               : CRN_SAVE_PERIODIC,
+                                       err));
     if (control->stop)
         ending->request = control->reason;
     if (crn_run_schedule_validates_at(&trainer->schedule, trainer->step))
@@ -231,7 +237,7 @@ static cairn_status run_loop(cairn_trainer *trainer, cairn_fit_result *out, cair
     struct ending ending = {0};
     if (trainer->options.checkpoint.save_initial_checkpoint &&
         trainer->step == schedule->first_step)
-        CRN_TRY_PLAIN(crn_trainer_save(trainer, false, true, err));
+        CRN_TRY_PLAIN(crn_trainer_save(trainer, CRN_SAVE_INITIAL, err));
     while (trainer->step < schedule->end_step && !is_ended(&ending)) {
         const uint64_t until = crn_run_schedule_segment_end(schedule, trainer->step);
         CRN_TRY_PLAIN(train_segment(trainer, until, &ending, err));
@@ -239,10 +245,12 @@ static cairn_status run_loop(cairn_trainer *trainer, cairn_fit_result *out, cair
     out->outcome = CAIRN_OUTCOME_FINISHED;
     out->reason = ending.request != NULL ? ending.request : schedule->limit;
     if (ending.signal != NULL) {
-        CRN_TRY_PLAIN(crn_trainer_save(trainer, false, false, err));
+        CRN_TRY_PLAIN(crn_trainer_save(trainer, CRN_SAVE_STOP, err));
         out->outcome = CAIRN_OUTCOME_STOPPED;
         out->reason = ending.signal;
     }
+    CRN_TRY_PLAIN(crn_trainer_finish_save(trainer, true, err));
+    crn_trainer_log_saves(trainer);
 out:
     return rc;
 }
@@ -280,6 +288,7 @@ static cairn_status run_fit(cairn_trainer *trainer, cairn_fit_result *out, cairn
         out->outcome = CAIRN_OUTCOME_COMPLETE;
         out->reason = trainer->schedule.limit;
     } else {
+        CRN_TRY_PLAIN(crn_trainer_attach_store(trainer, err));
         CRN_TRY_PLAIN(run_loop(trainer, out, err));
     }
     if (out->outcome == CAIRN_OUTCOME_FINISHED && trainer->schedule.save_every == 0)
@@ -328,6 +337,7 @@ cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *train, cair
 out:
     if (rc != CAIRN_OK) {
         cairn_event event = crn_trainer_event(trainer);
+        crn_trainer_settle_save(trainer);
         event.failure = err;
         (void)crn_trainer_call(trainer, CRN_HOOK_on_fit_exception, &event, NULL, NULL);
     }

@@ -1,10 +1,14 @@
-/* Saving from the trainer's side: hooks, extras, and the notes that follow a validation. */
+/* Saving from the trainer's side: hooks, extras, and what follows when a save ends, well or not. */
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "base/try.h"
 #include "train/trainer_priv.h"
+
+enum { FAILURES_MAX = 3, ERROR_SIZE = 1024 };
 
 cairn_status cairn_save_add_extra(cairn_save *save, const char *states, const char *name_template,
                                   cairn_error *err)
@@ -37,47 +41,37 @@ static void save_dispose(cairn_save *save)
         crn_free(name.out);
     }
     crn_free(save->extras);
+    *save = (cairn_save){0};
 }
 
-static void validation_key(size_t loader, char key[32])
+void crn_saving_dispose(crn_saving *saving)
 {
-    if (loader == 0)
-        (void)snprintf(key, 32, "val_loss");
-    else
-        (void)snprintf(key, 32, "val_loss/%zu", loader);
+    save_dispose(&saving->save);
+    crn_free(saving->validation_losses);
+    crn_free(saving->blocked_ms);
+    *saving = (crn_saving){0};
 }
 
-cairn_status crn_trainer_note_validation(cairn_trainer *trainer, cairn_error *err)
+static int64_t now_ns(const cairn_trainer *trainer)
 {
-    cairn_status rc = CAIRN_OK;
-    if (!trainer->has_validation_note || trainer->saved_path == NULL ||
-        trainer->saved_step != trainer->step || trainer->validation_step != trainer->step)
+    return trainer->os->monotonic_ns(trainer->os);
+}
+
+static bool is_asynchronous(const cairn_trainer *trainer)
+{
+    return trainer->options.checkpoint.asynchronous;
+}
+
+cairn_status crn_trainer_attach_store(cairn_trainer *trainer, cairn_error *err)
+{
+    const bool has_saves =
+        trainer->schedule.save_every > 0 || trainer->options.checkpoint.save_initial_checkpoint;
+    if (!is_asynchronous(trainer) || !has_saves)
         return CAIRN_OK;
-    for (size_t i = 0; i < trainer->val_count; i++) {
-        char key[32];
-        validation_key(i, key);
-        CRN_TRY(err,
-                cairn_notes_set_number(trainer->store, trainer->saved_path, key,
-                                       trainer->validation_losses[i], err),
-                "note the validation loss of step %" PRIu64, trainer->step);
-    }
-out:
-    return rc;
+    return cairn_store_attach(trainer->store, trainer->tree, err);
 }
 
-bool crn_trainer_validation_is_noted(const cairn_trainer *trainer)
-{
-    if (trainer->saved_path == NULL || trainer->saved_step != trainer->step)
-        return false;
-    for (size_t i = 0; i < trainer->val_count; i++) {
-        char key[32];
-        double loss = 0.0;
-        validation_key(i, key);
-        if (!cairn_notes_get_number(trainer->saved_path, key, &loss))
-            return false;
-    }
-    return true;
-}
+/* ---- A save has ended ---- */
 
 /* The new path becomes the trainer's newest checkpoint. */
 static cairn_status remember(cairn_trainer *trainer, const char *path, cairn_error *err)
@@ -87,66 +81,247 @@ static cairn_status remember(cairn_trainer *trainer, const char *path, cairn_err
     CRN_NEED(err, copy, "a path");
     crn_free(trainer->saved_path);
     trainer->saved_path = copy;
-    trainer->saved_step = trainer->step;
+    trainer->saved_step = trainer->saving.step;
 out:
     return rc;
 }
 
-static cairn_status write_files(cairn_trainer *trainer, cairn_save *save, cairn_event *event,
-                                cairn_error *err)
+static void log_saved(const cairn_trainer *trainer, const cairn_save_result *result,
+                      double blocked_ms)
+{
+    const cairn_log *const log = trainer->options.log;
+    const cairn_save *const save = &trainer->saving.save;
+    const double rate = result->seconds > 0.0 ? (double)result->bytes / 1e9 / result->seconds : 0.0;
+    char bytes[32];
+    cairn_log_message(log, CAIRN_LOG_INFO,
+                      "Saved checkpoint %s (%s in %.3f s, %.2f GB/s; training waited %.1f ms)",
+                      result->path, crn_format_bytes(result->bytes, bytes), result->seconds, rate,
+                      blocked_ms);
+    for (size_t i = 0; i < save->count && i < result->extra_count; i++) {
+        if (result->extra_paths[i] != NULL)
+            cairn_log_message(log, CAIRN_LOG_INFO, "Saved checkpoint %s (%s only)",
+                              result->extra_paths[i], save->extras[i].states);
+    }
+}
+
+/* How long training waited, for the summary; without memory it is only less complete. */
+static double note_blocked(cairn_trainer *trainer, const cairn_save_result *result)
+{
+    crn_saving *const saving = &trainer->saving;
+    const double ms = (double)saving->prepared_ns / 1e6 + result->blocked_seconds * 1e3;
+    if (crn_grow(&saving->blocked_ms, &saving->blocked_capacity, saving->blocked_count + 1,
+                 sizeof *saving->blocked_ms, NULL) == CAIRN_OK)
+        saving->blocked_ms[saving->blocked_count++] = ms;
+    return ms;
+}
+
+/* The checkpoint is durable: callbacks hear of it, then the notes are written. */
+static cairn_status committed(cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
+    cairn_event event = crn_trainer_event(trainer);
+    event.step = trainer->saving.step;
+    event.path = trainer->saved_path;
+    trainer->saving.failures = 0;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_save_checkpoint, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_end_notes(trainer, err));
+out:
+    return rc;
+}
+
+static bool is_tolerable(cairn_status status)
+{
+    return status == CAIRN_EIO || status == CAIRN_ENOSPACE || status == CAIRN_EUNKNOWN;
+}
+
+/*
+ * Some of the save is not there. Training goes on, loudly, unless nothing would be left of it: the
+ * last save, or the third in a row without a durable checkpoint.
+ */
+static cairn_status failed(cairn_trainer *trainer, cairn_status status, cairn_error *failure,
+                           const cairn_save_result *result, cairn_error *err)
+{
+    crn_saving *const saving = &trainer->saving;
+    cairn_event event = crn_trainer_event(trainer);
+    char text[ERROR_SIZE];
+    const bool is_last = saving->why == CRN_SAVE_LAST || saving->why == CRN_SAVE_STOP;
+    saving->failed++;
+    saving->failures += !result->is_durable;
+    event.step = saving->step;
+    event.is_last = saving->why == CRN_SAVE_LAST;
+    event.failure = failure;
+    (void)crn_trainer_call(trainer, CRN_HOOK_on_save_exception, &event, NULL, NULL);
+    if (is_tolerable(status) && !is_last && saving->failures < FAILURES_MAX) {
+        (void)cairn_error_format(failure, text, sizeof text);
+        cairn_log_message(trainer->options.log, CAIRN_LOG_ERROR,
+                          "The checkpoint of step %" PRIu64 " %s (%u of %d failures in a row that "
+                          "end the run). Training goes on; the next save tries again: %s",
+                          saving->step,
+                          result->is_durable ? "is saved, but not all that belongs to it"
+                                             : "is NOT SAVED",
+                          saving->failures, FAILURES_MAX, text);
+        return CAIRN_OK;
+    }
+    if (saving->failures >= FAILURES_MAX && !is_last)
+        crn_error_note(failure, status, __FILE__, __LINE__, "%u saves in a row failed",
+                       saving->failures);
+    if (err != NULL)
+        *err = *failure;
+    return status;
+}
+
+/* What a save gave, on the training thread. */
+static cairn_status ended(cairn_trainer *trainer, cairn_status status,
+                          const cairn_save_result *result, cairn_error *failure, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    trainer->saving.is_pending = false;
+    const double blocked_ms = note_blocked(trainer, result);
+    if (result->is_durable) {
+        CRN_TRY_PLAIN(remember(trainer, result->path, err));
+        log_saved(trainer, result, blocked_ms);
+        CRN_TRY_PLAIN(committed(trainer, err));
+    }
+    if (status != CAIRN_OK)
+        CRN_TRY_PLAIN(failed(trainer, status, failure, result, err));
+out:
+    save_dispose(&trainer->saving.save);
+    return rc;
+}
+
+cairn_status crn_trainer_poll_save(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_save_result result;
+    cairn_error failure = {0};
+    bool is_done = false;
+    if (!trainer->saving.is_pending)
+        return CAIRN_OK;
+    const cairn_status rc = cairn_store_save_poll(trainer->store, &is_done, &result, &failure);
+    return is_done ? ended(trainer, rc, &result, &failure, err) : CAIRN_OK;
+}
+
+cairn_status crn_trainer_finish_save(cairn_trainer *trainer, bool is_end, cairn_error *err)
+{
+    cairn_save_result result;
+    cairn_error failure = {0};
+    if (!trainer->saving.is_pending)
+        return CAIRN_OK;
+    if (is_end && trainer->saving.why != CRN_SAVE_STOP)
+        trainer->saving.why = CRN_SAVE_LAST;
+    const cairn_status rc = cairn_store_save_wait(trainer->store, &result, &failure);
+    return ended(trainer, rc, &result, &failure, err);
+}
+
+void crn_trainer_settle_save(cairn_trainer *trainer)
+{
+    cairn_save_result result;
+    cairn_error failure = {0};
+    char text[ERROR_SIZE];
+    if (!trainer->saving.is_pending)
+        return;
+    trainer->saving.is_pending = false;
+    const cairn_status rc = cairn_store_save_wait(trainer->store, &result, &failure);
+    if (result.is_durable && remember(trainer, result.path, NULL) == CAIRN_OK)
+        log_saved(trainer, &result, note_blocked(trainer, &result));
+    if (rc != CAIRN_OK) {
+        (void)cairn_error_format(&failure, text, sizeof text);
+        cairn_log_message(trainer->options.log, CAIRN_LOG_ERROR, "%s", text);
+    }
+}
+
+/* ---- A save begins ---- */
+
+/* Starts the save, or makes it where saves are waited for. */
+static cairn_status start(cairn_trainer *trainer, cairn_error *err)
+{
+    crn_saving *const saving = &trainer->saving;
     cairn_save_result result = {0};
+    cairn_error failure = {0};
     cairn_save_request request = {
         .struct_size = sizeof request,
         .step = trainer->step,
         .params_json = trainer->options.params_json,
         .environment_json = trainer->options.environment_json,
-        .extras = save->extras,
-        .extra_count = save->count,
+        .extras = saving->save.extras,
+        .extra_count = saving->save.count,
     };
-    char bytes[32];
-    cairn_error failure = {0};
-    rc = cairn_store_save(trainer->store, trainer->tree, &request, &result, &failure);
-    if (rc != CAIRN_OK) {
-        event->failure = &failure;
-        (void)crn_trainer_call(trainer, CRN_HOOK_on_save_exception, event, NULL, NULL);
-        event->failure = NULL;
-        if (err != NULL)
-            *err = failure;
-        goto out;
+    saving->is_pending = true;
+    cairn_status rc = crn_trainer_begin_notes(trainer, &failure);
+    if (rc == CAIRN_OK && is_asynchronous(trainer)) {
+        rc = cairn_store_save_start(trainer->store, trainer->tree, &request, &failure);
+        if (rc == CAIRN_OK)
+            return CAIRN_OK;
+    } else if (rc == CAIRN_OK) {
+        rc = cairn_store_save(trainer->store, trainer->tree, &request, &result, &failure);
     }
-    CRN_TRY_PLAIN(remember(trainer, result.path, err));
-    cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "Saved checkpoint %s (%s in %.3f s)",
-                      result.path, crn_format_bytes(result.bytes, bytes), result.seconds);
-    for (size_t i = 0; i < save->count; i++)
-        cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "Saved checkpoint %s (%s only)",
-                          save->extras[i].path, save->extras[i].states);
-out:
-    return rc;
+    return ended(trainer, rc, &result, &failure, err);
 }
 
-cairn_status crn_trainer_save(cairn_trainer *trainer, bool is_last, bool is_initial,
-                              cairn_error *err)
+/* A save is being written: true if this one is to be left out. */
+static bool is_skipped(const cairn_trainer *trainer, crn_save_why why)
+{
+    const char *const when_busy = trainer->options.checkpoint.when_busy;
+    if (why != CRN_SAVE_PERIODIC || when_busy == NULL || strcmp(when_busy, "skip") != 0)
+        return false;
+    cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
+                      "Skipping the checkpoint of step %" PRIu64 ": that of step %" PRIu64
+                      " is still being written (checkpoint.when_busy)",
+                      trainer->step, trainer->saving.step);
+    return true;
+}
+
+cairn_status crn_trainer_save(cairn_trainer *trainer, crn_save_why why, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    cairn_save save = {0};
+    crn_saving *const saving = &trainer->saving;
     cairn_event event = crn_trainer_event(trainer);
+    const int64_t begin_ns = now_ns(trainer);
     if (trainer->saved_path != NULL && trainer->saved_step == trainer->step)
         return CAIRN_OK; /* This run has this step already. */
-    event.is_last = is_last;
-    event.is_initial = is_initial;
-    event.save = &save;
+    if (saving->is_pending && saving->step == trainer->step) {
+        saving->why = why;
+        return CAIRN_OK;
+    }
+    if (saving->is_pending && is_skipped(trainer, why))
+        return CAIRN_OK;
+    CRN_TRY_PLAIN(crn_trainer_finish_save(trainer, false, err));
+    saving->step = trainer->step;
+    saving->why = why;
+    event.is_last = why == CRN_SAVE_LAST;
+    event.is_initial = why == CRN_SAVE_INITIAL;
+    event.save = &saving->save;
     CRN_TRY_PLAIN(crn_trainer_values_to_tree(trainer, err));
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_save_checkpoint, &event, NULL, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "Saving checkpoint at step %" PRIu64,
                       trainer->step);
-    CRN_TRY(err, write_files(trainer, &save, &event, err), "save step %" PRIu64, trainer->step);
-    event.save = NULL;
-    event.path = trainer->saved_path;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_save_checkpoint, &event, NULL, err));
-    CRN_TRY_PLAIN(crn_trainer_note_validation(trainer, err));
+    saving->prepared_ns = now_ns(trainer) - begin_ns;
+    CRN_TRY_PLAIN(start(trainer, err));
 out:
-    save_dispose(&save);
+    if (!saving->is_pending)
+        save_dispose(&saving->save);
     return rc;
+}
+
+/* ---- The summary ---- */
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+void crn_trainer_log_saves(const cairn_trainer *trainer)
+{
+    const crn_saving *const saving = &trainer->saving;
+    const size_t count = saving->blocked_count;
+    if (count == 0)
+        return;
+    qsort(saving->blocked_ms, count, sizeof *saving->blocked_ms, compare_numbers);
+    cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
+                      "%zu saves, %" PRIu64 " failed; training waited for each: p50 %.1f ms, "
+                      "p99 %.1f ms, max %.1f ms",
+                      count, saving->failed, saving->blocked_ms[(count - 1) / 2],
+                      saving->blocked_ms[(count * 99 + 99) / 100 - 1],
+                      saving->blocked_ms[count - 1]);
 }

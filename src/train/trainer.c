@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/try.h"
+#include "ckpt/ckpt.h"
 
 #define MODEL_DIR_DEFAULT "./model_dir"
 
@@ -34,9 +35,12 @@ static cairn_status own_options(cairn_trainer *trainer, const cairn_trainer_opti
 {
     cairn_status rc = CAIRN_OK;
     cairn_trainer_options *const own = &trainer->options;
-    const char **const texts[] = {&own->model_dir, &own->params_json, &own->environment_json,
+    const char **const texts[] = {&own->model_dir,
+                                  &own->params_json,
+                                  &own->environment_json,
                                   &own->checkpoint.checkpoint_root,
-                                  &own->checkpoint.checkpoint_name};
+                                  &own->checkpoint.checkpoint_name,
+                                  &own->checkpoint.when_busy};
     if (options->struct_size > sizeof *own)
         CRN_FAIL(err, CAIRN_EVERSION, "the program was compiled for a newer cairn");
     memcpy(own, options, options->struct_size);
@@ -104,14 +108,16 @@ void cairn_trainer_destroy(cairn_trainer *trainer)
     if (trainer->optimizer.ops != NULL)
         trainer->optimizer.ops->destroy(trainer->optimizer.self);
     cairn_scheduler_destroy(trainer->scheduler);
+    cairn_store_close(trainer->store); /* Before the tree, which a save may be reading. */
     cairn_state_tree_destroy(trainer->tree);
-    cairn_store_close(trainer->store);
+    crn_saving_dispose(&trainer->saving);
     cairn_run_dispose(&trainer->run);
     free_text(trainer->options.model_dir);
     free_text(trainer->options.params_json);
     free_text(trainer->options.environment_json);
     free_text(trainer->options.checkpoint.checkpoint_root);
     free_text(trainer->options.checkpoint.checkpoint_name);
+    free_text(trainer->options.checkpoint.when_busy);
     crn_free(trainer->loaded_path);
     crn_free(trainer->saved_path);
     crn_free(trainer->validation_losses);
@@ -170,15 +176,19 @@ cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation,
 
 cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err)
 {
+    const cairn_opt_int staging = trainer->options.checkpoint.staging_bytes;
     const cairn_store_options options = {
         .struct_size = sizeof options,
         .model_dir = trainer->options.model_dir,
         .checkpoint_root = trainer->options.checkpoint.checkpoint_root,
         .checkpoint_name = trainer->options.checkpoint.checkpoint_name,
         .is_read_only = is_read_only,
+        .staging_bytes = !staging.is_set      ? 0
+                         : staging.value == 0 ? CAIRN_STAGING_NONE
+                                              : (uint64_t)staging.value,
         .log = trainer->options.log,
     };
-    const cairn_status rc = cairn_store_open(&options, &trainer->store, err);
+    const cairn_status rc = crn_store_open_os(trainer->os, &options, &trainer->store, err);
     if (rc == CAIRN_EIO)
         crn_error_note(
             err, rc, __FILE__, __LINE__,

@@ -15,6 +15,38 @@
 #define CRN_STATE_DATALOADER  "dataloader"
 #define CRN_STATE_GLOBAL_STEP "global_step"
 
+/* A save that callbacks may add to. */
+struct cairn_save {
+    cairn_save_extra *extras; /* texts are ours */
+    size_t count;
+    size_t capacity;
+};
+
+/* Why a save is made. */
+typedef enum crn_save_why {
+    CRN_SAVE_PERIODIC, /* may be skipped while another is being written */
+    CRN_SAVE_ASKED,    /* by a callback, or by save_requested */
+    CRN_SAVE_INITIAL,
+    CRN_SAVE_LAST,     /* no other follows: if it fails, so does the run */
+    CRN_SAVE_STOP      /* likewise; there are steps left */
+} crn_save_why;
+
+/* The save that is under way, and what became of those before. Zeroed is none. */
+typedef struct crn_saving {
+    bool is_pending;
+    uint64_t step;
+    crn_save_why why;
+    cairn_save save;         /* its extras */
+    int64_t prepared_ns;     /* training waited before the capture */
+    bool has_validation;     /* a validation of its step, to be noted once it is committed */
+    double *validation_losses;
+    unsigned failures;       /* saves that failed in a row */
+    uint64_t failed;         /* and all of them */
+    double *blocked_ms;      /* of each save that ended */
+    size_t blocked_count;
+    size_t blocked_capacity;
+} crn_saving;
+
 struct cairn_trainer {
     cairn_trainer_options options; /* its texts are ours */
     cairn_model model;
@@ -46,6 +78,8 @@ struct cairn_trainer {
     uint64_t validation_step;
     double *validation_losses; /* [val_count] */
 
+    crn_saving saving;
+
     uint64_t plan_keep;        /* 0: all */
     uint64_t plan_extra_every; /* 0: none */
     char *plan_extra_states;
@@ -62,13 +96,6 @@ struct cairn_load {
     cairn_trainer *trainer;
     char *states;  /* joined with ","; NULL: all */
     bool is_fixed; /* --resume: what was asked for is ignored */
-};
-
-/* A save that callbacks may add to. */
-struct cairn_save {
-    cairn_save_extra *extras; /* texts are ours */
-    size_t count;
-    size_t capacity;
 };
 
 /* An event with the facts that hold at any time. */
@@ -124,11 +151,31 @@ void crn_load_outcome_dispose(crn_load_outcome *outcome);
 /* Whether the text @list ("model,optimizer") has @name. */
 bool crn_list_has(const char *list, const char *name);
 
-/* save.c: saves unless this step is saved already. */
-cairn_status crn_trainer_save(cairn_trainer *trainer, bool is_last, bool is_initial,
-                              cairn_error *err);
-/* Writes the last validation into the notes of its step's checkpoint, if both are there. */
+/*
+ * save.c: saves unless this step is saved already, or being saved. With asynchronous saves it
+ * returns after the capture. A save that fails for lack of space or by I/O ends the run only if it
+ * was the last, or the third in a row.
+ */
+cairn_status crn_trainer_save(cairn_trainer *trainer, crn_save_why why, cairn_error *err);
+/* At the end of a step: hears of a save that has ended. */
+cairn_status crn_trainer_poll_save(cairn_trainer *trainer, cairn_error *err);
+/* Waits for a save under way; one at the end of the run counts as the last. */
+cairn_status crn_trainer_finish_save(cairn_trainer *trainer, bool is_end, cairn_error *err);
+/* As finish, for a run that failed already: no hook is called, and nothing new is reported. */
+void crn_trainer_settle_save(cairn_trainer *trainer);
+/* Makes the store ready for asynchronous saves, if there are to be any. */
+cairn_status crn_trainer_attach_store(cairn_trainer *trainer, cairn_error *err);
+/* Logs how long saves held the training up. */
+void crn_trainer_log_saves(const cairn_trainer *trainer);
+void crn_saving_dispose(crn_saving *saving);
+
+/* notes.c: writes the last validation into the notes of its step's checkpoint as soon as both are
+ * there. */
 cairn_status crn_trainer_note_validation(cairn_trainer *trainer, cairn_error *err);
+/* The save that starts: a validation of this step may be there already. */
+cairn_status crn_trainer_begin_notes(cairn_trainer *trainer, cairn_error *err);
+/* The save under way is committed at saved_path. */
+cairn_status crn_trainer_end_notes(cairn_trainer *trainer, cairn_error *err);
 /* Whether the loaded or saved checkpoint of this step has the validation of this step. */
 bool crn_trainer_validation_is_noted(const cairn_trainer *trainer);
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "cairn/error.h"
 #include "os/os.h"
@@ -124,5 +125,34 @@ int tk_fault_open_count(const tk_fault_os *fault);
 void tk_fault_close_all(tk_fault_os *fault);
 /* tk_fault_close_all, and releases the rest. */
 void tk_fault_dispose(tk_fault_os *fault);
+
+/* --- An operating system whose writes wait for the test ------------------------------------- */
+
+/*
+ * write_at and write_uncached count, wait while the gate is shut, and fail if told to. All else is
+ * the other table's. Thread safety: any thread.
+ */
+typedef struct tk_gate_os {
+    crn_os os; /* Pass the address of this. */
+    const crn_os *real;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_open;           /* Nobody waits; at first it is. */
+    uint64_t allowed;       /* Writes let through while it is shut. */
+    uint64_t arrived;       /* Writes that came. */
+    int fail_errno;         /* Of writes, once they are let through; 0: none. */
+    uint64_t syncs_to_fail; /* The sync after this many fails with EIO; 0: none. */
+    bool is_direct_off;     /* set_direct is refused: set it before use. */
+    bool is_uncached_off;   /* write_uncached, likewise. */
+} tk_gate_os;
+
+/* @real: borrowed. */
+void tk_gate_init(tk_gate_os *gate, const crn_os *real);
+void tk_gate_dispose(tk_gate_os *gate);
+void tk_gate_set(tk_gate_os *gate, bool is_open, int fail_errno);
+void tk_gate_allow(tk_gate_os *gate, uint64_t writes);
+void tk_gate_fail_sync(tk_gate_os *gate, uint64_t number);
+/* Returns once @count writes have come. */
+void tk_gate_await(tk_gate_os *gate, uint64_t count);
 
 #endif

@@ -8,105 +8,6 @@
 
 enum { BIG_ROWS = 9000 /* 9,216,000 bytes: three digest chunks */, STEPS = 20 };
 
-/* ---- An operating system whose writes of data wait for the test ---- */
-
-typedef struct gate_os {
-    crn_os os;
-    const crn_os *real;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool is_open;       /* nobody waits */
-    uint64_t allowed;   /* writes let through while it is shut */
-    uint64_t arrived;   /* writes that came to the gate */
-    bool is_direct_off; /* set_direct fails */
-    bool is_uncached_off;
-    int fail_errno; /* of writes, once they are let through */
-} gate_os;
-
-static int pass_gate(const crn_os *os)
-{
-    gate_os *const g = os->self;
-    (void)pthread_mutex_lock(&g->lock);
-    g->arrived++;
-    (void)pthread_cond_broadcast(&g->changed);
-    while (!g->is_open && g->allowed == 0)
-        (void)pthread_cond_wait(&g->changed, &g->lock);
-    if (!g->is_open)
-        g->allowed--;
-    const int e = g->fail_errno;
-    (void)pthread_mutex_unlock(&g->lock);
-    return e;
-}
-
-static int gate_write_at(const crn_os *os, int fd, const void *buf, size_t size, uint64_t offset)
-{
-    const gate_os *const g = os->self;
-    const int e = pass_gate(os);
-    return e != 0 ? e : g->real->write_at(g->real, fd, buf, size, offset);
-}
-
-static int gate_write_uncached(const crn_os *os, int fd, const void *buf, size_t size,
-                               uint64_t offset)
-{
-    const gate_os *const g = os->self;
-    if (g->is_uncached_off)
-        return EOPNOTSUPP;
-    const int e = pass_gate(os);
-    return e != 0 ? e : g->real->write_uncached(g->real, fd, buf, size, offset);
-}
-
-static int gate_set_direct(const crn_os *os, int fd)
-{
-    const gate_os *const g = os->self;
-    return g->is_direct_off ? EINVAL : g->real->set_direct(g->real, fd);
-}
-
-static void gate_init(gate_os *g)
-{
-    memset(g, 0, sizeof *g);
-    g->real = ck_os();
-    g->os = *g->real;
-    g->os.write_at = gate_write_at;
-    g->os.write_uncached = gate_write_uncached;
-    g->os.set_direct = gate_set_direct;
-    g->os.self = g;
-    g->is_open = true;
-    assert_int_equal(pthread_mutex_init(&g->lock, NULL), 0);
-    assert_int_equal(pthread_cond_init(&g->changed, NULL), 0);
-}
-
-static void gate_dispose(gate_os *g)
-{
-    (void)pthread_mutex_destroy(&g->lock);
-    (void)pthread_cond_destroy(&g->changed);
-}
-
-static void gate_set(gate_os *g, bool is_open, int fail_errno)
-{
-    (void)pthread_mutex_lock(&g->lock);
-    g->is_open = is_open;
-    g->fail_errno = fail_errno;
-    (void)pthread_cond_broadcast(&g->changed);
-    (void)pthread_mutex_unlock(&g->lock);
-}
-
-static void gate_allow(gate_os *g, uint64_t writes)
-{
-    (void)pthread_mutex_lock(&g->lock);
-    g->allowed += writes;
-    (void)pthread_cond_broadcast(&g->changed);
-    (void)pthread_mutex_unlock(&g->lock);
-}
-
-/* Until @count writes have come to the gate. */
-static void gate_await(gate_os *g, uint64_t count)
-{
-    (void)pthread_mutex_lock(&g->lock);
-    while (g->arrived < count)
-        (void)pthread_cond_wait(&g->changed, &g->lock);
-    (void)pthread_mutex_unlock(&g->lock);
-}
-
 /* ---- Short calls ---- */
 
 static cairn_store *open_store(const crn_os *os, const char *dir, uint64_t staging)
@@ -213,28 +114,28 @@ static void try_torn_state(const char *dir, const char *name, uint64_t staging)
     char async[TK_PATH_SIZE];
     char sync[TK_PATH_SIZE];
     cairn_error err = {0};
-    gate_os gate;
+    tk_gate_os gate;
     pthread_t thread;
     (void)tk_join(folder, dir, name);
     make_folders(folder, async, sync);
-    gate_init(&gate);
+    tk_gate_init(&gate, ck_os());
     cairn_state_tree *const tree = ck_tree(BIG_ROWS);
     ck_fill(tree, 42);
     save_in_sync(sync, tree, 7);
     cairn_store *const store = open_store(&gate.os, async, staging);
     tk_assert_ok(cairn_store_attach(store, tree, &err), &err);
     const uint64_t before = gate.arrived;
-    gate_set(&gate, false, 0);
+    tk_gate_set(&gate, false, 0);
     start(store, tree, 7);
     updates u = {.tree = tree, .seed = 1, .steps = STEPS};
     assert_int_equal(pthread_create(&thread, NULL, update_main, &u), 0);
     const uint64_t writes = store->writer->table.count + 1; /* and the header */
     for (uint64_t i = 1; i <= writes; i++) {
-        gate_await(&gate, before + i);
-        gate_allow(&gate, 1);
+        tk_gate_await(&gate, before + i);
+        tk_gate_allow(&gate, 1);
     }
     assert_int_equal(pthread_join(thread, NULL), 0);
-    gate_set(&gate, true, 0); /* for the index */
+    tk_gate_set(&gate, true, 0); /* for the index */
     const cairn_save_result saved = wait_for(store);
     assert_int_equal(saved.step, 7);
     assert_int_equal(saved.save_counter, 1);
@@ -246,7 +147,7 @@ static void try_torn_state(const char *dir, const char *name, uint64_t staging)
     ck_assert_loads(async, "checkpoint_7.mdl", BIG_ROWS, 42);
     cairn_store_close(store);
     cairn_state_tree_destroy(tree);
-    gate_dispose(&gate);
+    tk_gate_dispose(&gate);
 }
 
 static void save__is_the_capture_whatever_is_updated_meanwhile(void **state)
@@ -266,19 +167,19 @@ static void save__outlasts_twenty_steps_of_updates(void **state)
     const char *const dir = *state;
     char async[TK_PATH_SIZE];
     char sync[TK_PATH_SIZE];
-    gate_os gate;
+    tk_gate_os gate;
     cairn_error err = {0};
     make_folders(dir, async, sync);
-    gate_init(&gate);
+    tk_gate_init(&gate, ck_os());
     cairn_state_tree *const tree = ck_tree(BIG_ROWS);
     ck_fill(tree, 42);
     save_in_sync(sync, tree, 7);
     cairn_store *const store = open_store(&gate.os, async, 0);
     tk_assert_ok(cairn_store_attach(store, tree, &err), &err);
     const uint64_t before = gate.arrived;
-    gate_set(&gate, false, 0);
+    tk_gate_set(&gate, false, 0);
     start(store, tree, 7);
-    gate_await(&gate, before + 2);
+    tk_gate_await(&gate, before + 2);
     const crn_writer *const w = store->writer;
     for (int step = 0; step < STEPS; step++) {
         for (uint32_t i = 0; i < w->table.count; i++) {
@@ -297,13 +198,13 @@ static void save__outlasts_twenty_steps_of_updates(void **state)
     assert_false(is_done);
     assert_null(saved.path);
     assert_false(tk_exists(async, "checkpoint_7.mdl"));
-    gate_set(&gate, true, 0);
+    tk_gate_set(&gate, true, 0);
     saved = wait_for(store);
     assert_true(saved.copied_bytes > 0);
     assert_same_file(async, sync, "checkpoint_7.mdl");
     cairn_store_close(store);
     cairn_state_tree_destroy(tree);
-    gate_dispose(&gate);
+    tk_gate_dispose(&gate);
 }
 
 /* ---- Several files, several saves ---- */
@@ -435,23 +336,23 @@ static void start__captures_the_values_too(void **state)
 {
     const char *const dir = *state;
     cairn_error err = {0};
-    gate_os gate;
-    gate_init(&gate);
+    tk_gate_os gate;
+    tk_gate_init(&gate, ck_os());
     cairn_state_tree *const tree = ck_tree(10);
     ck_fill(tree, 5);
     cairn_store *const store = open_store(&gate.os, dir, 0);
     tk_assert_ok(cairn_store_attach(store, tree, &err), &err);
-    gate_set(&gate, false, 0);
+    tk_gate_set(&gate, false, 0);
     start(store, tree, 5);
     cairn_state *const step = cairn_state_tree_find(tree, "global_step");
     tk_assert_ok(cairn_state_set_u64(step, "step", 6, &err), &err);
     tk_assert_ok(cairn_state_set_u64(step, "other", 6, &err), &err);
-    gate_set(&gate, true, 0);
+    tk_gate_set(&gate, true, 0);
     (void)wait_for(store);
     cairn_store_close(store);
     ck_assert_loads(dir, "checkpoint_5.mdl", 10, 5);
     cairn_state_tree_destroy(tree);
-    gate_dispose(&gate);
+    tk_gate_dispose(&gate);
 }
 
 static void save__of_a_tree_without_tensors(void **state)
@@ -490,8 +391,8 @@ static void save__works_whatever_the_file_system_refuses(void **state)
     };
     for (size_t i = 0; i < sizeof k_rows / sizeof k_rows[0]; i++) {
         char folder[TK_PATH_SIZE];
-        gate_os gate;
-        gate_init(&gate);
+        tk_gate_os gate;
+        tk_gate_init(&gate, ck_os());
         gate.is_direct_off = k_rows[i].is_direct_off;
         gate.is_uncached_off = k_rows[i].is_uncached_off;
         cairn_state_tree *const tree = ck_tree(BIG_ROWS);
@@ -507,7 +408,7 @@ static void save__works_whatever_the_file_system_refuses(void **state)
         tk_assert_list(folder, ".cairn.lock checkpoint_1.mdl checkpoints_index.yaml");
         ck_assert_loads(folder, "checkpoint_1.mdl", BIG_ROWS, 2);
         cairn_state_tree_destroy(tree);
-        gate_dispose(&gate);
+        tk_gate_dispose(&gate);
     }
 }
 
@@ -522,24 +423,24 @@ static void save__that_fails_frees_all_blocks(void **state)
     for (size_t i = 0; i < 3; i++) {
         char folder[TK_PATH_SIZE];
         char name[16];
-        gate_os gate;
+        tk_gate_os gate;
         pthread_t thread;
         cairn_save_result saved;
         (void)snprintf(name, sizeof name, "%zu", i);
         (void)tk_join(folder, dir, name);
-        gate_init(&gate);
+        tk_gate_init(&gate, ck_os());
         cairn_state_tree *const tree = ck_tree(BIG_ROWS);
         ck_fill(tree, 2);
         cairn_store *const store = open_store(&gate.os, folder, k_staging[i]);
         (void)ck_save(store, tree, 1);
         tk_assert_ok(cairn_store_attach(store, tree, &err), &err);
         const uint64_t before = gate.arrived;
-        gate_set(&gate, false, ENOSPC);
+        tk_gate_set(&gate, false, ENOSPC);
         start(store, tree, 2);
         updates u = {.tree = tree, .seed = 1, .steps = 2};
         assert_int_equal(pthread_create(&thread, NULL, update_main, &u), 0);
-        gate_await(&gate, before + 1);
-        gate_set(&gate, true, ENOSPC);
+        tk_gate_await(&gate, before + 1);
+        tk_gate_set(&gate, true, ENOSPC);
         assert_int_equal(pthread_join(thread, NULL), 0);
         tk_assert_status(cairn_store_save_wait(store, &saved, &err), CAIRN_ENOSPACE, &err);
         tk_assert_error_has(&err, "save step 2");
@@ -549,14 +450,14 @@ static void save__that_fails_frees_all_blocks(void **state)
         assert_all_free(store);
         tk_assert_list(folder, ".cairn.lock checkpoint_1.mdl checkpoints_index.yaml");
         ck_assert_loads(folder, "checkpoint_1.mdl", BIG_ROWS, 2);
-        gate_set(&gate, true, 0);
+        tk_gate_set(&gate, true, 0);
         ck_fill(tree, 3);
         start(store, tree, 3);
         assert_int_equal(wait_for(store).save_counter, 2);
         ck_assert_loads(folder, "checkpoint_3.mdl", BIG_ROWS, 3);
         cairn_store_close(store);
         cairn_state_tree_destroy(tree);
-        gate_dispose(&gate);
+        tk_gate_dispose(&gate);
     }
 }
 

@@ -1,0 +1,12 @@
+/* What other rooms use of the engine beside its public header. */
+#ifndef CRN_CKPT_CKPT_H
+#define CRN_CKPT_CKPT_H
+
+#include "cairn/checkpoint.h"
+#include "os/os.h"
+
+/* cairn_store_open with another operating system, borrowed until close. */
+cairn_status crn_store_open_os(const crn_os *os, const cairn_store_options *options,
+                               cairn_store **out_store, cairn_error *err);
+
+#endif
