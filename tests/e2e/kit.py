@@ -178,6 +178,18 @@ class Running:
             if re.search(pattern, line):
                 return True
 
+    def wait_for_saved(self, saved, step):
+        """Reads until the checkpoint of step @saved is durable, which may be some steps after it
+        was due, and @step is reached."""
+        if not self.wait_for(r"Saved checkpoint \S*checkpoint_%d\.mdl" % saved):
+            return False
+        while True:
+            steps = re.findall(r"Train Device.*?Step=(\d+),", "\n".join(self.lines))
+            if steps and int(steps[-1]) >= step:
+                return True
+            if self.next_line() is None:
+                return False
+
     def signal(self, number):
         self.process.send_signal(number)
 

@@ -58,8 +58,8 @@ class Details:
     def test_a_step_that_is_saved_and_validated_is_saved_first(self):
         result = self.train("run", num_steps=4, steps=2, eval_frequency=2, eval_steps=1)
         order = [word for line in result.err.splitlines()
-                 for word in ("Saved checkpoint", "Avg Eval Loss") if word in line]
-        self.assertEqual(order, ["Saved checkpoint", "Avg Eval Loss"] * 2)
+                 for word in ("Saving checkpoint", "Avg Eval Loss") if word in line]
+        self.assertEqual(order, ["Saving checkpoint", "Avg Eval Loss"] * 2)
 
     def test_eval_frequency_1_is_every_step_and_1_0_the_end(self):
         each = self.train("each", num_steps=3, steps=0, eval_frequency=1, eval_steps=1)

@@ -311,7 +311,7 @@ class RepairTest(FilesCase):
         """A run with saves every 5 steps, killed when it said that it was at @step."""
         config = self.write_config(self.config(loop={"max_steps": 20}, checkpoint={"steps": 5}))
         with kit.Running(self.fit_args(config, self.model_dir)) as running:
-            self.assertTrue(running.wait_for(r"Train.*Step=%d," % step))
+            self.assertTrue(running.wait_for_saved(5, step))
             self.assertTrue(running.kill())
         return config
 

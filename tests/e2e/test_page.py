@@ -335,7 +335,7 @@ class Page:
     def killed_at_12(self, source):
         """Kills the run after its step 12; returns the step of its last save."""
         with self.start("run", ckpt_path=source, **self.FINE_TUNING) as running:
-            self.assertTrue(running.wait_for(r"Step=12,"))
+            self.assertTrue(running.wait_for_saved(10, 12))
             self.assertTrue(running.kill())
         last = self.full("run")[-1]
         self.assertGreaterEqual(last, 10)

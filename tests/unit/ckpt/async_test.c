@@ -207,6 +207,94 @@ static void save__outlasts_twenty_steps_of_updates(void **state)
     tk_gate_dispose(&gate);
 }
 
+/* ---- Many updaters ---- */
+
+enum { UPDATERS = 3, CAPTURES = 25, STEPS_PER_CAPTURE = 3 };
+
+typedef struct crowd {
+    cairn_state_tree *tree;
+    pthread_barrier_t step; /* begins and ends each update, as an optimizer's join does */
+} crowd;
+
+typedef struct member {
+    crowd *all;
+    uint64_t number;
+} member;
+
+/* In each step every updater changes its own bytes of every tensor, in an order of its own; small
+ * tensors share blocks, so that several want the same one. */
+static void *member_main(void *argument)
+{
+    const member *const m = argument;
+    cairn_state_tree *const tree = m->all->tree;
+    for (int i = 0; i < CAPTURES * STEPS_PER_CAPTURE; i++) {
+        (void)pthread_barrier_wait(&m->all->step);
+        for (size_t s = 0; s < 2; s++) {
+            const cairn_state *const state = cairn_state_tree_at(tree, (s + m->number) % 2);
+            for (size_t t = 0; t < cairn_state_tensor_count(state); t++) {
+                const cairn_tensor *const tensor = cairn_state_tensor_at(state, t);
+                const uint64_t part = tensor->bytes / UPDATERS;
+                const uint64_t at = part * m->number;
+                uint8_t *const bytes = cairn_tensor_write_begin(tree, tensor, at, part);
+                for (uint64_t k = 0; k < part; k += 61)
+                    bytes[k]++;
+                cairn_tensor_write_end(tree, tensor, at, part);
+            }
+        }
+        (void)pthread_barrier_wait(&m->all->step);
+    }
+    return NULL;
+}
+
+static void try_crowd(const char *dir, const char *name, uint64_t staging)
+{
+    char folder[TK_PATH_SIZE];
+    cairn_error err = {0};
+    crowd all = {.tree = ck_tree(BIG_ROWS)};
+    member members[UPDATERS];
+    pthread_t threads[UPDATERS];
+    const uint64_t bytes = cairn_state_tree_bytes(all.tree);
+    uint8_t *const captured = malloc(bytes);
+    ck_fill(all.tree, 1);
+    cairn_store *const store = open_store(ck_os(), tk_join(folder, dir, name), staging);
+    tk_assert_ok(cairn_store_attach(store, all.tree, &err), &err);
+    assert_int_equal(pthread_barrier_init(&all.step, NULL, UPDATERS + 1), 0);
+    for (uint64_t i = 0; i < UPDATERS; i++) {
+        members[i] = (member){.all = &all, .number = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, member_main, &members[i]), 0);
+    }
+    for (uint64_t i = 1; i <= CAPTURES; i++) {
+        char file[64];
+        size_t size = 0;
+        memcpy(captured, cairn_state_tree_arena(all.tree), bytes);
+        start(store, all.tree, i);
+        for (int j = 0; j < 2 * STEPS_PER_CAPTURE; j++)
+            (void)pthread_barrier_wait(&all.step);
+        const cairn_save_result saved = wait_for(store);
+        assert_true(staging != CAIRN_STAGING_NONE || saved.copied_bytes == 0);
+        assert_all_free(store);
+        (void)snprintf(file, sizeof file, "checkpoint_%d.mdl", (int)i);
+        char *const text = tk_read_file(folder, file, &size);
+        assert_memory_equal(text + size - bytes, captured, bytes);
+        free(text);
+        tk_assert_ok(cairn_store_delete(store, saved.path, &err), &err);
+    }
+    for (size_t i = 0; i < UPDATERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    (void)pthread_barrier_destroy(&all.step);
+    cairn_store_close(store);
+    free(captured);
+    cairn_state_tree_destroy(all.tree);
+}
+
+static void save__holds_against_many_updaters(void **state)
+{
+    const char *const dir = *state;
+    try_crowd(dir, "none", CAIRN_STAGING_NONE);
+    try_crowd(dir, "one", CRN_FORMAT_CHUNK_BYTES);
+    try_crowd(dir, "default", 0);
+}
+
 /* ---- Several files, several saves ---- */
 
 static void save__writes_extras_of_the_same_capture(void **state)
@@ -613,6 +701,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(save__is_the_capture_whatever_is_updated_meanwhile),
         T(save__outlasts_twenty_steps_of_updates),
+        T(save__holds_against_many_updaters),
         T(save__writes_extras_of_the_same_capture),
         T(save__may_follow_another),
         T(save__is_told_by_poll_and_only_once),
