@@ -9,10 +9,9 @@ static int pass(const crn_os *os)
     (void)pthread_mutex_lock(&g->lock);
     g->arrived++;
     (void)pthread_cond_broadcast(&g->changed);
-    while (!g->is_open && g->allowed == 0)
+    while (!g->is_open && !g->is_at_sync && g->allowed == 0)
         (void)pthread_cond_wait(&g->changed, &g->lock);
-    if (!g->is_open)
-        g->allowed--;
+    g->allowed -= g->allowed > 0;
     const int e = g->fail_errno;
     (void)pthread_mutex_unlock(&g->lock);
     return e;
@@ -45,6 +44,8 @@ static int gate_sync(const crn_os *os, int fd)
 {
     tk_gate_os *const g = os->self;
     (void)pthread_mutex_lock(&g->lock);
+    while (!g->is_open && g->is_at_sync)
+        (void)pthread_cond_wait(&g->changed, &g->lock);
     const bool fails = g->syncs_to_fail == 1;
     g->syncs_to_fail -= g->syncs_to_fail > 0;
     (void)pthread_mutex_unlock(&g->lock);

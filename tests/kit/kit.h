@@ -138,6 +138,7 @@ typedef struct tk_gate_os {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool is_open;           /* Nobody waits; at first it is. */
+    bool is_at_sync;        /* The gate is before each sync instead: all bytes are handed over. */
     uint64_t allowed;       /* Writes let through while it is shut. */
     uint64_t arrived;       /* Writes that came. */
     int fail_errno;         /* Of writes, once they are let through; 0: none. */
