@@ -306,7 +306,7 @@ static void keep_newest__stops_at_a_file_that_cannot_be_deleted(void **state)
     save_steps(store, tree, CK_RUN, 1, 4);
     tk_fault_reset(&fault);
     fault.fail_op = 'u';
-    fault.fail_at = 3; /* Each deletion unlinks the file, then its notes. */
+    fault.fail_at = 4; /* Each deletion unlinks the file, its notes, the lock of the notes. */
     tk_assert_status(cairn_store_keep_newest(store, CK_RUN, 1, NULL, &deleted, &err), CAIRN_EIO,
                      &err);
     tk_assert_error_has(&err, "checkpoint_2.mdl");
