@@ -19,12 +19,12 @@ for file in "$source_dir"/*; do
 done
 printf '%s files, %s bytes\n' "$(ls "$demo/fortunes" | wc -l)" "$(cat "$demo"/fortunes/* | wc -c)"
 
-say 'A GPT learns it, checkpoints appear; after step 220 the run is interrupted'
+say 'A GPT learns it, checkpoints appear; after step 450 the run is interrupted'
 printf '$ %s fit configs/demo.yaml\n' "$cairn"
 "$cairn" fit configs/demo.yaml &
 training=$!
 trap 'kill "$training" 2>/dev/null || true' EXIT
-until grep -q '"step":220,' "$demo/pretrain/metrics.jsonl" 2>/dev/null; do
+until grep -q '"step":450,' "$demo/pretrain/metrics.jsonl" 2>/dev/null; do
     kill -0 "$training" 2>/dev/null || { echo 'the training ended too early' >&2; exit 1; }
     read -r -t 0.2 <> <(:) || true
 done
@@ -48,13 +48,16 @@ run "$cairn" fit configs/demo_finetune.yaml
 run "$cairn" checkpoint list "$demo/finetune"
 
 say 'What the models write'
-run "$cairn" generate --checkpoint_path "$demo/pretrain/model_checkpoint_400.mdl" \
+run "$cairn" generate --checkpoint_path "$demo/pretrain/model_checkpoint_1000.mdl" \
     --prompt 'The ' --max_tokens 300 --seed 1
 printf '\n'
-run "$cairn" generate --checkpoint_path "$demo/finetune/checkpoint_60.mdl" \
+run "$cairn" generate --checkpoint_path "$demo/finetune/checkpoint_100.mdl" \
     --prompt 'A computer ' --max_tokens 300 --seed 1
 
 say 'Validation loss, in nats a byte'
 grep -h '"val_loss"' "$demo/pretrain/metrics.jsonl" "$demo/finetune/metrics.jsonl"
-last=$(grep '"val_loss"' "$demo/pretrain/metrics.jsonl" | tail -n 1 | sed 's/.*"val_loss":\([0-9.]*\).*/\1/')
-awk -v loss="$last" 'BEGIN { if (!(loss <= 2.6)) { print "the validation loss " loss " is above 2.6"; exit 1 } }'
+last=$(grep '"val_loss"' "$demo/pretrain/metrics.jsonl" | tail -n 1 |
+    sed 's/.*"val_loss":\([0-9.]*\).*/\1/')
+awk -v loss="$last" 'BEGIN {
+    if (!(loss <= 2.6)) { print "the validation loss " loss " is above 2.6"; exit 1 }
+}'

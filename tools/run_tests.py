@@ -158,7 +158,7 @@ def stage_style():
 
 def stage_headers():
     """Every header stands alone: as C17, and the public ones as C++17."""
-    common = ["-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-Iinclude"]
+    common = ["-fsyntax-only", "-fopenmp", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-Iinclude"]
     jobs = []
     for path in sources("include", "src", suffixes=(".h",)):
         name = str(path.relative_to(ROOT).relative_to(path.relative_to(ROOT).parts[0]))

@@ -50,9 +50,9 @@ CAIRN_API cairn_status cairn_app_validate(const cairn_app_request *request,
 typedef struct cairn_generate_options {
     size_t struct_size;
     const char *checkpoint_path;
-    const char *prompt;   /**< May be "". */
+    const char *prompt; /**< May be "". */
     uint64_t max_tokens;
-    double temperature;   /**< 0: the most likely token each time. */
+    double temperature; /**< 0: the most likely token each time. */
     uint64_t seed;
     int threads;          /**< 0: one a processor. */
     const cairn_log *log; /**< May be NULL. */

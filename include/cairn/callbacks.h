@@ -20,8 +20,8 @@ CAIRN_API cairn_status cairn_save_checkpoint_state_new(
 
 /** Keeps the n newest full checkpoints of the run and deletes the others, but for those that its
  *  other rules keep (cairn_retention in checkpoint.h). @retval CAIRN_ECONFIG */
-CAIRN_API cairn_status cairn_keep_n_checkpoints_new(
-    const cairn_keep_n_checkpoints_options *options, cairn_callback *out, cairn_error *err);
+CAIRN_API cairn_status cairn_keep_n_checkpoints_new(const cairn_keep_n_checkpoints_options *options,
+                                                    cairn_callback *out, cairn_error *err);
 
 /** Stops the run before the update when the loss is not finite (CAIRN_ENONFINITE). */
 CAIRN_API cairn_status cairn_check_loss_new(cairn_callback *out, cairn_error *err);

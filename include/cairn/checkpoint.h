@@ -85,9 +85,9 @@ CAIRN_API const char *cairn_store_checkpoint_root(const cairn_store *store);
 /* ---- The catalogue: what is in the folders ------------------------------------------------ */
 
 typedef struct cairn_checkpoint_info {
-    const char *path;            /**< As given: folder joined with name. */
-    const char *file;            /**< Last part of path. */
-    cairn_checkpoint_name name;  /**< Zero for a file whose name does not match the template. */
+    const char *path;           /**< As given: folder joined with name. */
+    const char *file;           /**< Last part of path. */
+    cairn_checkpoint_name name; /**< Zero for a file whose name does not match the template. */
     bool name_matches;
     bool is_readable;  /**< The beginning of the header is a checkpoint's. Digests: see verify. */
     bool is_full;      /**< All states; else an alternative of SaveCheckpointState. */
@@ -126,11 +126,11 @@ CAIRN_API void cairn_catalogue_destroy(cairn_catalogue *catalogue);
 typedef struct cairn_run {
     char run_id[CAIRN_RUN_ID_SIZE];
     char parent_run_id[CAIRN_RUN_ID_SIZE]; /**< "" if none. */
-    uint64_t first_step;    /**< g0: cadences count from it. */
-    uint64_t save_counter;  /**< Saves of this run before this start. */
-    uint64_t seed;          /**< The seed in use, drawn or given. */
-    char *loaded_path;      /**< What the start loaded; NULL if nothing. Yours. */
-    char *loaded_states;    /**< Names joined with ","; NULL: all. Yours. */
+    uint64_t first_step;                   /**< g0: cadences count from it. */
+    uint64_t save_counter;                 /**< Saves of this run before this start. */
+    uint64_t seed;                         /**< The seed in use, drawn or given. */
+    char *loaded_path;                     /**< What the start loaded; NULL if nothing. Yours. */
+    char *loaded_states;                   /**< Names joined with ","; NULL: all. Yours. */
 } cairn_run;
 
 /** A fresh run id. @retval CAIRN_EIO  No random numbers. */
@@ -334,13 +334,13 @@ typedef struct cairn_checkpoint cairn_checkpoint;
 
 /** A tensor as a file lists it. */
 typedef struct cairn_file_tensor {
-    const char *name;  /**< Full name, bytes; NUL-terminated, escaped nothing. */
+    const char *name; /**< Full name, bytes; NUL-terminated, escaped nothing. */
     cairn_dtype dtype;
     int rank;
     const uint64_t *shape; /**< [rank] */
     uint64_t offset;       /**< From the start of the file. */
     uint64_t bytes;
-    const char *digest;    /**< 32 hexadecimal digits; NULL if the file has none. */
+    const char *digest; /**< 32 hexadecimal digits; NULL if the file has none. */
 } cairn_file_tensor;
 
 /**
@@ -387,12 +387,12 @@ typedef struct cairn_load_options {
 /** One state of a load report. */
 typedef struct cairn_load_state {
     const char *name;
-    bool is_loaded;          /**< False: it keeps its defaults ("fresh"). */
-    size_t tensors_in_file;  /**< Aliases not counted. */
+    bool is_loaded;         /**< False: it keeps its defaults ("fresh"). */
+    size_t tensors_in_file; /**< Aliases not counted. */
     size_t tensors_in_tree;
     size_t tensors_loaded;
     uint64_t bytes_loaded;
-    const char *const *missing;    /**< In the tree, not in the file. */
+    const char *const *missing; /**< In the tree, not in the file. */
     size_t missing_count;
     const char *const *unexpected; /**< In the file, not in the tree. */
     size_t unexpected_count;
@@ -402,7 +402,7 @@ typedef struct cairn_load_state {
 typedef struct cairn_load_report {
     const cairn_load_state *states; /**< Those of the tree, in its order. */
     size_t state_count;
-    bool is_verified;               /**< False for a plain file without digests. */
+    bool is_verified; /**< False for a plain file without digests. */
     double seconds;
 } cairn_load_report;
 
@@ -431,7 +431,7 @@ typedef struct cairn_damage {
     const char *tensor; /**< NULL: padding or the header. Borrowed until the callback returns. */
     uint64_t offset;    /**< From the start of the file. */
     uint64_t bytes;
-    const char *text;   /**< What is wrong. */
+    const char *text; /**< What is wrong. */
 } cairn_damage;
 typedef void (*cairn_damage_fn)(void *user, const cairn_damage *damage);
 

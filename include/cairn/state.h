@@ -40,9 +40,9 @@ typedef struct cairn_state_tree cairn_state_tree;
 typedef struct cairn_state cairn_state;
 
 enum {
-    CAIRN_PAGE_BYTES = 4096,               /**< Alignment of regions and large tensors. */
-    CAIRN_SMALL_ALIGNMENT = 64,            /**< Alignment of tensors below CAIRN_LARGE_BYTES. */
-    CAIRN_LARGE_BYTES = 64 * 1024,         /**< From here on a tensor begins on a page. */
+    CAIRN_PAGE_BYTES = 4096,                 /**< Alignment of regions and large tensors. */
+    CAIRN_SMALL_ALIGNMENT = 64,              /**< Alignment of tensors below CAIRN_LARGE_BYTES. */
+    CAIRN_LARGE_BYTES = 64 * 1024,           /**< From here on a tensor begins on a page. */
     CAIRN_WRITE_TILE_BYTES = 4 * 1024 * 1024 /**< Most that a writer asks for at once. */
 };
 
@@ -121,8 +121,8 @@ CAIRN_API cairn_status cairn_state_set_text(cairn_state *state, const char *key,
                                             cairn_error *err);
 /** @retval CAIRN_ENOTFOUND  No such value; *out is untouched.
  *  @retval CAIRN_ECORRUPT   The text is no such number. */
-CAIRN_API cairn_status cairn_state_get_u64(const cairn_state *state, const char *key,
-                                           uint64_t *out, cairn_error *err);
+CAIRN_API cairn_status cairn_state_get_u64(const cairn_state *state, const char *key, uint64_t *out,
+                                           cairn_error *err);
 CAIRN_API cairn_status cairn_state_get_f64(const cairn_state *state, const char *key, double *out,
                                            cairn_error *err);
 /** NULL if there is none. Borrowed until the value is set again. */

@@ -48,8 +48,8 @@ typedef enum cairn_dtype {
 } cairn_dtype;
 
 enum {
-    CAIRN_RANK_MAX = 64,    /**< Axes in a file. */
-    CAIRN_NAME_MAX = 4096,  /**< Bytes of a tensor's full name in a file, without the NUL. */
+    CAIRN_RANK_MAX = 64,      /**< Axes in a file. */
+    CAIRN_NAME_MAX = 4096,    /**< Bytes of a tensor's full name in a file, without the NUL. */
     CAIRN_TENSOR_AXES_MAX = 8 /**< Axes of a tensor in a state tree. */
 };
 
@@ -62,11 +62,11 @@ CAIRN_API bool cairn_dtype_from_name(const char *name, size_t length, cairn_dtyp
 
 /** What a tensor is to training; decides weight decay. */
 typedef enum cairn_role {
-    CAIRN_ROLE_OTHER,    /**< Not a parameter: optimizer moments, averages. */
-    CAIRN_ROLE_WEIGHT,   /**< Matrices: decayed. */
-    CAIRN_ROLE_EMBEDDING,/**< Tables: decayed, as the Model Zoo does. */
-    CAIRN_ROLE_BIAS,     /**< Not decayed. */
-    CAIRN_ROLE_NORM      /**< Scale and shift of a norm: not decayed. */
+    CAIRN_ROLE_OTHER,     /**< Not a parameter: optimizer moments, averages. */
+    CAIRN_ROLE_WEIGHT,    /**< Matrices: decayed. */
+    CAIRN_ROLE_EMBEDDING, /**< Tables: decayed, as the Model Zoo does. */
+    CAIRN_ROLE_BIAS,      /**< Not decayed. */
+    CAIRN_ROLE_NORM       /**< Scale and shift of a norm: not decayed. */
 } cairn_role;
 
 /** A tensor of a state tree. Borrowed from the tree; fields are read-only for everyone else. */

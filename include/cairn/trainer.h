@@ -1,5 +1,5 @@
 /**
- * @file trainer.h  The Trainer: puts a model, an optimizer, schedulers, data and callbacks together.
+ * @file trainer.h  The Trainer: a model, an optimizer, schedulers, data, callbacks together.
  *
  *     cairn_trainer_options options = cairn_trainer_options_default();
  *     options.model_dir = "model_dir";
@@ -25,8 +25,8 @@ extern "C" {
 
 typedef struct cairn_trainer_options {
     size_t struct_size;
-    const char *model_dir;   /**< Default "./model_dir". Copied. */
-    cairn_opt_int seed;      /**< Null: drawn once, logged, kept in run.json. */
+    const char *model_dir; /**< Default "./model_dir". Copied. */
+    cairn_opt_int seed;    /**< Null: drawn once, logged, kept in run.json. */
     cairn_loop_options loop;
     cairn_checkpoint_options checkpoint;
     double max_gradient_norm; /**< 0: no clipping. */
@@ -34,7 +34,7 @@ typedef struct cairn_trainer_options {
     const char *environment_json; /**< What the bits depend on (threads, instruction set, library
                                        versions) as a flat JSON object of texts, kept in every
                                        checkpoint; a resume names differences. May be NULL. */
-    const cairn_log *log;     /**< Borrowed while the trainer lives; may be NULL. */
+    const cairn_log *log;         /**< Borrowed while the trainer lives; may be NULL. */
     /** Polled between batches; non-NULL text (such as "SIGTERM") asks to stop. NULL: never. */
     const char *(*stop_requested)(void *user);
     /** Polled at step ends; true asks for a save. NULL: never. */
@@ -111,10 +111,10 @@ CAIRN_API cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *t
                                          cairn_fit_result *out, cairn_error *err);
 
 typedef struct cairn_validate_result {
-    double loss;       /**< Mean over tokens. */
+    double loss; /**< Mean over tokens. */
     double tokens;
     uint64_t batches;
-    uint64_t step;     /**< global_step of the checkpoint; 0 without one. */
+    uint64_t step; /**< global_step of the checkpoint; 0 without one. */
 } cairn_validate_result;
 
 /** Validates with one loader. Takes no lock and writes nothing. Once per trainer. Never falls back

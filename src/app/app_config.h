@@ -31,16 +31,16 @@ typedef struct crn_app_config {
     const char *model_dir;
     cairn_opt_int seed;
     crn_choice model;
-    crn_choice optimizer;         /* class NULL: none */
+    crn_choice optimizer; /* class NULL: none */
     crn_scheduler_spec *schedulers;
     size_t scheduler_count;
     cairn_precision_options precision;
     cairn_loop_options loop;
     cairn_checkpoint_options checkpoint;
     cairn_logging_options logging;
-    crn_choice_list callbacks;    /* in YAML order, injected ones after them */
-    bool has_progress;            /* ProgressLogger was not removed */
-    crn_choice train;             /* class NULL: none */
+    crn_choice_list callbacks; /* in YAML order, injected ones after them */
+    bool has_progress;         /* ProgressLogger was not removed */
+    crn_choice train;          /* class NULL: none */
     crn_choice_list val;
     cairn_ckpt ckpt;
 } crn_app_config;

@@ -40,8 +40,8 @@ static cairn_status make_sequential(const crn_scheduler_spec *spec, cairn_schedu
         CRN_TRY_PLAIN(make_scheduler(&spec->children[made], &children[made], err));
     const size_t count = made;
     made = 0; /* They are taken, also on failure. */
-    CRN_TRY_PLAIN(cairn_sequential_lr_new(children, count, spec->milestones,
-                                          spec->milestone_count, out, err));
+    CRN_TRY_PLAIN(cairn_sequential_lr_new(children, count, spec->milestones, spec->milestone_count,
+                                          out, err));
 out:
     for (size_t i = 0; i < made; i++)
         cairn_scheduler_destroy(children[i]);
@@ -184,8 +184,8 @@ cairn_status crn_build(const cairn_app_request *request, crn_verb verb,
     const size_t count = parts.scheduler_count;
     const struct parts taken = parts;
     parts = (struct parts){.schedulers = taken.schedulers}; /* The trainer takes the rest. */
-    CRN_TRY_PLAIN(cairn_trainer_new(&options, taken.model, taken.optimizer, taken.schedulers,
-                                    count, &out->trainer, err));
+    CRN_TRY_PLAIN(cairn_trainer_new(&options, taken.model, taken.optimizer, taken.schedulers, count,
+                                    &out->trainer, err));
     CRN_TRY_PLAIN(add_callbacks(verb, config, out->trainer, err));
     CRN_TRY_PLAIN(add_loggers(request, verb, config, out->trainer, err));
 out:

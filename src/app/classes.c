@@ -75,10 +75,14 @@ static const crn_class k_models[] = {
 };
 
 static const crn_class k_optimizers[] = {
-    {"AdamW", "adamw", make_adamw, false}, {"Adam", NULL, NULL, false},
-    {"SGD", NULL, NULL, false},            {"Adafactor", NULL, NULL, false},
-    {"Lion", NULL, NULL, false},           {"Lamb", NULL, NULL, false},
-    {"Muon", NULL, NULL, false},           {"RMSprop", NULL, NULL, false},
+    {"AdamW", "adamw", make_adamw, false},
+    {"Adam", NULL, NULL, false},
+    {"SGD", NULL, NULL, false},
+    {"Adafactor", NULL, NULL, false},
+    {"Lion", NULL, NULL, false},
+    {"Lamb", NULL, NULL, false},
+    {"Muon", NULL, NULL, false},
+    {"RMSprop", NULL, NULL, false},
 };
 
 /* SequentialLR is read by hand: its children are schedulers. */
@@ -129,7 +133,10 @@ static const crn_class k_processors[] = {
     {"GptHDF5MapDataProcessor", NULL, NULL, false},
 };
 
-#define REGISTRY(what_, table) {(what_), (table), sizeof(table) / sizeof((table)[0])}
+#define REGISTRY(what_, table)                                                                     \
+    {                                                                                              \
+        (what_), (table), sizeof(table) / sizeof((table)[0])                                       \
+    }
 const crn_registry crn_models = REGISTRY("model", k_models);
 const crn_registry crn_optimizers = REGISTRY("optimizer", k_optimizers);
 const crn_registry crn_schedulers = REGISTRY("scheduler", k_schedulers);
@@ -165,9 +172,8 @@ bool crn_registry_choose(const crn_registry *registry, const char *name, const c
     return false;
 }
 
-bool crn_registry_read(const crn_registry *registry, const char *name, crn_doc *doc,
-                       crn_node *node, crn_node *args, const char *where, crn_choice *out,
-                       crn_diag *diag)
+bool crn_registry_read(const crn_registry *registry, const char *name, crn_doc *doc, crn_node *node,
+                       crn_node *args, const char *where, crn_choice *out, crn_diag *diag)
 {
     if (!crn_registry_choose(registry, name, node, where, out, diag))
         return false;

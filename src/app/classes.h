@@ -44,8 +44,7 @@ typedef struct crn_choice {
 bool crn_registry_choose(const crn_registry *registry, const char *name, const crn_node *node,
                          const char *where, crn_choice *out, crn_diag *diag);
 /* As above, and reads @args into the class's options. */
-bool crn_registry_read(const crn_registry *registry, const char *name, crn_doc *doc,
-                       crn_node *node, crn_node *args, const char *where, crn_choice *out,
-                       crn_diag *diag);
+bool crn_registry_read(const crn_registry *registry, const char *name, crn_doc *doc, crn_node *node,
+                       crn_node *args, const char *where, crn_choice *out, crn_diag *diag);
 
 #endif

@@ -41,8 +41,8 @@ static cairn_status load_model(struct speaker *speaker, cairn_checkpoint *ckpt,
                  "'%s' holds no parameters that tell the model's shape; it was not saved by "
                  "`cairn fit`",
                  path);
-    CRN_TRY_PLAIN(crn_app_config_read_model(cairn_checkpoint_params(ckpt), path, &speaker->config,
-                                            err));
+    CRN_TRY_PLAIN(
+        crn_app_config_read_model(cairn_checkpoint_params(ckpt), path, &speaker->config, err));
     const crn_choice *const choice = &speaker->config.model;
     CRN_TRY_PLAIN(choice->class->make(choice->options, &speaker->model, err));
     CRN_TRY_PLAIN(cairn_state_tree_new(&speaker->tree, err));

@@ -53,8 +53,7 @@ cairn_status cairn_app_validate(const cairn_app_request *request, cairn_validate
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
                  "validate takes one val_dataloader; several are for validate_all");
     CRN_TRY_PLAIN(crn_build(request, CRN_VERB_VALIDATE, &config, &log, &built, err));
-    CRN_TRY_PLAIN(
-        cairn_trainer_validate(built.trainer, built.val[0], config.ckpt, out, err));
+    CRN_TRY_PLAIN(cairn_trainer_validate(built.trainer, built.val[0], config.ckpt, out, err));
 out:
     crn_built_dispose(&built);
     crn_app_config_dispose(&config);

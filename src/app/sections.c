@@ -165,8 +165,9 @@ static void read_callbacks(crn_app_config *config, crn_node *init, crn_diag *dia
     crn_node *const list = crn_node_get(init, "callbacks");
     bool has_check_loss = false;
     if (!crn_node_is_null(list) && list->kind != CRN_NODE_LIST) {
-        crn_diag_error(diag, list, "trainer.init.callbacks must be a list, such as "
-                                   "'- KeepNCheckpoints: {n: 3}'");
+        crn_diag_error(diag, list,
+                       "trainer.init.callbacks must be a list, such as "
+                       "'- KeepNCheckpoints: {n: 3}'");
         return;
     }
     for (crn_node *item = list != NULL ? list->first : NULL; item != NULL; item = item->next)
@@ -234,10 +235,10 @@ static void refuse(const crn_node *init, const char *key, const char *feature, c
 
 void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
-    static const char *const k_keys[] = {
-        "backend", "device",    "model_dir", "model",   "optimizer", "schedulers", "precision",
-        "sparsity", "loop",     "checkpoint", "logging", "callbacks", "loggers",   "seed",
-        "autorestart"};
+    static const char *const k_keys[] = {"backend",   "device",     "model_dir",  "model",
+                                         "optimizer", "schedulers", "precision",  "sparsity",
+                                         "loop",      "checkpoint", "logging",    "callbacks",
+                                         "loggers",   "seed",       "autorestart"};
     (void)crn_map_check_keys(init, "trainer.init", k_keys, sizeof k_keys / sizeof k_keys[0], diag);
     const bool has_loop = !crn_node_is_null(crn_node_get(init, "loop"));
     read_scalars(config, init, diag);
@@ -264,8 +265,8 @@ void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
 
 /* ---- fit and validate ---- */
 
-static void read_loader(crn_app_config *config, crn_node *node, const char *where,
-                        crn_choice *out, crn_diag *diag)
+static void read_loader(crn_app_config *config, crn_node *node, const char *where, crn_choice *out,
+                        crn_diag *diag)
 {
     if (node->kind != CRN_NODE_MAP) {
         crn_diag_error(diag, node, "%s must be a map with the options of a data processor", where);

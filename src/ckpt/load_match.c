@@ -151,13 +151,19 @@ static const cairn_tensor *resolve(const cairn_state *state, const char *path)
     return tensor;
 }
 
-static void append_shape(crn_str *out, cairn_dtype dtype, size_t rank, const uint64_t *shape,
-                         const int64_t *signed_shape)
+static void append_tree_shape(crn_str *out, const cairn_tensor *tensor)
 {
-    crn_str_printf(out, "%s [", cairn_dtype_name(dtype));
-    for (size_t i = 0; i < rank; i++)
-        crn_str_printf(out, "%s%" PRIu64, i > 0 ? ", " : "",
-                       shape != NULL ? shape[i] : (uint64_t)signed_shape[i]);
+    crn_str_printf(out, "%s [", cairn_dtype_name(tensor->dtype));
+    for (int i = 0; i < tensor->rank; i++)
+        crn_str_printf(out, "%s%" PRId64, i > 0 ? ", " : "", tensor->shape[i]);
+    crn_str_append(out, "]");
+}
+
+static void append_file_shape(crn_str *out, const crn_file_entry *entry)
+{
+    crn_str_printf(out, "%s [", cairn_dtype_name(entry->dtype));
+    for (uint32_t i = 0; i < entry->rank; i++)
+        crn_str_printf(out, "%s%" PRIu64, i > 0 ? ", " : "", entry->shape[i]);
     crn_str_append(out, "]");
 }
 
@@ -180,9 +186,9 @@ static void note_mismatch(crn_load *load, const cairn_tensor *tensor, const crn_
         return;
     crn_str_printf(&load->mismatch, "tensor '%s' is ",
                    crn_escape(entry->name, entry->name_length, shown, sizeof shown));
-    append_shape(&load->mismatch, entry->dtype, entry->rank, entry->shape, NULL);
+    append_file_shape(&load->mismatch, entry);
     crn_str_append(&load->mismatch, " in the file and ");
-    append_shape(&load->mismatch, tensor->dtype, (size_t)tensor->rank, NULL, tensor->shape);
+    append_tree_shape(&load->mismatch, tensor);
     crn_str_append(&load->mismatch, " here");
 }
 

@@ -20,8 +20,8 @@ cairn_status crn_checkpoint_read_bytes(const cairn_checkpoint *ckpt, void *buf, 
         CRN_FAIL_ERRNO(err, e, "read %zu bytes of '%s' at byte %" PRIu64, size, ckpt->path, offset);
     if (got != size)
         CRN_FAIL(err, CAIRN_ECORRUPT,
-                 "'%s' is damaged: it ended at byte %" PRIu64 " while it was read", ckpt->path,
-                 offset + got);
+                 "'%s' is damaged: it ended at byte %" PRIu64 " while it was read (E_CHANGED)",
+                 ckpt->path, offset + got);
 out:
     return rc;
 }
@@ -34,7 +34,7 @@ cairn_status crn_checkpoint_check_unchanged(const cairn_checkpoint *ckpt, cairn_
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "examine '%s'", ckpt->path);
     if (now.size != ckpt->stat.size || now.mtime_ns != ckpt->stat.mtime_ns)
-        CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' was changed while it was read", ckpt->path);
+        CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' was changed while it was read (E_CHANGED)", ckpt->path);
 out:
     return rc;
 }
@@ -45,8 +45,9 @@ static cairn_status open_file(cairn_checkpoint *ckpt, cairn_error *err)
     int e = ckpt->os->open(ckpt->os, CRN_OS_CWD, ckpt->path, CRN_OPEN_READ, &ckpt->fd);
     if (e == ENOENT || e == ENOTDIR)
         CRN_FAIL(err, CAIRN_ENOTFOUND, "there is no checkpoint '%s'", ckpt->path);
-    if (e == EISDIR || e == EINVAL)
-        CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' is no checkpoint: it is no regular file", ckpt->path);
+    if (e == EISDIR || e == EINVAL || e == ENXIO) /* ENXIO: a socket */
+        CRN_FAIL(err, CAIRN_ECORRUPT,
+                 "'%s' is no checkpoint: it is no regular file (E_NOT_REGULAR)", ckpt->path);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "open '%s'", ckpt->path);
     e = ckpt->os->stat_fd(ckpt->os, ckpt->fd, &ckpt->stat);
@@ -78,7 +79,7 @@ static cairn_status read_header_bytes(cairn_checkpoint *ckpt, uint8_t **out, siz
     CRN_TRY_PLAIN(crn_checkpoint_read_bytes(ckpt, bytes, size, 0, err));
     /* The length was checked in the first read and is used for the second. */
     if (memcmp(bytes, word, CRN_LENGTH_WORD_BYTES) != 0)
-        CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' was changed while it was read", ckpt->path);
+        CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' was changed while it was read (E_CHANGED)", ckpt->path);
     *out = bytes;
     *out_size = size;
     bytes = NULL;
@@ -111,9 +112,11 @@ static cairn_status check_digest(const cairn_checkpoint *ckpt, const uint8_t *by
         is_there = crn_header_digest(bytes, size, &stored, &computed);
     }
     if (!is_there)
-        CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' is damaged: it has no header digest", ckpt->path);
+        CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' is damaged: it has no header digest (E_HEADER_DIGEST)",
+                 ckpt->path);
     if (!crn_digest_equal(&stored, &computed))
-        CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' is damaged: its header does not match its digest",
+        CRN_FAIL(err, CAIRN_ECORRUPT,
+                 "'%s' is damaged: its header does not match its digest (E_HEADER_DIGEST)",
                  ckpt->path);
 out:
     return rc;

@@ -18,7 +18,7 @@ static cairn_status damaged(const cairn_checkpoint *ckpt, const char *key, cairn
                              ckpt->path, ckpt->format_version, CAIRN_FORMAT_MAJOR,
                              CAIRN_FORMAT_MINOR, key);
     return crn_error_set(err, CAIRN_ECORRUPT, 0, __FILE__, __LINE__,
-                         "'%s' is damaged: '%s' is missing or wrong", ckpt->path, key);
+                         "'%s' is damaged: '%s' is missing or wrong (E_METADATA)", ckpt->path, key);
 }
 
 /* The text of @key; an empty one if it is absent, so that every check of it fails. */

@@ -34,8 +34,8 @@ typedef struct cli_texts {
 } cli_texts;
 
 typedef struct cli_option {
-    const char *name;  /* "model_dir": given as --model_dir or --model-dir */
-    char letter;       /* 'o' for -o; 0: none */
+    const char *name; /* "model_dir": given as --model_dir or --model-dir */
+    char letter;      /* 'o' for -o; 0: none */
     cli_kind kind;
     void *target;
     const char *value; /* for help: "DIR" */
@@ -43,9 +43,9 @@ typedef struct cli_option {
 } cli_option;
 
 typedef struct cli_command {
-    const char *usage;       /* "cairn fit PARAMS.yaml [options]" */
-    const char *about;       /* what it does, one or two lines */
-    const char *example;     /* a line to type */
+    const char *usage;   /* "cairn fit PARAMS.yaml [options]" */
+    const char *about;   /* what it does, one or two lines */
+    const char *example; /* a line to type */
     const cli_option *options;
     size_t option_count;
     size_t positional_min;

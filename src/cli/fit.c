@@ -17,19 +17,29 @@ struct run_flags {
 
 #define CLUSTER "it concerns Cerebras clusters"
 #define RUN_OPTIONS(flags)                                                                         \
-    {"model_dir", 'o', CLI_TEXT, &(flags).request.model_dir, "DIR",                                \
-     "Folder of the run: checkpoints, metrics, run.json."},                                        \
-        {"checkpoint_path", 0, CLI_TEXT, &(flags).request.checkpoint_path, "FILE",                 \
+    {"model_dir", 'o',                                                                             \
+     CLI_TEXT,    &(flags).request.model_dir,                                                      \
+     "DIR",       "Folder of the run: checkpoints, metrics, run.json."},                           \
+        {"checkpoint_path",                                                                        \
+         0,                                                                                        \
+         CLI_TEXT,                                                                                 \
+         &(flags).request.checkpoint_path,                                                         \
+         "FILE",                                                                                   \
          "Load this checkpoint (ckpt_path)."},                                                     \
-        {"load_checkpoint_states", 0, CLI_TEXT, &(flags).request.load_checkpoint_states, "LIST",   \
+        {"load_checkpoint_states",                                                                 \
+         0,                                                                                        \
+         CLI_TEXT,                                                                                 \
+         &(flags).request.load_checkpoint_states,                                                  \
+         "LIST",                                                                                   \
          "Load only these states, such as model."},                                                \
-        {"set", 0, CLI_TEXTS, &(flags).sets, "PATH=VALUE",                                         \
-         "Set a value of the YAML; may be given often."},                                          \
+        {"set",        0,                                                                          \
+         CLI_TEXTS,    &(flags).sets,                                                              \
+         "PATH=VALUE", "Set a value of the YAML; may be given often."},                            \
         {"threads", 0, CLI_COUNT, &(flags).threads, "N", "Threads; 0 is one a processor."},        \
         {"logging", 0, CLI_TEXT, &(flags).logging, "LEVEL", "DEBUG, INFO, WARNING or ERROR."},     \
         {"target_device", 0, CLI_TEXT, &(flags).target_device, "CPU", "This version has CPU."},    \
-        {"disable_version_check", 0, CLI_FLAG, &(flags).disable_version_check, NULL,               \
-         "Accept a checkpoint of a newer format."},                                                \
+        {"disable_version_check",        0,    CLI_FLAG,                                           \
+         &(flags).disable_version_check, NULL, "Accept a checkpoint of a newer format."},          \
         {"num_csx", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                        \
         {"job_labels", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                     \
         {"job_priority", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                   \
@@ -39,7 +49,9 @@ struct run_flags {
         {"mgmt_address", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                   \
         {"debug_args", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                     \
         {"debug_args_path", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                \
-        {"ini", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER}
+    {                                                                                              \
+        "ini", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER                                               \
+    }
 
 /* Flags to request; -1 or an exit code. */
 static int finish_flags(struct run_flags *flags, const char *params_path)
@@ -86,8 +98,7 @@ static int finish_flags(struct run_flags *flags, const char *params_path)
 }
 
 /* The last line of `fit`: what scripts read. */
-static int print_result(cairn_status status, const cairn_fit_result *result,
-                        const cairn_error *err)
+static int print_result(cairn_status status, const cairn_fit_result *result, const cairn_error *err)
 {
     static const char *const k_outcomes[] = {"finished", "complete", "stopped"};
     const bool is_ok = status == CAIRN_OK;

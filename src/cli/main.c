@@ -8,7 +8,7 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *about;
 } k_commands[] = {
-    {"fit", cli_fit, "train a model as a YAML file says; goes on where it was with --resume"},
+    {"fit", cli_fit, "train a model as a YAML file says; --resume goes on"},
     {"validate", cli_validate, "compute the validation loss of a checkpoint"},
     {"checkpoint", cli_checkpoint, "look at checkpoints, verify, pin and prune them"},
     {"generate", cli_generate, "write text with a trained model"},
@@ -23,9 +23,10 @@ static void print_usage(FILE *out)
                 out);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         (void)fprintf(out, "  %-12s %s\n", k_commands[i].name, k_commands[i].about);
-    (void)fputs("\n`cairn COMMAND --help` explains a command, `cairn help SECTION` the options of a "
-                "YAML section.\nexample: cairn fit configs/demo.yaml\n",
-                out);
+    (void)fputs(
+        "\n`cairn COMMAND --help` explains a command, `cairn help SECTION` a section of the "
+        "YAML file.\nexample: cairn fit configs/demo.yaml\n",
+        out);
 }
 
 static int unknown_command(const char *name)

@@ -22,15 +22,13 @@ static cairn_event validation_event(cairn_trainer *trainer, uint64_t batches)
 }
 
 /* One batch into the sums. */
-static cairn_status evaluate_batch(cairn_trainer *trainer, cairn_loader *loader,
-                                   cairn_event *event, double *loss_sum, double *weight_sum,
-                                   cairn_error *err)
+static cairn_status evaluate_batch(cairn_trainer *trainer, cairn_loader *loader, cairn_event *event,
+                                   double *loss_sum, double *weight_sum, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_batch batch = {.struct_size = sizeof batch};
     cairn_loss loss = {0};
-    const cairn_pass pass = {
-        .struct_size = sizeof pass, .seed = trainer->seed, .loss_scale = 1.0f};
+    const cairn_pass pass = {.struct_size = sizeof pass, .seed = trainer->seed, .loss_scale = 1.0f};
     CRN_TRY_PLAIN(cairn_loader_next(loader, &batch, err));
     event->batch = &batch;
     event->samples = (uint64_t)batch.samples;
@@ -39,8 +37,8 @@ static cairn_status evaluate_batch(cairn_trainer *trainer, cairn_loader *loader,
     *weight_sum += loss.weight;
     event->loss = loss.loss;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_batch_end, event, NULL, err));
-    event->batch = NULL;
 out:
+    event->batch = NULL;
     return rc;
 }
 
@@ -86,8 +84,8 @@ cairn_status crn_trainer_validate_all_loaders(cairn_trainer *trainer, bool *out_
         cairn_validate_result result = {0};
         CRN_TRY(err,
                 crn_trainer_evaluate(trainer, trainer->val[i],
-                                     limit.is_set ? (uint64_t)limit.value : 0, &result,
-                                     out_stopped, err),
+                                     limit.is_set ? (uint64_t)limit.value : 0, &result, out_stopped,
+                                     err),
                 "validate after step %llu", (unsigned long long)trainer->step);
         if (*out_stopped)
             return CAIRN_OK;

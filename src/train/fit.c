@@ -110,8 +110,7 @@ static cairn_status update(cairn_trainer *trainer, cairn_event *event, struct st
     if (trainer->options.max_gradient_norm > 0.0)
         cairn_clip_gradients(trainer->model_state, facts->gradient_norm,
                              trainer->options.max_gradient_norm);
-    CRN_TRY_PLAIN(
-        trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree, rates, err));
+    CRN_TRY_PLAIN(trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree, rates, err));
     trainer->scheduler_t++;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_step, event, NULL, err));
 out:
@@ -247,8 +246,7 @@ out:
 static cairn_status finish_validation(cairn_trainer *trainer, bool *out_stopped, cairn_error *err)
 {
     *out_stopped = false;
-    if (!trainer->is_resumed ||
-        !crn_run_schedule_validates_at(&trainer->schedule, trainer->step) ||
+    if (!trainer->is_resumed || !crn_run_schedule_validates_at(&trainer->schedule, trainer->step) ||
         crn_trainer_validation_is_noted(trainer))
         return CAIRN_OK;
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,

@@ -49,9 +49,9 @@ static void walk_maps(struct walk *walk, json_t *old, json_t *new)
 {
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach (old, key, value)
-        walk_child(walk, key, value, json_object_get(new, key));
-    json_object_foreach (new, key, value) {
+    json_object_foreach(old, key, value) walk_child(walk, key, value, json_object_get(new, key));
+    json_object_foreach(new, key, value)
+    {
         if (json_object_get(old, key) == NULL)
             walk_child(walk, key, NULL, value);
     }

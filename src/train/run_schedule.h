@@ -24,8 +24,8 @@ typedef struct crn_run_schedule {
 /*
  * @batches_per_epoch: of the training loader, before accumulation.
  * @has_validation: false: eval_frequency has no effect.
- * ECONFIG: no limit given, a count below its least, num_epochs with num_steps, steps_per_epoch longer than the data,
- * eval_frequency a float outside (0, 1] or negative.
+ * ECONFIG: no limit given, a count below its least, num_epochs with num_steps, steps_per_epoch
+ * longer than the data, eval_frequency a float outside (0, 1] or negative.
  */
 cairn_status crn_run_schedule_make(const cairn_loop_options *loop, cairn_opt_int save_steps,
                                    uint64_t first_step, uint64_t batches_per_epoch,

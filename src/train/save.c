@@ -111,6 +111,7 @@ static cairn_status write_files(cairn_trainer *trainer, cairn_save *save, cairn_
     if (rc != CAIRN_OK) {
         event->failure = &failure;
         (void)crn_trainer_call(trainer, CRN_HOOK_on_save_exception, event, NULL, NULL);
+        event->failure = NULL;
         if (err != NULL)
             *err = failure;
         goto out;

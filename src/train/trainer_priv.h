@@ -9,16 +9,16 @@
 #include "train/run_schedule.h"
 
 /* Names of the built-in states. */
-#define CRN_STATE_MODEL "model"
-#define CRN_STATE_OPTIMIZER "optimizer"
-#define CRN_STATE_SCHEDULERS "schedulers"
-#define CRN_STATE_DATALOADER "dataloader"
+#define CRN_STATE_MODEL       "model"
+#define CRN_STATE_OPTIMIZER   "optimizer"
+#define CRN_STATE_SCHEDULERS  "schedulers"
+#define CRN_STATE_DATALOADER  "dataloader"
 #define CRN_STATE_GLOBAL_STEP "global_step"
 
 struct cairn_trainer {
     cairn_trainer_options options; /* its texts are ours */
     cairn_model model;
-    cairn_optimizer optimizer; /* ops NULL: none */
+    cairn_optimizer optimizer;  /* ops NULL: none */
     cairn_scheduler *scheduler; /* NULL: the optimizer's own learning rate */
     crn_callback_list callbacks;
     const crn_os *os;
@@ -34,15 +34,15 @@ struct cairn_trainer {
 
     cairn_run run;
     crn_run_schedule schedule;
-    uint64_t step;             /* global_step */
-    uint64_t scheduler_t;      /* the scheduler's completed steps */
+    uint64_t step;        /* global_step */
+    uint64_t scheduler_t; /* the scheduler's completed steps */
     uint64_t seed;
-    char *loaded_path;         /* what this process loaded; NULL: nothing */
-    bool is_resumed;           /* --resume found something to go on with */
+    char *loaded_path; /* what this process loaded; NULL: nothing */
+    bool is_resumed;   /* --resume found something to go on with */
 
-    char *saved_path;          /* newest checkpoint that holds saved_step; NULL: none */
+    char *saved_path; /* newest checkpoint that holds saved_step; NULL: none */
     uint64_t saved_step;
-    bool has_validation_note;  /* the last validation, for the notes of its step's checkpoint */
+    bool has_validation_note; /* the last validation, for the notes of its step's checkpoint */
     uint64_t validation_step;
     double *validation_losses; /* [val_count] */
 
@@ -55,8 +55,8 @@ struct cairn_trainer {
     uint64_t plan_extra_every; /* 0: none */
     char *plan_extra_states;
 
-    cairn_loader *train;       /* borrowed during fit */
-    cairn_loader **val;        /* borrowed */
+    cairn_loader *train; /* borrowed during fit */
+    cairn_loader **val;  /* borrowed */
     size_t val_count;
     uint64_t loop_index;       /* training segments so far */
     uint64_t validation_index; /* validations so far */
@@ -65,7 +65,7 @@ struct cairn_trainer {
 /* A load that callbacks may restrict. */
 struct cairn_load {
     cairn_trainer *trainer;
-    char *states; /* joined with ","; NULL: all */
+    char *states;  /* joined with ","; NULL: all */
     bool is_fixed; /* --resume: what was asked for is ignored */
 };
 
@@ -130,8 +130,8 @@ cairn_status crn_trainer_make_schedule(cairn_trainer *trainer, cairn_error *err)
 /* load.c */
 typedef struct crn_load_plan {
     const char *path;
-    const char *states;  /* NULL: all, or what callbacks select */
-    bool is_fixed;       /* callbacks may not restrict it */
+    const char *states;    /* NULL: all, or what callbacks select */
+    bool is_fixed;         /* callbacks may not restrict it */
     bool is_plain_allowed; /* a file without our metadata is accepted */
 } crn_load_plan;
 

@@ -2,24 +2,22 @@
 #include "base/try.h"
 #include "train/trainer_priv.h"
 
-#define VALUE_STEP "value"
-#define VALUE_SAMPLES "samples_streamed"
-#define VALUE_SEED "seed"
+#define VALUE_STEP         "value"
+#define VALUE_SAMPLES      "samples_streamed"
+#define VALUE_SEED         "seed"
 #define VALUE_SHUFFLE_SEED "shuffle_seed"
-#define VALUE_LAST_EPOCH "0.last_epoch"
+#define VALUE_LAST_EPOCH   "0.last_epoch"
 
 static cairn_status plan_training(cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_state_tree *const tree = trainer->tree;
-    CRN_TRY_PLAIN(
-        cairn_state_tree_add(tree, CRN_STATE_OPTIMIZER, &trainer->optimizer_state, err));
+    CRN_TRY_PLAIN(cairn_state_tree_add(tree, CRN_STATE_OPTIMIZER, &trainer->optimizer_state, err));
     CRN_TRY(err,
             trainer->optimizer.ops->declare(trainer->optimizer.self, trainer->model_state,
                                             trainer->optimizer_state, err),
             "plan the state of %s", trainer->optimizer.ops->name);
-    CRN_TRY_PLAIN(
-        cairn_state_tree_add(tree, CRN_STATE_SCHEDULERS, &trainer->scheduler_state, err));
+    CRN_TRY_PLAIN(cairn_state_tree_add(tree, CRN_STATE_SCHEDULERS, &trainer->scheduler_state, err));
     CRN_TRY_PLAIN(
         cairn_state_tree_add(tree, CRN_STATE_DATALOADER, &trainer->dataloader_state, err));
 out:
@@ -31,8 +29,7 @@ cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cai
     cairn_status rc = CAIRN_OK;
     const cairn_model_ops *const model = trainer->model.ops;
     CRN_TRY_PLAIN(cairn_state_tree_new(&trainer->tree, err));
-    CRN_TRY_PLAIN(
-        cairn_state_tree_add(trainer->tree, CRN_STATE_MODEL, &trainer->model_state, err));
+    CRN_TRY_PLAIN(cairn_state_tree_add(trainer->tree, CRN_STATE_MODEL, &trainer->model_state, err));
     CRN_TRY(err, model->declare(trainer->model.self, trainer->model_state, err),
             "plan the parameters of %s", model->name);
     if (is_training)
@@ -60,8 +57,7 @@ cairn_status crn_trainer_reset_tree(cairn_trainer *trainer, cairn_error *err)
             "initialize %s", trainer->model.ops->name);
     if (trainer->optimizer_state != NULL) {
         cairn_loader_seek(trainer->train, 0);
-        CRN_TRY_PLAIN(
-            trainer->optimizer.ops->reset(trainer->optimizer.self, trainer->tree, err));
+        CRN_TRY_PLAIN(trainer->optimizer.ops->reset(trainer->optimizer.self, trainer->tree, err));
         CRN_TRY_PLAIN(crn_trainer_values_to_tree(trainer, err));
     }
 out:
@@ -73,8 +69,8 @@ cairn_status crn_trainer_values_to_tree(cairn_trainer *trainer, cairn_error *err
     cairn_status rc = CAIRN_OK;
     cairn_state *const data = trainer->dataloader_state;
     CRN_TRY_PLAIN(cairn_state_set_u64(trainer->step_state, VALUE_STEP, trainer->step, err));
-    CRN_TRY_PLAIN(cairn_state_set_u64(trainer->scheduler_state, VALUE_LAST_EPOCH,
-                                      trainer->scheduler_t, err));
+    CRN_TRY_PLAIN(
+        cairn_state_set_u64(trainer->scheduler_state, VALUE_LAST_EPOCH, trainer->scheduler_t, err));
     CRN_TRY_PLAIN(
         cairn_state_set_u64(data, VALUE_SAMPLES, cairn_loader_position(trainer->train), err));
     CRN_TRY_PLAIN(cairn_state_set_u64(data, VALUE_SEED, trainer->seed, err));
@@ -105,8 +101,7 @@ cairn_status crn_trainer_values_from_tree(cairn_trainer *trainer, cairn_error *e
         get_optional(trainer->scheduler_state, VALUE_LAST_EPOCH, &trainer->scheduler_t, err));
     CRN_TRY_PLAIN(get_optional(trainer->dataloader_state, VALUE_SAMPLES, &samples, err));
     CRN_TRY_PLAIN(get_optional(trainer->dataloader_state, VALUE_SEED, &seed, err));
-    CRN_TRY_PLAIN(
-        get_optional(trainer->dataloader_state, VALUE_SHUFFLE_SEED, &shuffle_seed, err));
+    CRN_TRY_PLAIN(get_optional(trainer->dataloader_state, VALUE_SHUFFLE_SEED, &shuffle_seed, err));
     if (!trainer->options.seed.is_set) {
         trainer->seed = seed;
         cairn_loader_set_seed(trainer->train, seed);

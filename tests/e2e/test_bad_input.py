@@ -3,7 +3,6 @@ nothing changed on disk."""
 import os
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import unittest
@@ -224,7 +223,8 @@ class FolderTest(BadInputCase):
         with kit.Running(self.fit_args(path, self.model_dir)) as running:
             self.assertTrue(running.wait_for("Step=2,"))
             second = kit.run(self.fit_args(path, self.model_dir), kit.LOCKED)
-            self.assertRegex(second.err, r"held by process %d on \S+; wait for it, or choose another"
+            self.assertRegex(second.err,
+                             r"held by process %d on \S+; wait for it, or choose another"
                              % running.process.pid)
             # It may be asked what is there all the same.
             kit.run(["checkpoint", "list", self.model_dir])

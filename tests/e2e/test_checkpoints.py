@@ -3,6 +3,7 @@ cadence, which checkpoint is loaded, other people's files. Each test of Details 
 from C; see test_page.py for the page itself.
 """
 import datetime
+import json
 import os
 import shutil
 import subprocess
@@ -174,6 +175,26 @@ class Details:
                 self.assertEqual("No checkpoint was provided." in result.err, start == 0)
                 self.assertEqual("fresh start" in result.err, start == 0)
         self.assertEqual(self.full("run"), [3, 6])
+
+    def test_a_checkpoint_of_another_model_dir_begins_a_new_run_with_its_parent_recorded(self):
+        self.train("source", num_steps=4, steps=2)
+        path = self.path("source", "checkpoint_4.mdl")
+        result = self.train("run", num_steps=2, steps=2, ckpt_path=path)
+        self.assertEqual(result.step, 6)  # global_step is among the states loaded.
+        self.assertIn("new run from %s: loaded model, optimizer" % path, result.err)
+        parent, run = (self.run_facts(name) for name in ("source", "run"))
+        self.assertEqual(run["parent_run_id"], parent["run_id"])
+        self.assertNotEqual(run["run_id"], parent["run_id"])
+        self.assertEqual(run["first_step"], "4")
+        self.assertEqual(run["loaded"], {"path": path, "states": None})
+        # The next process continues it.
+        again = self.train("run", num_steps=2, steps=2)
+        self.assertIn("continues run %s" % run["run_id"], again.err)
+        self.assertEqual(self.run_facts("run")["run_id"], run["run_id"])
+
+    def run_facts(self, model_dir):
+        with open(self.path(model_dir, "run.json"), encoding="utf-8") as file:
+            return json.load(file)
 
     def test_autoload_without_any_checkpoint_is_a_fresh_start(self):
         result = self.train("run", num_steps=1, steps=0)

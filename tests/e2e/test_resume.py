@@ -257,6 +257,8 @@ class SignalTest(ResumeCase):
     def test_sigterm_in_a_validation_stops_it_and_resume_makes_up_for_it(self):
         step = self.stopped(r"Eval.*GlobalStep=21, Batch=2,", signal.SIGTERM)
         self.assertEqual(21, step)
+        # A second process is stopped in the validation that it makes up for.
+        self.assertEqual(step, self.stopped(r"Eval.*GlobalStep=21, Batch=2,", signal.SIGTERM))
         metrics = kit.read_metrics(self.parts)
         self.assertEqual(21, max(metrics.steps))
         self.assertEqual([7, 14], sorted(metrics.validations))
@@ -301,6 +303,7 @@ class SignalTest(ResumeCase):
         self.fit(config, self.whole)
         self.same_run(self.whole, self.parts, [step])
 
+    @unittest.skipIf(kit.SLOW, "the thread sanitizer makes one signal of two")
     def test_second_sigint_ends_at_once(self):
         with kit.Running(self.fit_args(self.config_path, self.parts)) as running:
             self.assertTrue(running.wait_for(r"Step=3,"))
@@ -376,7 +379,8 @@ class AgainTest(ResumeCase):
 
     def test_run_continued_with_num_steps_equals_a_longer_one(self):
         """Continuing under autoload changes nothing either but the cadence."""
-        part = self.write_config(self.config(loop={"max_steps": None, "num_steps": 20}), "part.yaml")
+        loop = {"max_steps": None, "num_steps": 20}
+        part = self.write_config(self.config(loop=loop), "part.yaml")
         whole = self.write_config(self.config(loop={"max_steps": 60}), "whole.yaml")
         for _ in range(3):
             self.fit(part, self.path("parts"))

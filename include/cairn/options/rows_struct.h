@@ -1,4 +1,5 @@
 /* Rows become the fields of a struct. Included many times: no guard. */
+/* clang-format off */
 #define CRN_OPT_INT(name, preset, min, max, unit, help) int64_t name;
 #define CRN_OPT_INT_NULL(name, min, max, unit, help) cairn_opt_int name;
 #define CRN_OPT_FLOAT(name, preset, min, max, unit, help) double name;
@@ -16,3 +17,4 @@
 #define CRN_OPT_NO_EFFECT(name, why)
 #define CRN_OPT_LACKING(name, feature)
 #define CRN_OPT_SECTION(name, help)
+/* clang-format on */

@@ -35,29 +35,29 @@ typedef struct cairn_metric {
 typedef struct cairn_event {
     size_t struct_size;
     cairn_trainer *trainer;
-    uint64_t step;          /**< global_step: finished steps. */
-    uint64_t first_step;    /**< Step from which cadences count. */
-    uint64_t end_step;      /**< Step after which the run is complete. */
-    uint64_t loop_index;    /**< Number of the training segment or validation, from 0. */
-    uint64_t batch_index;   /**< Within the segment or validation, from 0. */
-    uint64_t batch_count;   /**< Batches of the validation or steps of the segment. */
+    uint64_t step;        /**< global_step: finished steps. */
+    uint64_t first_step;  /**< Step from which cadences count. */
+    uint64_t end_step;    /**< Step after which the run is complete. */
+    uint64_t loop_index;  /**< Number of the training segment or validation, from 0. */
+    uint64_t batch_index; /**< Within the segment or validation, from 0. */
+    uint64_t batch_count; /**< Batches of the validation or steps of the segment. */
     bool is_validation;
-    bool is_last;           /**< Of a save: no full save follows. Of a step: it is end_step. */
-    bool is_initial;        /**< Of a save: save_initial_checkpoint. */
+    bool is_last;    /**< Of a save: no full save follows. Of a step: it is end_step. */
+    bool is_initial; /**< Of a save: save_initial_checkpoint. */
     const cairn_batch *batch;
-    uint64_t samples;       /**< In this step or batch, all micro-batches. */
+    uint64_t samples; /**< In this step or batch, all micro-batches. */
     double loss;
-    double gradient_norm;   /**< Before clipping. */
+    double gradient_norm;         /**< Before clipping. */
     const double *learning_rates; /**< One a parameter group. */
     size_t learning_rate_count;
-    const cairn_metric *metrics;  /**< on_log: what to log. */
+    const cairn_metric *metrics; /**< on_log: what to log. */
     size_t metric_count;
-    cairn_load *load;       /**< preprocess_checkpoint */
-    cairn_save *save;       /**< on_save_checkpoint */
-    const char *path;       /**< The checkpoint that was saved or loaded; NULL for none. */
+    cairn_load *load;           /**< preprocess_checkpoint */
+    cairn_save *save;           /**< on_save_checkpoint */
+    const char *path;           /**< The checkpoint that was saved or loaded; NULL for none. */
     const cairn_error *failure; /**< on_*_exception */
-    uint64_t saves_left;       /**< Periodic saves after `step`: on_train_batch_end. */
-    uint64_t validations_left; /**< Validations after `step`: on_train_batch_end. */
+    uint64_t saves_left;        /**< Periodic saves after `step`: on_train_batch_end. */
+    uint64_t validations_left;  /**< Validations after `step`: on_train_batch_end. */
 } cairn_event;
 
 /** What a hook may ask for. */

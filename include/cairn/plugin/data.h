@@ -28,7 +28,7 @@ typedef struct cairn_data_ops {
     int64_t (*max_token_id)(const void *self);
     /** (optional) Tokens of one sample; 0 if it has none. */
     int64_t (*sequence_length)(const void *self);
-    /** (optional) Text that names what is read, such as "train.txt, 1,234 bytes". Static for self. */
+    /** (optional) Names what is read, such as "train.txt, 1,234 bytes". Borrowed from @p self. */
     const char *(*describe)(const void *self);
     /** Accepts NULL. */
     void (*destroy)(void *self);

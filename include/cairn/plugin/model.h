@@ -41,10 +41,10 @@ CAIRN_API const cairn_batch_field *cairn_batch_find(const cairn_batch *batch, co
 /** How a pass is computed. */
 typedef struct cairn_pass {
     size_t struct_size;
-    bool is_training;  /**< Dropout acts and gradients are added to tensor->grad. */
-    uint64_t seed;     /**< Random numbers are a function of (seed, step) and the place only. */
-    uint64_t step;     /**< Number of the micro-batch since the beginning of training, from 0. */
-    float loss_scale;  /**< Gradients are those of loss_scale * loss (1 / grad_accum_steps). */
+    bool is_training; /**< Dropout acts and gradients are added to tensor->grad. */
+    uint64_t seed;    /**< Random numbers are a function of (seed, step) and the place only. */
+    uint64_t step;    /**< Number of the micro-batch since the beginning of training, from 0. */
+    float loss_scale; /**< Gradients are those of loss_scale * loss (1 / grad_accum_steps). */
 } cairn_pass;
 
 /** What a pass gives. */
@@ -61,8 +61,7 @@ typedef struct cairn_model_ops {
     cairn_status (*declare)(void *self, cairn_state *state, cairn_error *err);
     /** Writes initial values through the write guard, as a function of @p seed alone. May be
      *  called again. */
-    cairn_status (*initialize)(void *self, cairn_state_tree *tree, uint64_t seed,
-                               cairn_error *err);
+    cairn_status (*initialize)(void *self, cairn_state_tree *tree, uint64_t seed, cairn_error *err);
     /**
      * Computes the loss of @p batch and, in training, adds the gradients to tensor->grad.
      * @retval CAIRN_EDATA    A token id is outside the vocabulary or a field is missing.
@@ -71,8 +70,8 @@ typedef struct cairn_model_ops {
     cairn_status (*compute)(void *self, const cairn_batch *batch, const cairn_pass *pass,
                             cairn_loss *out, cairn_error *err);
     /** (optional) Logits of the token that follows @p tokens: @p out_logits is [vocab_size()]. */
-    cairn_status (*next_logits)(void *self, const int32_t *tokens, int64_t count,
-                                float *out_logits, cairn_error *err);
+    cairn_status (*next_logits)(void *self, const int32_t *tokens, int64_t count, float *out_logits,
+                                cairn_error *err);
     /** (optional) Size of the vocabulary; 0 if it has none. */
     int64_t (*vocab_size)(const void *self);
     /** (optional) Longest sequence; 0 if there is no limit. */

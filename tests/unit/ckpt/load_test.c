@@ -457,6 +457,7 @@ static void write_version(const char *dir, const char *format, const char *drop)
         {"cairn.save_counter", "1"},
         {"cairn.states", "global_step"},
         {"cairn.state_digest", CK_RUN},
+        {"cairn.written_by", "cairn 0.1.0"},
         {"cairn.aliases", "{}"},
         {"cairn.values", "{\"global_step\":{}}"},
         {"cairn.tensor_digests", "{}"},
@@ -506,9 +507,9 @@ static void open__calls_incomplete_metadata_damage(void **state)
 {
     const char *const dir = *state;
     static const char *const k_keys[] = {
-        "cairn.format",       "cairn.kind",           "cairn.step",         "cairn.run_id",
-        "cairn.save_counter", "cairn.states",         "cairn.state_digest", "cairn.aliases",
-        "cairn.values",       "cairn.tensor_digests", "cairn.chunk_digests"};
+        "cairn.format",       "cairn.kind",   "cairn.step",           "cairn.run_id",
+        "cairn.save_counter", "cairn.states", "cairn.written_by",     "cairn.state_digest",
+        "cairn.aliases",      "cairn.values", "cairn.tensor_digests", "cairn.chunk_digests"};
     char path[TK_PATH_SIZE];
     (void)tk_join(path, dir, "file");
     for (size_t i = 0; i < sizeof k_keys / sizeof k_keys[0]; i++) {
