@@ -1,4 +1,5 @@
 /* <checkpoint>.notes.json: facts that are known only after a checkpoint was committed. */
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
@@ -7,22 +8,28 @@
 #include "base/try.h"
 #include "ckpt/store_priv.h"
 
-enum { NOTES_BYTES_MAX = 1 << 20, DOUBLE_DIGITS = 17 };
+enum { NOTES_BYTES_MAX = 1 << 20, DOUBLE_DIGITS = 17, NAME_BYTES_MAX = 255 };
 
-/* The notes in @folder; NULL if there are none that can be read. */
-static json_t *read_notes(const crn_folder *folder, const char *name)
+/* The notes in @folder, yours; NULL if there are none or they are damaged. Returns an errno value:
+ * notes that could not be read just now may be good. */
+static int read_notes(const crn_folder *folder, const char *name, json_t **out)
 {
     char *text = NULL;
     size_t size = 0;
-    if (crn_os_read_file(folder->os, folder->fd, name, NOTES_BYTES_MAX, &text, &size) != 0)
-        return NULL;
+    *out = NULL;
+    const int e = crn_os_read_file(folder->os, folder->fd, name, NOTES_BYTES_MAX, &text, &size);
+    if (e == ENOENT || e == EFBIG || e == EISDIR || e == EINVAL)
+        return 0;
+    if (e != 0)
+        return e;
     json_t *notes = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
     crn_free(text);
     if (notes != NULL && !json_is_object(notes)) {
         json_decref(notes);
         notes = NULL;
     }
-    return notes;
+    *out = notes;
+    return 0;
 }
 
 /* JSON has no word for what is not finite: those are texts. */
@@ -47,7 +54,10 @@ static cairn_status write_notes(const crn_folder *folder, const char *name, cons
     cairn_status rc = CAIRN_OK;
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(DOUBLE_DIGITS);
     crn_str text = {0};
-    json_t *notes = read_notes(folder, name);
+    json_t *notes = NULL;
+    const int e = read_notes(folder, name, &notes);
+    if (e != 0)
+        CRN_FAIL_ERRNO(err, e, "read '%s/%s', whose other facts must be kept", folder->path, name);
     if (notes == NULL)
         notes = json_object();
     CRN_NEED(err, notes, "notes");
@@ -96,7 +106,7 @@ bool crn_notes_get_number_os(const crn_os *os, const char *path, const char *key
     char *const name = notes_path(path);
     json_t *notes = NULL;
     if (name != NULL && crn_path_folder_open(os, name, &at) == 0)
-        notes = read_notes(&at.folder, at.file);
+        (void)read_notes(&at.folder, at.file, &notes);
     const json_t *const value = json_object_get(notes, key);
     if (json_is_number(value)) {
         *out = json_number_value(value);
@@ -113,4 +123,50 @@ bool crn_notes_get_number_os(const crn_os *os, const char *path, const char *key
 bool cairn_notes_get_number(const char *path, const char *key, double *out)
 {
     return crn_notes_get_number_os(crn_os_posix(), path, key, out);
+}
+
+/* ---- Notes left over ---- */
+
+typedef struct leftovers {
+    const crn_template *name_template;
+    crn_name_list names;
+} leftovers;
+
+/* Only those of our own file names: a user may have files of this kind. */
+static int note_leftover(void *user, const char *name)
+{
+    leftovers *const l = user;
+    cairn_checkpoint_name parsed;
+    const size_t length = strlen(name);
+    const size_t tail = sizeof CRN_NOTES_SUFFIX - 1;
+    if (length <= tail || strcmp(name + length - tail, CRN_NOTES_SUFFIX) != 0)
+        return 0;
+    char base[NAME_BYTES_MAX + 1];
+    if (length - tail > NAME_BYTES_MAX)
+        return 0;
+    memcpy(base, name, length - tail);
+    base[length - tail] = '\0';
+    if (!crn_template_match(l->name_template, base, &parsed))
+        return 0;
+    return crn_name_list_add(&l->names, base, NULL) == CAIRN_OK ? 0 : ENOMEM;
+}
+
+void crn_notes_sweep(const crn_folder *folder, const crn_template *name_template,
+                     const cairn_log *log)
+{
+    const crn_os *const os = folder->os;
+    leftovers found = {.name_template = name_template};
+    const bool is_listed = os->list(os, folder->fd, note_leftover, &found) == 0;
+    for (size_t i = 0; is_listed && i < found.names.count; i++) {
+        crn_file_stat info;
+        char shown[256];
+        const char *const base = found.names.items[i];
+        char *const name = notes_path(base);
+        if (name != NULL && os->stat(os, folder->fd, base, &info) == ENOENT &&
+            os->unlink(os, folder->fd, name) == 0)
+            cairn_log_message(log, CAIRN_LOG_INFO, "Removed '%s/%s', notes of a deleted checkpoint",
+                              folder->path, crn_escape(name, strlen(name), shown, sizeof shown));
+        crn_free(name);
+    }
+    crn_name_list_dispose(&found.names);
 }
