@@ -277,8 +277,8 @@ CAIRN_API cairn_status cairn_store_prune(cairn_store *store, const char *run_id,
 
 /* ---- Notes: facts known later, in <file>.notes.json --------------------------------------- */
 
-/** Sets one number in the notes of @p path and replaces them atomically. Existing notes that
- *  cannot be read are replaced. @retval CAIRN_EIO, CAIRN_ENOSPACE */
+/** Sets one number in the notes of @p path and replaces them atomically. Damaged notes are begun
+ *  anew; notes that cannot be read just now stay as they are. @retval CAIRN_EIO, CAIRN_ENOSPACE */
 CAIRN_API cairn_status cairn_notes_set_number(cairn_store *store, const char *path, const char *key,
                                               double value, cairn_error *err);
 /** Takes one fact out of the notes of @p path; the last takes the file along. An absent one is

@@ -46,6 +46,9 @@ cairn_status crn_store_check_writable(const cairn_store *store, cairn_error *err
 /* Writes checkpoints_index.yaml anew from the names in the folders. Nothing depends on it, so a
  * failure is a warning in the log. */
 void crn_index_update(const cairn_store *store);
+/* Removes the notes of checkpoints that are gone: a deletion was cut short between the two. */
+void crn_notes_sweep(const crn_folder *folder, const crn_template *name_template,
+                     const cairn_log *log);
 /* A random run id in lower-case hexadecimal. */
 cairn_status crn_run_draw_id(const crn_os *os, char out[CAIRN_RUN_ID_SIZE], cairn_error *err);
 

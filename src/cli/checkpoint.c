@@ -353,7 +353,8 @@ static void print_usage(FILE *out)
 {
     (void)fputs("usage: cairn checkpoint COMMAND [options]\n\n", out);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)fprintf(out, "  %-7s %-8s %s\n", k_commands[i].name, k_commands[i].arguments,
+        (void)fprintf(out, "  %s %-*s %s\n", k_commands[i].name,
+                      (int)(15 - strlen(k_commands[i].name)), k_commands[i].arguments,
                       k_commands[i].about);
     (void)fputs("\nexample: cairn checkpoint list run1\n", out);
 }

@@ -311,12 +311,16 @@ out:
     return rc;
 }
 
-/* Whether a run that ended so before its first step says nothing against the checkpoint. */
+/*
+ * Whether a run that ended so before its first step says nothing against the checkpoint, or has
+ * said it: what is left is what a person would not connect with the file, such as a lack of memory.
+ */
 static bool is_no_failed_start(cairn_status status)
 {
-    static const cairn_status k_others[] = {CAIRN_OK,           CAIRN_ECONFIG,  CAIRN_EINVAL,
-                                            CAIRN_EUNSUPPORTED, CAIRN_ENOSPACE, CAIRN_EDATA,
-                                            CAIRN_EINCOMPATIBLE, CAIRN_EVERSION};
+    static const cairn_status k_others[] = {
+        CAIRN_OK,     CAIRN_EINVAL,        CAIRN_ECONFIG,  CAIRN_ENOTFOUND,
+        CAIRN_ECORRUPT, CAIRN_EINCOMPATIBLE, CAIRN_EVERSION, CAIRN_EDATA,
+        CAIRN_ENOSPACE, CAIRN_ECANCELED,     CAIRN_EUNSUPPORTED};
     for (size_t i = 0; i < sizeof k_others / sizeof k_others[0]; i++) {
         if (k_others[i] == status)
             return true;
