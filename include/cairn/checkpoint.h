@@ -238,7 +238,7 @@ enum { CAIRN_REASONS_MAX = 8 };
 typedef struct cairn_judged {
     const cairn_checkpoint_info *info;
     cairn_verdict verdict;
-    size_t reason_count; /**< At least 1. */
+    size_t reason_count;                    /**< At least 1. */
     const char *reasons[CAIRN_REASONS_MAX]; /**< "newest 3", "every 1000 steps", "best 2 by
                                                  val_loss", "one in 30 minutes", "pinned" ... */
 } cairn_judged;

@@ -108,9 +108,8 @@ static cairn_status check_options(const cairn_keep_n_checkpoints_options *option
     } counts[] = {{"n", options->n}, {"every", options->every}, {"best", options->best}};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         if (counts[i].value.is_set && counts[i].value.value < 1)
-            CRN_FAIL(err, CAIRN_ECONFIG,
-                     "%s: %s is %" PRId64 "; it must be at least 1, or null%s", k_name,
-                     counts[i].name, counts[i].value.value, i == 0 ? " to keep all" : "");
+            CRN_FAIL(err, CAIRN_ECONFIG, "%s: %s is %" PRId64 "; it must be at least 1, or null%s",
+                     k_name, counts[i].name, counts[i].value.value, i == 0 ? " to keep all" : "");
     if (options->minutes.is_set && !(options->minutes.value >= 0.0))
         CRN_FAIL(err, CAIRN_ECONFIG, "%s: minutes is %g; it must not be negative", k_name,
                  options->minutes.value);

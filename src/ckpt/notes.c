@@ -27,8 +27,7 @@ static cairn_status read_notes(const crn_folder *folder, const char *name, json_
     size_t size = 0;
     json_t *facts = NULL;
     json_error_t problem = {.line = 0};
-    const int e =
-        crn_os_read_file(folder->os, folder->fd, name, NOTES_BYTES_MAX, &text, &size);
+    const int e = crn_os_read_file(folder->os, folder->fd, name, NOTES_BYTES_MAX, &text, &size);
     if (e == EFBIG || e == EISDIR || e == EINVAL)
         CRN_FAIL(err, CAIRN_ECORRUPT, "'%s/%s' is no file that cairn wrote", folder->path, name);
     if (e != 0 && e != ENOENT)

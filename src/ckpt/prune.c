@@ -68,15 +68,14 @@ static cairn_status read_facts(const crn_os *os, const cairn_retention *rules, c
     own->has_bad_notes = rc != CAIRN_OK;
     if (rc == CAIRN_OK) {
         own->is_pinned = cairn_notes_is_pinned(notes);
-        own->has_metric =
-            rules->best > 0 && cairn_notes_number(notes, rules->metric, &own->metric);
+        own->has_metric = rules->best > 0 && cairn_notes_number(notes, rules->metric, &own->metric);
     }
     cairn_notes_destroy(notes);
     return CAIRN_OK;
 }
 
-static cairn_status gather(cairn_retention_plan *plan, const cairn_store *store,
-                           const char *run_id, const cairn_retention *rules, cairn_error *err)
+static cairn_status gather(cairn_retention_plan *plan, const cairn_store *store, const char *run_id,
+                           const cairn_retention *rules, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const size_t count = cairn_catalogue_count(plan->catalogue);
@@ -123,8 +122,7 @@ static crn_own *find_own(cairn_retention_plan *plan, const crn_os *os, const cha
 }
 
 /* Until a start has saved something, --resume repeats it: what it loaded must stay. */
-static void protect_loaded(cairn_retention_plan *plan, const cairn_store *store,
-                           const char *run_id)
+static void protect_loaded(cairn_retention_plan *plan, const cairn_store *store, const char *run_id)
 {
     cairn_run run = {.loaded_path = NULL};
     if (cairn_run_read(store, &run, NULL) == CAIRN_OK && strcmp(run.run_id, run_id) == 0 &&
@@ -193,8 +191,8 @@ static bool is_whole_file(void *user, const crn_own *own)
 }
 
 cairn_status cairn_retention_plan_make(const cairn_store *store, const char *run_id,
-                                       const cairn_retention *retention,
-                                       cairn_retention_plan **out, cairn_error *err)
+                                       const cairn_retention *retention, cairn_retention_plan **out,
+                                       cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_retention rules;
@@ -209,8 +207,7 @@ cairn_status cairn_retention_plan_make(const cairn_store *store, const char *run
         CRN_FAIL(err, CAIRN_ECONFIG, "minutes is %g; it must not be negative", rules.minutes);
     if (rules.metric == NULL)
         rules.metric = METRIC_DEFAULT;
-    CRN_TRY(err, cairn_catalogue_read(store, &plan->catalogue, err),
-            "find checkpoints to delete");
+    CRN_TRY(err, cairn_catalogue_read(store, &plan->catalogue, err), "find checkpoints to delete");
     CRN_TRY_PLAIN(make_texts(plan, &rules, err));
     CRN_TRY_PLAIN(gather(plan, store, run_id, &rules, err));
     protect_loaded(plan, store, run_id);
@@ -323,8 +320,7 @@ cairn_status cairn_store_keep_newest(cairn_store *store, const char *run_id, uin
                                      const char *protected_path, uint64_t *out_deleted,
                                      cairn_error *err)
 {
-    const cairn_retention retention = {.struct_size = sizeof retention,
-                                       .newest = n > 0 ? n : 1,
-                                       .protected_path = protected_path};
+    const cairn_retention retention = {
+        .struct_size = sizeof retention, .newest = n > 0 ? n : 1, .protected_path = protected_path};
     return cairn_store_prune(store, run_id, &retention, out_deleted, err);
 }

@@ -27,8 +27,7 @@ bool cairn_store_save_requested(cairn_store *store)
         is_asked = is_there(store, TAKEN_FILE);
     }
     if (is_there(store, CAIRN_SAVE_NOW_FILE)) {
-        const int e =
-            os->rename_over(os, store->model_folder.fd, CAIRN_SAVE_NOW_FILE, TAKEN_FILE);
+        const int e = os->rename_over(os, store->model_folder.fd, CAIRN_SAVE_NOW_FILE, TAKEN_FILE);
         /* What cannot be taken would ask for a save at every step. */
         if (e == 0)
             is_asked = true;

@@ -47,8 +47,9 @@ int cli_checkpoint_pin(int argc, char **argv)
     };
     const cli_command command = {
         .usage = "cairn checkpoint pin FILE... [options]",
-        .about = "Pins checkpoints: neither KeepNCheckpoints nor prune deletes them. Works beside a\n"
-                 "running fit.",
+        .about =
+            "Pins checkpoints: neither KeepNCheckpoints nor prune deletes them. Works beside a\n"
+            "running fit.",
         .example = "cairn checkpoint pin run1/checkpoint_200.mdl",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
@@ -207,9 +208,10 @@ static int check_rules(struct prune *prune)
         return CLI_EXIT_USAGE;
     }
     if (prune->rules.newest == 0) {
-        (void)fputs("cairn: give --n N, at least 1: how many of the newest to keep; --every, --best "
-                    "and --minutes keep others besides\n",
-                    stderr);
+        (void)fputs(
+            "cairn: give --n N, at least 1: how many of the newest to keep; --every, --best "
+            "and --minutes keep others besides\n",
+            stderr);
         return CLI_EXIT_USAGE;
     }
     prune->rules.is_max = prune->mode != NULL && strcmp(prune->mode, "max") == 0;

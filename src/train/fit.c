@@ -317,10 +317,10 @@ out:
  */
 static bool is_no_failed_start(cairn_status status)
 {
-    static const cairn_status k_others[] = {
-        CAIRN_OK,     CAIRN_EINVAL,        CAIRN_ECONFIG,  CAIRN_ENOTFOUND,
-        CAIRN_ECORRUPT, CAIRN_EINCOMPATIBLE, CAIRN_EVERSION, CAIRN_EDATA,
-        CAIRN_ENOSPACE, CAIRN_ECANCELED,     CAIRN_EUNSUPPORTED};
+    static const cairn_status k_others[] = {CAIRN_OK,        CAIRN_EINVAL,      CAIRN_ECONFIG,
+                                            CAIRN_ENOTFOUND, CAIRN_ECORRUPT,    CAIRN_EINCOMPATIBLE,
+                                            CAIRN_EVERSION,  CAIRN_EDATA,       CAIRN_ENOSPACE,
+                                            CAIRN_ECANCELED, CAIRN_EUNSUPPORTED};
     for (size_t i = 0; i < sizeof k_others / sizeof k_others[0]; i++) {
         if (k_others[i] == status)
             return true;

@@ -57,11 +57,11 @@ static void set_starts(cairn_trainer *trainer, double starts)
 {
     cairn_error failure = {0};
     char text[512];
-    const cairn_status rc = starts > 0.0 ? cairn_notes_set_number(trainer->store,
-                                                                  trainer->loaded_path, STARTS_KEY,
-                                                                  starts, &failure)
-                                         : cairn_notes_remove(trainer->store, trainer->loaded_path,
-                                                              STARTS_KEY, &failure);
+    const cairn_status rc =
+        starts > 0.0
+            ? cairn_notes_set_number(trainer->store, trainer->loaded_path, STARTS_KEY, starts,
+                                     &failure)
+            : cairn_notes_remove(trainer->store, trainer->loaded_path, STARTS_KEY, &failure);
     if (rc == CAIRN_OK)
         return;
     (void)cairn_error_format(&failure, text, sizeof text);

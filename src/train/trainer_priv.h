@@ -46,9 +46,9 @@ struct cairn_trainer {
     uint64_t validation_step;
     double *validation_losses; /* [val_count] */
 
-    int64_t last_save_ns;      /* when the last save ended, or the training began; monotonic */
-    bool is_start_noted;       /* the notes of loaded_path count this start as unfinished */
-    double starts_before;      /* unfinished starts from loaded_path before this one */
+    int64_t last_save_ns; /* when the last save ended, or the training began; monotonic */
+    bool is_start_noted;  /* the notes of loaded_path count this start as unfinished */
+    double starts_before; /* unfinished starts from loaded_path before this one */
 
     uint64_t plan_keep;        /* 0: all */
     uint64_t plan_keep_every;  /* 0: none */

@@ -372,8 +372,7 @@ static void save_checkpoint_state__refuses_wrong_options(void **state)
 static cairn_callback keep(cairn_opt_int n)
 {
     cairn_callback callback;
-    const cairn_keep_n_checkpoints_options options = {
-        .n = n, .metric = "val_loss", .mode = "min"};
+    const cairn_keep_n_checkpoints_options options = {.n = n, .metric = "val_loss", .mode = "min"};
     assert_int_equal(cairn_keep_n_checkpoints_new(&options, &callback, NULL), CAIRN_OK);
     return callback;
 }

@@ -94,8 +94,8 @@ static void assert_plan(const cairn_retention_plan *plan, const char *want)
     size_t used = 0;
     for (size_t i = 0; i < cairn_retention_plan_count(plan); i++) {
         const cairn_judged *const judged = cairn_retention_plan_at(plan, i);
-        used += (size_t)snprintf(got + used, sizeof got - used, "%s %s:",
-                                 k_verdicts[judged->verdict], judged->info->file);
+        used += (size_t)snprintf(got + used, sizeof got - used,
+                                 "%s %s:", k_verdicts[judged->verdict], judged->info->file);
         assert_true(judged->reason_count >= 1);
         for (size_t k = 0; k < judged->reason_count; k++)
             used += (size_t)snprintf(got + used, sizeof got - used, "%s %s", k > 0 ? "," : "",
@@ -123,8 +123,7 @@ static void plan__tells_a_reason_for_every_file_and_changes_nothing(void **state
     struct fixture *const f = *state;
     char from[TK_PATH_SIZE];
     char to[TK_PATH_SIZE];
-    const cairn_retention rules = {
-        .struct_size = sizeof rules, .newest = 2, .every = 3, .best = 1};
+    const cairn_retention rules = {.struct_size = sizeof rules, .newest = 2, .every = 3, .best = 1};
     save_steps(f, OTHER_RUN, 1, 1);
     save_steps(f, CK_RUN, 2, 9);
     note(f, 4, LOSS, 0.5);
@@ -193,8 +192,7 @@ static void prune__protects_what_resume_would_load(void **state)
     const cairn_retention rules = {.struct_size = sizeof rules, .newest = 1};
     save_steps(f, CK_RUN, 1, 3);
     /* A start went back to step 1 and has saved nothing yet. */
-    const cairn_run run = {
-        .run_id = CK_RUN, .save_counter = 3, .loaded_path = path_of(f, 1, path)};
+    const cairn_run run = {.run_id = CK_RUN, .save_counter = 3, .loaded_path = path_of(f, 1, path)};
     tk_assert_ok(cairn_run_write(f->store, &run, &err), &err);
     cairn_retention_plan *plan = plan_of(f, &rules);
     assert_plan(plan, "keep checkpoint_1.mdl: protected: --resume would load it\n"
@@ -218,8 +216,7 @@ static void prune__protects_a_path_however_it_is_written(void **state)
     const cairn_retention rules = {.struct_size = sizeof rules,
                                    .newest = 1,
                                    .minutes = 30.5,
-                                   .protected_path = tk_join(path, f->dir,
-                                                             "./checkpoint_2.mdl")};
+                                   .protected_path = tk_join(path, f->dir, "./checkpoint_2.mdl")};
     cairn_retention_plan *const plan = plan_of(f, &rules);
     assert_plan(plan, "keep checkpoint_1.mdl: one in 30.5 minutes\n"
                       "keep checkpoint_2.mdl: protected: in use\n"
@@ -254,8 +251,8 @@ static void prune__refuses_rules_that_make_no_sense(void **state)
     tk_assert_status(cairn_retention_plan_make(f->store, CK_RUN, &rules, &plan, &err),
                      CAIRN_ECONFIG, &err);
     rules = (cairn_retention){.newest = 1};
-    tk_assert_status(cairn_retention_plan_make(f->store, CK_RUN, &rules, &plan, &err),
-                     CAIRN_EINVAL, &err);
+    tk_assert_status(cairn_retention_plan_make(f->store, CK_RUN, &rules, &plan, &err), CAIRN_EINVAL,
+                     &err);
     assert_null(plan);
 }
 
@@ -336,8 +333,7 @@ static void pin__refuses_what_is_no_checkpoint(void **state)
     tk_write_text(f->dir, "metrics.jsonl", "{\"step\": 1}\n");
     char *const before = tk_list(f->dir);
     tk_assert_status(cairn_checkpoint_pin(path_of(f, 9, path), true, &err), CAIRN_ENOTFOUND, &err);
-    tk_assert_status(cairn_checkpoint_pin(path_of(f, 9, path), false, &err), CAIRN_ENOTFOUND,
-                     &err);
+    tk_assert_status(cairn_checkpoint_pin(path_of(f, 9, path), false, &err), CAIRN_ENOTFOUND, &err);
     tk_assert_status(cairn_checkpoint_pin(tk_join(path, f->dir, "no/file.mdl"), false, &err),
                      CAIRN_ENOTFOUND, &err);
     tk_assert_status(cairn_checkpoint_pin(tk_join(path, f->dir, "metrics.jsonl"), true, &err),

@@ -69,8 +69,8 @@ static const char *told(struct made *made, char buf[OWN_MAX + 1])
     static const struct {
         unsigned reason;
         char letter;
-    } k_letters[] = {{CRN_KEEP_NEWEST, 'n'},  {CRN_KEEP_EVERY, 'e'},   {CRN_KEEP_BEST, 'b'},
-                     {CRN_KEEP_MINUTES, 'm'}, {CRN_KEEP_PINNED, 'p'},  {CRN_KEEP_NOTES, '?'},
+    } k_letters[] = {{CRN_KEEP_NEWEST, 'n'},  {CRN_KEEP_EVERY, 'e'},     {CRN_KEEP_BEST, 'b'},
+                     {CRN_KEEP_MINUTES, 'm'}, {CRN_KEEP_PINNED, 'p'},    {CRN_KEEP_NOTES, '?'},
                      {CRN_KEEP_LOADING, 'l'}, {CRN_KEEP_PROTECTED, 'c'}, {CRN_KEEP_ALL, 'a'}};
     for (size_t i = 0; i < made->count; i++) {
         const crn_own *const own = own_of(made, i);
@@ -145,8 +145,7 @@ static void best_counts_only_numbers_and_takes_the_newer_of_equal_ones(void **st
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const cairn_retention rules = {
-            .newest = 1, .best = rows[i].best, .is_max = rows[i].is_max};
+        const cairn_retention rules = {.newest = 1, .best = rows[i].best, .is_max = rows[i].is_max};
         struct made made;
         char got[OWN_MAX + 1];
         make(&made, 6);
@@ -169,10 +168,10 @@ static void minutes_go_by_the_order_of_saves_when_the_clock_jumps(void **state)
         {{0, 30, 60, 90, 120, 150}, "m-m-mn"},
         {{0, 59, 118, 177, 236, 295}, "m-m-mn"},
         {{0, 0, 0, 0, 0, 0}, "m----n"},
-        {{100000, 30, 60, 90, 120, 150}, "mm-m-+"},        /* set back after the first */
-        {{0, 30, 99999999, 90, 120, 150}, "m-mm-+"},       /* jumped, and was set back */
-        {{-99999999, -99999998, 0, 1, 2, 3}, "m-m--n"},    /* before 1970 */
-        {{50, 40, 30, 20, 10, 0}, "mmmmm+"},               /* runs backwards: keeps too much */
+        {{100000, 30, 60, 90, 120, 150}, "mm-m-+"},     /* set back after the first */
+        {{0, 30, 99999999, 90, 120, 150}, "m-mm-+"},    /* jumped, and was set back */
+        {{-99999999, -99999998, 0, 1, 2, 3}, "m-m--n"}, /* before 1970 */
+        {{50, 40, 30, 20, 10, 0}, "mmmmm+"},            /* runs backwards: keeps too much */
     };
     const cairn_retention rules = {.newest = 1, .minutes = 60};
     (void)state;

@@ -32,8 +32,8 @@ struct fixture {
     uint64_t touches_at; /* makes save-now */
     uint64_t signals_at; /* save_requested is true */
     bool is_signalled;
-    uint64_t stops_at;           /* asks to stop before the next */
-    uint64_t dies_at;            /* the hook fails before this step's update; 0: never */
+    uint64_t stops_at; /* asks to stop before the next */
+    uint64_t dies_at;  /* the hook fails before this step's update; 0: never */
     cairn_status dies_of;
     int64_t save_seconds; /* what a save takes on the fake clock */
     uint64_t stops_before_start;
@@ -169,9 +169,9 @@ static cairn_status fit(struct fixture *f)
                                    &trainer, &f->err),
                  &f->err);
     trainer->os = &f->fault.os;
-    tk_assert_ok(cairn_trainer_add_callback(
-                     trainer, (cairn_callback){.ops = &k_script, .self = f}, &f->err),
-                 &f->err);
+    tk_assert_ok(
+        cairn_trainer_add_callback(trainer, (cairn_callback){.ops = &k_script, .self = f}, &f->err),
+        &f->err);
     if (f->extra.ops != NULL)
         tk_assert_ok(cairn_trainer_add_callback(trainer, f->extra, &f->err), &f->err);
     const cairn_status rc =
@@ -591,8 +591,8 @@ static void starts__from_a_file_elsewhere_write_nothing_beside_it(void **state)
     begin_run(f);
     char *const before = tk_list(f->dir);
     f->options.model_dir = tk_join(model_dir, f->dir, "other");
-    f->ckpt = (cairn_ckpt){.kind = CAIRN_CKPT_PATH,
-                           .path = tk_join(path, f->dir, "checkpoint_4.mdl")};
+    f->ckpt =
+        (cairn_ckpt){.kind = CAIRN_CKPT_PATH, .path = tk_join(path, f->dir, "checkpoint_4.mdl")};
     fail_start(f, CAIRN_EDEVICE);
     assert_starts(f, 0);
     tk_remove_tree(model_dir);

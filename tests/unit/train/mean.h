@@ -20,7 +20,7 @@ static inline cairn_status model_declare(void *self, cairn_state *state, cairn_e
 }
 
 static inline cairn_status model_initialize(void *self, cairn_state_tree *tree, uint64_t seed,
-                                     cairn_error *err)
+                                            cairn_error *err)
 {
     (void)self;
     (void)err;
@@ -29,8 +29,8 @@ static inline cairn_status model_initialize(void *self, cairn_state_tree *tree, 
     return CAIRN_OK;
 }
 
-static inline cairn_status model_compute(void *self, const cairn_batch *batch, const cairn_pass *pass,
-                                  cairn_loss *out, cairn_error *err)
+static inline cairn_status model_compute(void *self, const cairn_batch *batch,
+                                         const cairn_pass *pass, cairn_loss *out, cairn_error *err)
 {
     const float *const x = cairn_batch_find(batch, "x")->data;
     const float w = *(const float *)s_weight->data;
@@ -69,8 +69,8 @@ static inline uint64_t data_count(const void *self)
     return SAMPLES;
 }
 
-static inline cairn_status data_read(void *self, const uint64_t *indices, size_t count, cairn_batch *out,
-                              cairn_error *err)
+static inline cairn_status data_read(void *self, const uint64_t *indices, size_t count,
+                                     cairn_batch *out, cairn_error *err)
 {
     (void)self;
     (void)err;
