@@ -251,7 +251,7 @@ typedef struct cairn_retention_plan cairn_retention_plan;
  * ones stay, those whose notes cannot be read, and what --resume would load.
  * @param out  Yours.
  * @retval CAIRN_ECONFIG  `minutes` is negative or no number.
- * @retval CAIRN_EIO      A folder cannot be listed.
+ * @retval CAIRN_EIO      A folder or run.json cannot be read, so nothing is known for sure.
  */
 CAIRN_API cairn_status cairn_retention_plan_make(const cairn_store *store, const char *run_id,
                                                  const cairn_retention *retention,

@@ -100,39 +100,72 @@ out:
     return rc;
 }
 
-/* The own one that is the file @path, however it is written; NULL if none is. */
-static crn_own *find_own(cairn_retention_plan *plan, const crn_os *os, const char *path)
+/* *@out: the own one that is the file @path, however it is written; NULL if none is. */
+static cairn_status find_own(const cairn_retention_plan *plan, const crn_os *os, const char *path,
+                             crn_own **out, cairn_error *err)
 {
-    crn_own *found = NULL;
+    cairn_status rc = CAIRN_OK;
     char *real = NULL;
-    for (size_t i = 0; i < plan->own_count && found == NULL; i++) {
+    char *other = NULL;
+    *out = NULL;
+    for (size_t i = 0; i < plan->own_count && *out == NULL; i++) {
         if (strcmp(plan->own[i].info->path, path) == 0)
-            found = &plan->own[i];
+            *out = &plan->own[i];
     }
-    if (found != NULL || os->real_path(os, path, &real) != 0)
-        return found;
-    for (size_t i = 0; i < plan->own_count && found == NULL; i++) {
-        char *other = NULL;
-        if (os->real_path(os, plan->own[i].info->path, &other) == 0 && strcmp(other, real) == 0)
-            found = &plan->own[i];
+    if (*out != NULL)
+        return CAIRN_OK;
+    int e = os->real_path(os, path, &real);
+    if (e == ENOENT)
+        return CAIRN_OK;
+    if (e != 0)
+        CRN_FAIL_ERRNO(err, e, "resolve '%s'", path);
+    for (size_t i = 0; i < plan->own_count && *out == NULL; i++) {
         crn_free(other);
+        other = NULL;
+        e = os->real_path(os, plan->own[i].info->path, &other);
+        if (e != 0)
+            CRN_FAIL_ERRNO(err, e, "resolve '%s'", plan->own[i].info->path);
+        if (strcmp(other, real) == 0)
+            *out = &plan->own[i];
     }
+out:
+    crn_free(other);
     crn_free(real);
-    return found;
+    return rc;
 }
 
 /* Until a start has saved something, --resume repeats it: what it loaded must stay. */
-static void protect_loaded(cairn_retention_plan *plan, const cairn_store *store, const char *run_id)
+static cairn_status protect_loaded(const cairn_retention_plan *plan, const cairn_store *store,
+                                   const char *run_id, cairn_error *err)
 {
+    cairn_status rc = CAIRN_OK;
     cairn_run run = {.loaded_path = NULL};
-    if (cairn_run_read(store, &run, NULL) == CAIRN_OK && strcmp(run.run_id, run_id) == 0 &&
-        run.loaded_path != NULL &&
-        (plan->own_count == 0 || plan->own[0].info->save_counter <= run.save_counter)) {
-        crn_own *const own = find_own(plan, store->os, run.loaded_path);
-        if (own != NULL)
-            own->is_loading = true;
-    }
+    crn_own *own = NULL;
+    rc = cairn_run_read(store, &run, err);
+    if (rc == CAIRN_ENOTFOUND || rc == CAIRN_ECORRUPT || rc == CAIRN_EVERSION)
+        return CAIRN_OK; /* --resume loads nothing by it. */
+    CRN_TRY_PLAIN(rc);
+    if (strcmp(run.run_id, run_id) == 0 && run.loaded_path != NULL &&
+        (plan->own_count == 0 || plan->own[0].info->save_counter <= run.save_counter))
+        CRN_TRY_PLAIN(find_own(plan, store->os, run.loaded_path, &own, err));
+    if (own != NULL)
+        own->is_loading = true;
+out:
     cairn_run_dispose(&run);
+    return rc;
+}
+
+static cairn_status protect_given(const cairn_retention_plan *plan, const cairn_store *store,
+                                  const char *path, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_own *own = NULL;
+    if (path != NULL)
+        CRN_TRY_PLAIN(find_own(plan, store->os, path, &own, err));
+    if (own != NULL)
+        own->is_protected = true;
+out:
+    return rc;
 }
 
 /* ---- Verdicts ---- */
@@ -210,11 +243,8 @@ cairn_status cairn_retention_plan_make(const cairn_store *store, const char *run
     CRN_TRY(err, cairn_catalogue_read(store, &plan->catalogue, err), "find checkpoints to delete");
     CRN_TRY_PLAIN(make_texts(plan, &rules, err));
     CRN_TRY_PLAIN(gather(plan, store, run_id, &rules, err));
-    protect_loaded(plan, store, run_id);
-    crn_own *const given =
-        rules.protected_path != NULL ? find_own(plan, store->os, rules.protected_path) : NULL;
-    if (given != NULL)
-        given->is_protected = true;
+    CRN_TRY_PLAIN(protect_loaded(plan, store, run_id, err));
+    CRN_TRY_PLAIN(protect_given(plan, store, rules.protected_path, err));
     crn_retention_decide(plan->own, plan->own_count, &rules, is_whole_file, os.out);
     for (size_t i = 0; i < plan->own_count; i++)
         judge(plan, &plan->own[i]);

@@ -157,8 +157,9 @@ class CommandTest(RetentionCase):
     def test_wrong_use_of_prune(self):
         self.train(loop={"max_steps": 2})
         before = kit.snapshot(self.dir)
-        for more in ([], ["--n", "0"], ["--best", "2"], ["--n", "-1"], ["--n", "1", "--mode", "mid"],
-                     ["--n", "1", "--minutes", "-3"], ["--n", "1", "--minutes", "nan"]):
+        for more in ([], ["--n", "0"], ["--best", "2"], ["--n", "-1"],
+                     ["--n", "1", "--mode", "mid"], ["--n", "1", "--minutes", "-3"],
+                     ["--n", "1", "--minutes", "nan"]):
             with self.subTest(more):
                 self.prune(*more, expect=kit.USAGE)
         kit.run(["checkpoint", "prune", self.path("absent"), "--n", "1"], kit.CHECKPOINT)

@@ -256,6 +256,52 @@ static void prune__refuses_rules_that_make_no_sense(void **state)
     assert_null(plan);
 }
 
+/* No failure of a call or an allocation makes a precious file look worthless. */
+static bool plan_survives(struct fixture *f, bool is_allocation, uint64_t n)
+{
+    char path[TK_PATH_SIZE];
+    cairn_retention_plan *plan = NULL;
+    const cairn_retention rules = {.struct_size = sizeof rules,
+                                   .newest = 1,
+                                   .best = 1,
+                                   .protected_path = tk_join(path, f->dir, "./checkpoint_5.mdl")};
+    tk_fault_reset(&f->fault);
+    f->fault.fail_at = is_allocation ? 0 : n;
+    crn_mem_fail_at(is_allocation ? n : 0, 0);
+    const uint64_t before = crn_mem_count();
+    const cairn_status rc = cairn_retention_plan_make(f->store, CK_RUN, &rules, &plan, NULL);
+    const bool was_hit = is_allocation ? crn_mem_count() - before >= n : f->fault.failed > 0;
+    crn_mem_fail_at(0, 0);
+    for (size_t i = 0; rc == CAIRN_OK && i < cairn_retention_plan_count(plan); i++) {
+        const cairn_judged *const judged = cairn_retention_plan_at(plan, i);
+        const bool is_precious = judged->info->step != 4;
+        if (is_precious)
+            assert_int_not_equal(judged->verdict, CAIRN_VERDICT_DELETE);
+        if (!was_hit && !is_precious)
+            assert_int_equal(judged->verdict, CAIRN_VERDICT_DELETE);
+    }
+    cairn_retention_plan_destroy(plan);
+    return was_hit;
+}
+
+static void plan__whatever_fails_condemns_nothing_precious(void **state)
+{
+    struct fixture *const f = *state;
+    cairn_error err = {0};
+    char path[TK_PATH_SIZE];
+    save_steps(f, CK_RUN, 1, 6);
+    pin(f, 1, true);
+    note(f, 2, LOSS, 1.0);
+    const cairn_run run = {.run_id = CK_RUN, .save_counter = 6, .loaded_path = path_of(f, 3, path)};
+    tk_assert_ok(cairn_run_write(f->store, &run, &err), &err);
+    for (int is_allocation = 0; is_allocation < 2; is_allocation++) {
+        uint64_t n = 1;
+        while (plan_survives(f, is_allocation == 1, n))
+            n++;
+        assert_true(n > 20);
+    }
+}
+
 /* ---- Pins ---- */
 
 static void pin__set_after_the_plan_was_made_still_protects(void **state)
@@ -482,6 +528,7 @@ int main(void)
         T(prune__protects_a_path_however_it_is_written),
         T(prune__goes_by_the_times_of_the_files),
         T(prune__refuses_rules_that_make_no_sense),
+        T(plan__whatever_fails_condemns_nothing_precious),
         T(pin__set_after_the_plan_was_made_still_protects),
         T(pin__keeps_the_other_facts_and_leaves_nothing_behind),
         T(pin__by_hand_counts_whatever_word_was_used),
