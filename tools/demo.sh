@@ -8,7 +8,7 @@ demo=build/demo
 source_dir=/usr/share/games/fortunes
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
-run() { printf '$ %s\n' "$*"; "$@"; }
+run() { printf '$'; printf ' %q' "$@"; printf '\n'; "$@"; }
 
 say 'English text: the files of the Debian package fortunes'
 rm -rf "$demo"
