@@ -26,6 +26,8 @@ struct cairn_store {
     char run_id[CAIRN_RUN_ID_SIZE]; /* "" until it is known */
     uint64_t save_counter;          /* saves of the run so far */
     crn_name_list saved_paths;      /* what results of the last save point to */
+    bool is_request_seen;           /* a request left by an earlier process was looked for */
+    bool has_request;               /* a save was asked for and is not answered yet */
 };
 
 /* The public functions with another operating system. */
@@ -34,12 +36,19 @@ cairn_status crn_store_open_os(const crn_os *os, const cairn_store_options *opti
 cairn_status crn_checkpoint_open_os(const crn_os *os, const char *path, cairn_checkpoint **out,
                                     cairn_error *err);
 bool crn_notes_get_number_os(const crn_os *os, const char *path, const char *key, double *out);
+cairn_status crn_checkpoint_pin_os(const crn_os *os, const char *path, bool is_pinned,
+                                   cairn_error *err);
+cairn_status crn_notes_read_os(const crn_os *os, const char *path, cairn_notes **out,
+                               cairn_error *err);
 
 /* EINVAL for a store that was opened to read only. */
 cairn_status crn_store_check_writable(const cairn_store *store, cairn_error *err);
 /* Writes checkpoints_index.yaml anew from the names in the folders. Nothing depends on it, so a
  * failure is a warning in the log. */
 void crn_index_update(const cairn_store *store);
+/* Removes the notes of checkpoints that are gone: a deletion was cut short between the two. */
+void crn_notes_sweep(const crn_folder *folder, const crn_template *name_template,
+                     const cairn_log *log);
 /* A random run id in lower-case hexadecimal. */
 cairn_status crn_run_draw_id(const crn_os *os, char out[CAIRN_RUN_ID_SIZE], cairn_error *err);
 

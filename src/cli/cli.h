@@ -12,6 +12,7 @@ enum {
     CLI_EXIT_OK = 0,
     CLI_EXIT_FAILED = 1,
     CLI_EXIT_USAGE = 2,
+    CLI_FILES_MAX = 4096,    /* positional arguments of a command that takes many files */
     CLI_EXIT_STOPPED = 75 /* EX_TEMPFAIL: run the same command again with --resume */
 };
 
@@ -78,6 +79,9 @@ int cli_finish_output(int exit_code);
 int cli_fit(int argc, char **argv);
 int cli_validate(int argc, char **argv);
 int cli_checkpoint(int argc, char **argv);
+int cli_checkpoint_pin(int argc, char **argv);
+int cli_checkpoint_unpin(int argc, char **argv);
+int cli_checkpoint_prune(int argc, char **argv);
 int cli_generate(int argc, char **argv);
 int cli_help(int argc, char **argv);
 

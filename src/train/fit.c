@@ -163,12 +163,6 @@ static const char *stop_reason(const cairn_trainer *trainer)
     return options->stop_requested != NULL ? options->stop_requested(options->user) : NULL;
 }
 
-static bool is_save_requested(const cairn_trainer *trainer)
-{
-    const cairn_trainer_options *const options = &trainer->options;
-    return options->save_requested != NULL && options->save_requested(options->user);
-}
-
 /* Why the loop ends before its last step; both NULL while it goes on. */
 struct ending {
     const char *signal;  /* asked from outside: saved, to be resumed */
@@ -182,9 +176,8 @@ static cairn_status end_of_step(cairn_trainer *trainer, const cairn_control *con
     cairn_status rc = CAIRN_OK;
     const bool is_end = trainer->step == trainer->schedule.end_step;
     bool is_stopped = false;
-    if (crn_run_schedule_saves_at(&trainer->schedule, trainer->step) || control->save ||
-        is_save_requested(trainer) || (control->stop && trainer->schedule.save_every > 0))
-        CRN_TRY_PLAIN(crn_trainer_save(trainer, is_end || control->stop, false, err));
+    if (crn_trainer_save_is_due(trainer, control))
+        CRN_TRY_PLAIN(crn_trainer_save_step(trainer, is_end || control->stop, false, err));
     if (control->stop)
         ending->request = control->reason;
     if (crn_run_schedule_validates_at(&trainer->schedule, trainer->step))
@@ -213,6 +206,7 @@ static cairn_status train_segment(cairn_trainer *trainer, uint64_t until, struct
         if (ending->signal != NULL)
             break;
         CRN_TRY_PLAIN(train_step(trainer, &control, err));
+        crn_trainer_start_succeeded(trainer);
         if (trainer->step == until || control.stop) {
             event = crn_trainer_event(trainer);
             CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_end, &event, NULL, err));
@@ -229,9 +223,10 @@ static cairn_status run_loop(cairn_trainer *trainer, cairn_fit_result *out, cair
     cairn_status rc = CAIRN_OK;
     const crn_run_schedule *const schedule = &trainer->schedule;
     struct ending ending = {0};
+    trainer->last_save_ns = trainer->os->monotonic_ns(trainer->os);
     if (trainer->options.checkpoint.save_initial_checkpoint &&
         trainer->step == schedule->first_step)
-        CRN_TRY_PLAIN(crn_trainer_save(trainer, false, true, err));
+        CRN_TRY_PLAIN(crn_trainer_save_step(trainer, false, true, err));
     while (trainer->step < schedule->end_step && !is_ended(&ending)) {
         const uint64_t until = crn_run_schedule_segment_end(schedule, trainer->step);
         CRN_TRY_PLAIN(train_segment(trainer, until, &ending, err));
@@ -239,7 +234,7 @@ static cairn_status run_loop(cairn_trainer *trainer, cairn_fit_result *out, cair
     out->outcome = CAIRN_OUTCOME_FINISHED;
     out->reason = ending.request != NULL ? ending.request : schedule->limit;
     if (ending.signal != NULL) {
-        CRN_TRY_PLAIN(crn_trainer_save(trainer, false, false, err));
+        CRN_TRY_PLAIN(crn_trainer_save_step(trainer, false, false, err));
         out->outcome = CAIRN_OUTCOME_STOPPED;
         out->reason = ending.signal;
     }
@@ -282,7 +277,7 @@ static cairn_status run_fit(cairn_trainer *trainer, cairn_fit_result *out, cairn
     } else {
         CRN_TRY_PLAIN(run_loop(trainer, out, err));
     }
-    if (out->outcome == CAIRN_OUTCOME_FINISHED && trainer->schedule.save_every == 0)
+    if (out->outcome == CAIRN_OUTCOME_FINISHED && !crn_trainer_saves_at_end(trainer))
         cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
                           "nothing was saved: checkpoint.steps is null or 0");
     event = crn_trainer_event(trainer);
@@ -316,6 +311,23 @@ out:
     return rc;
 }
 
+/*
+ * Whether a run that ended so before its first step says nothing against the checkpoint, or has
+ * said it: what is left is what a person would not connect with the file, such as a lack of memory.
+ */
+static bool is_no_failed_start(cairn_status status)
+{
+    static const cairn_status k_others[] = {CAIRN_OK,        CAIRN_EINVAL,      CAIRN_ECONFIG,
+                                            CAIRN_ENOTFOUND, CAIRN_ECORRUPT,    CAIRN_EINCOMPATIBLE,
+                                            CAIRN_EVERSION,  CAIRN_EDATA,       CAIRN_ENOSPACE,
+                                            CAIRN_ECANCELED, CAIRN_EUNSUPPORTED};
+    for (size_t i = 0; i < sizeof k_others / sizeof k_others[0]; i++) {
+        if (k_others[i] == status)
+            return true;
+    }
+    return false;
+}
+
 cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *train, cairn_loader **val,
                                size_t val_count, cairn_ckpt ckpt, cairn_fit_result *out,
                                cairn_error *err)
@@ -331,6 +343,8 @@ out:
         event.failure = err;
         (void)crn_trainer_call(trainer, CRN_HOOK_on_fit_exception, &event, NULL, NULL);
     }
+    if (is_no_failed_start(rc))
+        crn_trainer_start_withdrawn(trainer);
     out->step = trainer->step;
     if (trainer->saved_path != NULL)
         out->checkpoint = crn_strdup(trainer->saved_path);

@@ -46,7 +46,12 @@ struct cairn_trainer {
     uint64_t validation_step;
     double *validation_losses; /* [val_count] */
 
+    int64_t last_save_ns; /* when the last save ended, or the training began; monotonic */
+    bool is_start_noted;  /* the notes of loaded_path count this start as unfinished */
+    double starts_before; /* unfinished starts from loaded_path before this one */
+
     uint64_t plan_keep;        /* 0: all */
+    uint64_t plan_keep_every;  /* 0: none */
     uint64_t plan_extra_every; /* 0: none */
     char *plan_extra_states;
 
@@ -91,6 +96,28 @@ cairn_status crn_trainer_reset_tree(cairn_trainer *trainer, cairn_error *err);
 cairn_status crn_trainer_values_to_tree(cairn_trainer *trainer, cairn_error *err);
 /* And back, after a load. */
 cairn_status crn_trainer_values_from_tree(cairn_trainer *trainer, cairn_error *err);
+
+/* cadence.c: whether a save is due at the end of this step, asked for by the schedule, a callback,
+ * the clock, a signal or the file save-now. */
+bool crn_trainer_save_is_due(cairn_trainer *trainer, const cairn_control *control);
+/* Whether the run saves by itself at all, and so at its end. */
+bool crn_trainer_saves_at_end(const cairn_trainer *trainer);
+/* crn_trainer_save; it answers all requests and sets the clock of checkpoint.minutes back. */
+cairn_status crn_trainer_save_step(cairn_trainer *trainer, bool is_last, bool is_initial,
+                                   cairn_error *err);
+
+/* plan.c: prints what the run will do and whether the disk suffices for it. ENOSPACE: it does not
+ * hold a single checkpoint. */
+cairn_status crn_trainer_plan(cairn_trainer *trainer, const cairn_catalogue *catalogue,
+                              cairn_error *err);
+
+/* starts.c: counts, in the notes of the checkpoint that a start loads, the starts in a row that
+ * finished no step; says so loudly from the third on. Only for files of the store. */
+void crn_trainer_start_begins(cairn_trainer *trainer, const cairn_catalogue *catalogue);
+/* The first step is finished: the file is good for a start. */
+void crn_trainer_start_succeeded(cairn_trainer *trainer);
+/* The run ended before its first step for a reason that is not the checkpoint's. */
+void crn_trainer_start_withdrawn(cairn_trainer *trainer);
 
 /* start.c: which checkpoint, which run. Loads it and prints start line, receipt and plan. */
 cairn_status crn_trainer_start(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_error *err);

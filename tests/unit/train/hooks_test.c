@@ -1,99 +1,11 @@
-/*
- * The hooks of a whole fit, through the public API, with a model and a data processor that this
- * file brings along: one parameter that learns the mean of some numbers.
- */
+/* The hooks of a whole fit, through the public API. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cairn/trainer.h"
-#include "kit/kit.h"
+#include "unit/train/mean.h"
 
-enum { SAMPLES = 8, BATCH = 4, BATCHES = SAMPLES / BATCH, SEEN_SIZE = 8192 };
-
-/* ---- A model: loss (w - x)^2 / 2, whose gradient is w - x ---- */
-
-static const cairn_tensor *s_weight;
-
-static cairn_status model_declare(void *self, cairn_state *state, cairn_error *err)
-{
-    const cairn_tensor_spec spec = {
-        .name = "w", .dtype = CAIRN_DTYPE_F32, .role = CAIRN_ROLE_WEIGHT, .rank = 1, .shape = {1}};
-    (void)self;
-    return cairn_state_add_tensor(state, &spec, &s_weight, err);
-}
-
-static cairn_status model_initialize(void *self, cairn_state_tree *tree, uint64_t seed,
-                                     cairn_error *err)
-{
-    (void)self;
-    (void)err;
-    *(float *)cairn_tensor_write_begin(tree, s_weight, 0, s_weight->bytes) = (float)seed;
-    cairn_tensor_write_end(tree, s_weight, 0, s_weight->bytes);
-    return CAIRN_OK;
-}
-
-static cairn_status model_compute(void *self, const cairn_batch *batch, const cairn_pass *pass,
-                                  cairn_loss *out, cairn_error *err)
-{
-    const float *const x = cairn_batch_find(batch, "x")->data;
-    const float w = *(const float *)s_weight->data;
-    double sum = 0.0;
-    (void)self;
-    (void)err;
-    for (int64_t i = 0; i < batch->samples; i++) {
-        sum += 0.5 * (double)(w - x[i]) * (double)(w - x[i]);
-        if (pass->is_training)
-            s_weight->grad[0] += pass->loss_scale * (w - x[i]) / (float)batch->samples;
-    }
-    out->loss = sum / (double)batch->samples;
-    out->weight = (double)batch->samples;
-    return CAIRN_OK;
-}
-
-static void destroy_nothing(void *self)
-{
-    (void)self;
-}
-
-static const cairn_model_ops k_model = {.struct_size = sizeof(cairn_model_ops),
-                                        .name = "mean",
-                                        .declare = model_declare,
-                                        .initialize = model_initialize,
-                                        .compute = model_compute,
-                                        .destroy = destroy_nothing};
-
-/* ---- Data: sample i is the number i ---- */
-
-static float s_numbers[BATCH];
-
-static uint64_t data_count(const void *self)
-{
-    (void)self;
-    return SAMPLES;
-}
-
-static cairn_status data_read(void *self, const uint64_t *indices, size_t count, cairn_batch *out,
-                              cairn_error *err)
-{
-    (void)self;
-    (void)err;
-    for (size_t i = 0; i < count; i++)
-        s_numbers[i] = (float)indices[i];
-    *out = (cairn_batch){.struct_size = sizeof *out, .samples = (int64_t)count, .field_count = 1};
-    out->field[0] = (cairn_batch_field){.name = "x",
-                                        .dtype = CAIRN_DTYPE_F32,
-                                        .rank = 1,
-                                        .shape = {(int64_t)count},
-                                        .data = s_numbers};
-    return CAIRN_OK;
-}
-
-static const cairn_data_ops k_data = {.struct_size = sizeof(cairn_data_ops),
-                                      .name = "numbers",
-                                      .sample_count = data_count,
-                                      .read = data_read,
-                                      .destroy = destroy_nothing};
+enum { SEEN_SIZE = 8192 };
 
 /* ---- A callback that writes down every hook ---- */
 
@@ -216,16 +128,6 @@ static int end(void **state)
     cairn_fit_result_dispose(&f->result);
     free(f);
     return tk_temp_teardown(&dir);
-}
-
-static cairn_loader *make_loader(void)
-{
-    const cairn_loader_options options = {
-        .struct_size = sizeof options, .batch_size = BATCH, .drop_last = true};
-    cairn_loader *loader = NULL;
-    cairn_error err = {0};
-    tk_assert_ok(cairn_loader_new((cairn_data){.ops = &k_data}, &options, &loader, &err), &err);
-    return loader;
 }
 
 /* A whole fit; the recorder's text begins anew. */
