@@ -8,7 +8,7 @@ demo=build/demo
 source_dir=/usr/share/games/fortunes
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
-run() { printf '$ %s\n' "$*"; "$@"; }
+run() { printf '$'; printf ' %q' "$@"; printf '\n'; "$@"; }
 
 say 'English text: the files of the Debian package fortunes'
 rm -rf "$demo"
@@ -19,12 +19,12 @@ for file in "$source_dir"/*; do
 done
 printf '%s files, %s bytes\n' "$(ls "$demo/fortunes" | wc -l)" "$(cat "$demo"/fortunes/* | wc -c)"
 
-say 'A GPT learns it, checkpoints appear; after step 220 the run is interrupted'
+say 'A GPT learns it, checkpoints appear; after step 450 the run is interrupted'
 printf '$ %s fit configs/demo.yaml\n' "$cairn"
 "$cairn" fit configs/demo.yaml &
 training=$!
 trap 'kill "$training" 2>/dev/null || true' EXIT
-until grep -q '"step":220,' "$demo/pretrain/metrics.jsonl" 2>/dev/null; do
+until grep -q '"step":450,' "$demo/pretrain/metrics.jsonl" 2>/dev/null; do
     kill -0 "$training" 2>/dev/null || { echo 'the training ended too early' >&2; exit 1; }
     read -r -t 0.2 <> <(:) || true
 done
@@ -48,10 +48,10 @@ run "$cairn" fit configs/demo_finetune.yaml
 run "$cairn" checkpoint list "$demo/finetune"
 
 say 'What the models write'
-run "$cairn" generate --checkpoint_path "$demo/pretrain/model_checkpoint_400.mdl" \
+run "$cairn" generate --checkpoint_path "$demo/pretrain/model_checkpoint_1000.mdl" \
     --prompt 'The ' --max_tokens 300 --seed 1
 printf '\n'
-run "$cairn" generate --checkpoint_path "$demo/finetune/checkpoint_60.mdl" \
+run "$cairn" generate --checkpoint_path "$demo/finetune/checkpoint_100.mdl" \
     --prompt 'A computer ' --max_tokens 300 --seed 1
 
 say 'Validation loss, in nats a byte'

@@ -167,10 +167,12 @@ static void load_checkpoint_states__selects_what_is_listed(void **state)
                    {"all", ""},
                    {"ALL", ""},
                    {NULL, ""}};
+    struct cairn_trainer trainer;
     (void)state;
+    trainer_init(&trainer);
     for (size_t i = 0; i < sizeof k_cases / sizeof k_cases[0]; i++) {
         cairn_load load = {{0}};
-        const cairn_event event = {.struct_size = sizeof event, .load = &load};
+        const cairn_event event = {.struct_size = sizeof event, .trainer = &trainer, .load = &load};
         cairn_control control = {0};
         const cairn_callback callback = load_states(k_cases[i].states);
         assert_int_equal(callback.ops->preprocess_checkpoint(callback.self, &event, &control, NULL),
@@ -178,6 +180,7 @@ static void load_checkpoint_states__selects_what_is_listed(void **state)
         assert_string_equal(load.selected, k_cases[i].selected);
         callback.ops->destroy(callback.self);
     }
+    trainer_dispose(&trainer);
 }
 
 static void load_checkpoint_states__checks_its_names_before_training(void **state)
@@ -192,6 +195,9 @@ static void load_checkpoint_states__checks_its_names_before_training(void **stat
     const cairn_callback wrong = load_states("modle");
     assert_int_equal(right.ops->on_fit_start(right.self, &event, &control, NULL), CAIRN_OK);
     assert_int_equal(wrong.ops->on_fit_start(wrong.self, &event, &control, &err), CAIRN_ECONFIG);
+    tk_assert_error_has(&err, "did you mean 'model'");
+    assert_int_equal(wrong.ops->preprocess_checkpoint(wrong.self, &event, &control, &err),
+                     CAIRN_ECONFIG);
     tk_assert_error_has(&err, "did you mean 'model'");
     right.ops->destroy(right.self);
     wrong.ops->destroy(wrong.self);
