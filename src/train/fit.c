@@ -1,4 +1,5 @@
 /* The training loop. */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -279,15 +280,38 @@ static cairn_status run_fit(cairn_trainer *trainer, cairn_fit_result *out, cairn
     }
     if (out->outcome == CAIRN_OUTCOME_FINISHED && !crn_trainer_saves_at_end(trainer))
         cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
-                          "nothing was saved: checkpoint.steps is null or 0");
+                          "the end was not saved: checkpoint.steps is null or 0");
     event = crn_trainer_event(trainer);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_end, &event, NULL, err));
 out:
     return rc;
 }
 
+/* A checkpoint that is not there is said before a folder is made. */
+static cairn_status check_ckpt(const cairn_trainer *trainer, cairn_ckpt ckpt, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_file_stat info;
+    if (ckpt.kind == CAIRN_CKPT_PATH && !trainer->options.checkpoint.resume &&
+        trainer->os->stat(trainer->os, CRN_OS_CWD, ckpt.path, &info) == ENOENT)
+        CRN_FAIL(err, CAIRN_ENOTFOUND, "there is no checkpoint '%s'", ckpt.path);
+out:
+    return rc;
+}
+
+static void say_data(const cairn_trainer *trainer, const char *what, const cairn_loader *loader)
+{
+    const cairn_data *const data = cairn_loader_data(loader);
+    const char *const text =
+        data->ops->describe != NULL ? data->ops->describe(data->self) : data->ops->name;
+    cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
+                      "%s data: %s; %" PRIu64 " samples, %" PRIu64 " batches an epoch", what, text,
+                      cairn_loader_samples_per_epoch(loader),
+                      cairn_loader_batches_per_epoch(loader));
+}
+
 static cairn_status prepare_fit(cairn_trainer *trainer, cairn_loader *train, cairn_loader **val,
-                                size_t val_count, cairn_error *err)
+                                size_t val_count, cairn_ckpt ckpt, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     if (trainer->is_used)
@@ -305,8 +329,12 @@ static cairn_status prepare_fit(cairn_trainer *trainer, cairn_loader *train, cai
         CRN_TRY_PLAIN(check_vocabulary(trainer, val[i], err));
     /* Contradictory limits are reported before anything is touched on disk. */
     CRN_TRY_PLAIN(crn_trainer_make_schedule(trainer, err));
-    CRN_TRY_PLAIN(crn_trainer_open_store(trainer, false, err));
     CRN_TRY_PLAIN(crn_trainer_plan_tree(trainer, true, err));
+    CRN_TRY_PLAIN(check_ckpt(trainer, ckpt, err));
+    CRN_TRY_PLAIN(crn_trainer_open_store(trainer, false, err));
+    say_data(trainer, "training", train);
+    for (size_t i = 0; i < val_count; i++)
+        say_data(trainer, "validation", val[i]);
 out:
     return rc;
 }
@@ -334,7 +362,7 @@ cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *train, cair
 {
     cairn_status rc = CAIRN_OK;
     *out = (cairn_fit_result){.reason = ""};
-    CRN_TRY_PLAIN(prepare_fit(trainer, train, val, val_count, err));
+    CRN_TRY_PLAIN(prepare_fit(trainer, train, val, val_count, ckpt, err));
     CRN_TRY_PLAIN(crn_trainer_start(trainer, ckpt, err));
     CRN_TRY_PLAIN(run_fit(trainer, out, err));
 out:

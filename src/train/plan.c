@@ -135,7 +135,7 @@ static void say(const cairn_trainer *trainer, const struct plan *plan)
                           "eval_frequency 1 validates after every step; 1.0 does so at the end");
     if (!crn_trainer_saves_at_end(trainer))
         cairn_log_message(log, CAIRN_LOG_WARNING,
-                          "nothing will be saved: checkpoint.steps is null or 0");
+                          "the end will not be saved: checkpoint.steps is null or 0");
 }
 
 /* False where it cannot be told. */

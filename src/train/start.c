@@ -22,9 +22,10 @@ struct start {
 
 /* ---- Helpers over the catalogue ---- */
 
+/* By what the file says, whatever its name: checkpoint_name may have been changed meanwhile. */
 static bool is_own(const cairn_checkpoint_info *info, const char *run_id)
 {
-    return info->is_readable && info->is_full && info->name_matches &&
+    return info->is_readable && info->is_full && info->has_metadata &&
            strcmp(info->run_id, run_id) == 0;
 }
 
@@ -54,9 +55,31 @@ static const cairn_checkpoint_info *newest_own(const cairn_catalogue *catalogue,
     return best;
 }
 
-/* Names each file that has a checkpoint's name and is none; returns how many. */
+static int64_t modified_ns(const cairn_trainer *trainer, const char *path)
+{
+    crn_file_stat info;
+    return trainer->os->stat(trainer->os, CRN_OS_CWD, path, &info) == 0 ? info.mtime_ns : INT64_MAX;
+}
+
+/* When the run last started, by the clock of the file system; INT64_MIN if that is not known. */
+static int64_t started_ns(const cairn_trainer *trainer)
+{
+    crn_str path = {0};
+    int64_t ns = INT64_MIN;
+    crn_str_printf(&path, "%s/run.json", cairn_store_model_dir(trainer->store));
+    if (crn_str_check(&path, NULL) == CAIRN_OK)
+        ns = modified_ns(trainer, path.text);
+    crn_str_dispose(&path);
+    return ns != INT64_MAX ? ns : INT64_MIN;
+}
+
+/*
+ * Names each file that has a checkpoint's name and is none. Returns how many of them may be saves
+ * of the run since it started: those that are not older than its start.
+ */
 static size_t name_damaged(const cairn_trainer *trainer, const cairn_catalogue *catalogue)
 {
+    const int64_t started = started_ns(trainer);
     size_t count = 0;
     for (size_t i = 0; i < cairn_catalogue_count(catalogue); i++) {
         const cairn_checkpoint_info *const info = cairn_catalogue_at(catalogue, i);
@@ -64,7 +87,7 @@ static size_t name_damaged(const cairn_trainer *trainer, const cairn_catalogue *
             continue;
         cairn_log_message(trainer->options.log, CAIRN_LOG_ERROR, "%s is damaged and skipped: %s",
                           info->path, info->problem);
-        count++;
+        count += modified_ns(trainer, info->path) >= started;
     }
     return count;
 }
@@ -308,8 +331,6 @@ static cairn_status choose_seed(cairn_trainer *trainer, const struct start *star
         if (e != 0)
             CRN_FAIL_ERRNO(err, e, "draw a seed");
         trainer->seed = drawn;
-        cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
-                          "No seed was given; drew seed %" PRIu64 ".", trainer->seed);
     }
     cairn_loader_set_seed(trainer->train, trainer->seed);
 out:
@@ -402,10 +423,13 @@ static void say_start(const cairn_trainer *trainer, const struct start *start)
     const cairn_run *const run = &trainer->run;
     const char *const path = trainer->loaded_path;
     const crn_load_outcome *const outcome = &start->outcome;
-    if (path == NULL) {
-        cairn_log_message(log, CAIRN_LOG_INFO, "fresh start%s (run %s)",
-                          trainer->is_resumed ? " again: nothing was saved before" : "",
+    if (path == NULL && trainer->is_resumed) {
+        cairn_log_message(log, CAIRN_LOG_WARNING,
+                          "fresh start again: no checkpoint of run %s is there (none was saved, or "
+                          "they were removed)",
                           run->run_id);
+    } else if (path == NULL) {
+        cairn_log_message(log, CAIRN_LOG_INFO, "fresh start (run %s)", run->run_id);
     } else if (outcome->step_loaded && strcmp(outcome->run_id, run->run_id) == 0) {
         cairn_log_message(log, CAIRN_LOG_INFO, "continues run %s from %s at step %" PRIu64,
                           run->run_id, path, trainer->step);
@@ -463,6 +487,9 @@ cairn_status crn_trainer_start(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_er
         CRN_TRY_PLAIN(ordinary(trainer, &start, ckpt, err));
     CRN_TRY_PLAIN(identify_run(trainer, &start, err));
     CRN_TRY_PLAIN(crn_trainer_make_schedule(trainer, err));
+    if (!trainer->options.seed.is_set)
+        cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
+                          "No seed was given; using seed %" PRIu64 ".", trainer->seed);
     warn_about_newer(trainer, &start);
     say_name_differs(trainer, &start);
     say_start(trainer, &start);

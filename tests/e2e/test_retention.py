@@ -228,7 +228,7 @@ class CadenceTest(RetentionCase):
         self.assertEqual(["model_checkpoint_2.mdl", "model_checkpoint_3.mdl"],
                          kit.checkpoints(self.model_dir, "model_checkpoint_"))
         self.assertEqual("3", result.result["step"])
-        self.assertNotIn("nothing will be saved", result.err)
+        self.assertNotIn("the end will not be saved", result.err)
 
     def test_long_minutes_save_the_last_step(self):
         self.train(checkpoint={"steps": None, "minutes": 1000}, loop={"max_steps": 3})

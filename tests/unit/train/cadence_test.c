@@ -216,7 +216,7 @@ static void minutes__save_at_the_first_step_end_when_they_have_passed(void **sta
     tk_assert_ok(fit(f), &f->err);
     assert_saved(f, "3 6 9 12");
     assert_says(f, "plan: besides a save when 1 minutes have passed since the last");
-    assert_false(says(f, "nothing will be saved"));
+    assert_false(says(f, "the end will not be saved"));
 }
 
 static void minutes__count_from_the_end_of_the_last_save_of_any_kind(void **state)
@@ -239,7 +239,7 @@ static void minutes__save_the_last_step_too(void **state)
     tk_assert_ok(fit(f), &f->err);
     assert_saved(f, "12");
     assert_string_equal(f->result.reason, "max_steps");
-    assert_false(says(f, "nothing was saved"));
+    assert_false(says(f, "the end was not saved"));
 }
 
 static void minutes__save_a_run_that_a_callback_ends(void **state)
@@ -258,8 +258,8 @@ static void minutes__of_zero_or_null_do_nothing(void **state)
     f->seconds_a_step = 3600;
     tk_assert_ok(fit(f), &f->err);
     assert_saved(f, "");
-    assert_says(f, "nothing will be saved");
-    assert_says(f, "nothing was saved");
+    assert_says(f, "the end will not be saved");
+    assert_says(f, "the end was not saved");
 }
 
 static void minutes__that_make_no_sense_are_refused(void **state)
