@@ -12,7 +12,7 @@ enum {
     CLI_EXIT_OK = 0,
     CLI_EXIT_FAILED = 1,
     CLI_EXIT_USAGE = 2,
-    CLI_FILES_MAX = 4096,    /* positional arguments of a command that takes many files */
+    CLI_FILES_MAX = 4096, /* positional arguments of a command that takes many files */
     CLI_EXIT_STOPPED = 75 /* EX_TEMPFAIL: run the same command again with --resume */
 };
 

@@ -280,11 +280,11 @@ static void make_random(struct made *made, cairn_retention *rules, uint64_t run)
         own->has_metric = draw(run, at++, 3) > 0;
         own->metric = k_metrics[draw(run, at++, 6)];
     }
-    *rules = (cairn_retention){.newest = 1 + draw(run, at++, 6),
-                               .every = draw(run, at++, 3) * 7,
-                               .best = draw(run, at++, 4),
-                               .is_max = draw(run, at++, 2) == 1,
-                               .minutes = (double)(draw(run, at++, 3) * 25)};
+    *rules = (cairn_retention){.newest = 1 + draw(run, at, 6),
+                               .every = draw(run, at + 1, 3) * 7,
+                               .best = draw(run, at + 2, 4),
+                               .is_max = draw(run, at + 3, 2) == 1,
+                               .minutes = (double)(draw(run, at + 4, 3) * 25)};
 }
 
 /* Kept or left alone. */
