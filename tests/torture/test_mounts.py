@@ -63,7 +63,8 @@ class Mounts(unittest.TestCase):
             self.assertIn(code, (0, 1), text)
             self.assertTrue(code == 0 or "CAIRN_ENOSPACE" in text, text)
             self.assertEqual(len(self.saved(events)) == 3, code == 0)
-            names = [name for name in os.listdir(files) if re.fullmatch(r"checkpoint_\d+\.mdl", name)]
+            names = [name for name in os.listdir(files)
+                     if re.fullmatch(r"checkpoint_\d+\.mdl", name)]
             lost += len(self.saved(events)) != len(names)
             self.assertEqual([], [name for name in os.listdir(files) if name.endswith(".part")])
             self.assertEqual(0, run("mount", "-o", "remount,size=1m", files).returncode)
