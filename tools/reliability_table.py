@@ -4,8 +4,8 @@
 Usage: reliability_table.py [--write README.md] FILE...
 
 FILE is the output of ctest (--output-junit, LastTest.log, or a terminal's). Lines count that read
-`torture: <what> tried=N lost=N ...`; behind `control: ` they are controls, on a disk that breaks its
-word, and losses must be found. The table goes to standard output; with --write it replaces what
+`torture: <what> tried=N lost=N ...`; behind `control: ` they are controls, on a disk that breaks
+its word, and losses must be found. The table goes to standard output; with --write it replaces what
 stands between the markers of that file. Exit 1 if something was lost, a control found nothing, or
 there are no lines.
 """
@@ -55,8 +55,9 @@ def more(row):
 def table(rows):
     tried = [row for row in rows if not row.is_control]
     controls = [row for row in rows if row.is_control]
-    lines = ["| what was tried | times | lost | next start not clean | descriptors leaked | besides |",
-             "|---|---:|---:|---:|---:|---|"]
+    lines = [
+        "| what was tried | times | lost | next start not clean | descriptors leaked | besides |",
+        "|---|---:|---:|---:|---:|---|"]
     for row in tried:
         bad = [row.fields.get(name, "") for name in BAD]
         lines.append("| %s | %s | %s | %s |" % (row.what, f"{row.number('tried'):,}",
@@ -65,8 +66,9 @@ def table(rows):
         f"{sum(row.number('tried') for row in tried):,}",
         *(sum(row.number(name) for row in tried) for name in BAD)))
     if controls:
-        lines += ["", "Controls: the same on a disk that breaks its word, where losses must be found.",
-                  "", "| control | times | losses found |", "|---|---:|---:|"]
+        lines += [
+            "", "Controls: the same on a disk that breaks its word, where losses must be found.",
+            "", "| control | times | losses found |", "|---|---:|---:|"]
         lines += ["| %s | %s | %s |" % (row.what, f"{row.number('tried'):,}", row.fields["lost"])
                   for row in controls]
     return "\n".join(lines) + "\n"

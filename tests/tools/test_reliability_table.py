@@ -52,7 +52,8 @@ class ReliabilityTable(unittest.TestCase):
             with open(page, encoding="utf-8") as file:
                 text = file.read()
             self.assertTrue(text.startswith("a\n<!-- reliability:begin -->\n| what was tried |"))
-            self.assertTrue(text.endswith("| without fsync | 16 | 7 |\n<!-- reliability:end -->\nb\n"))
+            self.assertTrue(text.endswith(
+                "| without fsync | 16 | 7 |\n<!-- reliability:end -->\nb\n"))
             with open(page, "w", encoding="utf-8") as file:
                 file.write("no markers\n")
             self.assertEqual(1, self.run_script(GOOD, "--write", page)[0])

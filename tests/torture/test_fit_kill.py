@@ -23,7 +23,7 @@ class FitKill(kit.Case):
     def setUp(self):
         super().setUp()
         if kit.SLOW:
-            self.skipTest("the leak sanitizer does not work under ptrace; the plain build does this")
+            self.skipTest("the leak sanitizer does not work under ptrace")
         if not os.path.exists(SWEEP):
             self.skipTest("there is no sweeper: CAIRN_SWEEP")
         if self.sweep(0, "entry", ["/bin/true"])[0] == "refused":
@@ -47,7 +47,7 @@ class FitKill(kit.Case):
         return [kit.BIN, "fit", self.params, "-o", model_dir, "--threads", "2", *more]
 
     def first_call(self, calls):
-        """The first system call behind which model_dir is there: what comes before cannot matter."""
+        """The first system call behind which model_dir is there: none before it can matter."""
         low, high = 1, calls
         while low < high:
             middle = (low + high) // 2

@@ -202,8 +202,8 @@ static void load_checkpoint_states__checks_its_names_before_training(void **stat
     const cairn_event event = {.struct_size = sizeof event, .trainer = &trainer};
     const cairn_callback right = load_states("model");
     const cairn_callback wrong = load_states("modle");
-    assert_int_equal(right.ops->on_fit_start(right.self, &event, &control, NULL), CAIRN_OK);
-    assert_int_equal(wrong.ops->on_fit_start(wrong.self, &event, &control, &err), CAIRN_ECONFIG);
+    assert_int_equal(right.ops->post_setup(right.self, &event, &control, NULL), CAIRN_OK);
+    assert_int_equal(wrong.ops->post_setup(wrong.self, &event, &control, &err), CAIRN_ECONFIG);
     tk_assert_error_has(&err, "did you mean 'model'");
     assert_int_equal(wrong.ops->preprocess_checkpoint(wrong.self, &event, &control, &err),
                      CAIRN_ECONFIG);
@@ -347,7 +347,7 @@ static void save_checkpoint_state__checks_its_names_before_training(void **state
     trainer_init(&trainer);
     const cairn_event event = {.struct_size = sizeof event, .trainer = &trainer};
     const cairn_callback callback = save_state(1, "model,optimiser");
-    assert_int_equal(callback.ops->on_fit_start(callback.self, &event, &control, &err),
+    assert_int_equal(callback.ops->post_setup(callback.self, &event, &control, &err),
                      CAIRN_ECONFIG);
     tk_assert_error_has(&err, "The states are: model, optimizer");
     callback.ops->destroy(callback.self);
