@@ -19,11 +19,11 @@ enum {
 /* ---- Options of a subcommand: one row each ---- */
 
 typedef enum cli_kind {
-    CLI_FLAG,     /* bool */
-    CLI_TEXT,     /* const char * */
-    CLI_TEXTS,    /* cli_texts, may be given often */
-    CLI_COUNT,    /* uint64_t */
-    CLI_NUMBER,   /* double */
+    CLI_FLAG,      /* bool */
+    CLI_TEXT,      /* const char * */
+    CLI_TEXTS,     /* cli_texts, may be given often */
+    CLI_COUNT,     /* uint64_t */
+    CLI_NUMBER,    /* double */
     CLI_NO_EFFECT, /* a flag of cszoo that means nothing here; @help says why; takes any values */
     CLI_LACKING    /* a flag of cszoo that this version cannot obey; @help names the feature */
 } cli_kind;

@@ -75,7 +75,7 @@ typedef cairn_status (*cairn_hook_fn)(void *self, const cairn_event *event, cair
  */
 #define CAIRN_HOOK_LIST(X)                                                                         \
     X(setup, "the trainer is put together; states may be added to the tree")                       \
-    X(post_setup, "all states are in the tree; nothing is opened or written yet")                       \
+    X(post_setup, "all states are in the tree; nothing is opened or written yet")                  \
     X(on_before_load_checkpoint, "path is about to be loaded; NULL: nothing is")                   \
     X(preprocess_checkpoint, "load may be restricted with cairn_load_select")                      \
     X(on_load_checkpoint, "the states are loaded")                                                 \
