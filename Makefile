@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 SOURCES = $(shell find src include tests examples bench -name '*.[ch]' 2>/dev/null)
 
-.PHONY: all demo test test-fast bench install format clean help deps
+.PHONY: all demo test test-fast torture fuzz bench install format clean help deps
 
 all: deps
 	@test -f build/build.ninja || cmake --preset release
@@ -23,6 +23,18 @@ test-fast:
 	@tools/setup.sh build test
 	@python3 tools/run_tests.py --fast
 
+fuzz:
+	@tools/setup.sh build test
+	@python3 tools/fuzz.py
+
+# Large counts, and what mounts file systems (as root); prints the table of the README.
+torture:
+	@tools/setup.sh build test
+	@cmake --preset dev && cmake --build build/dev
+	@TORTURE=1 ctest --test-dir build/dev -L torture --output-junit torture.xml \
+	  --test-output-size-passed 10000000 --test-output-size-failed 10000000; code=$$?; \
+	python3 tools/reliability_table.py build/dev/torture.xml; exit $$code
+
 bench: all
 	@if [ -x bench/run.sh ]; then bench/run.sh; \
 	else echo "make bench: there are no benchmarks yet; bench/ holds: $$(ls -A bench 2>/dev/null | tr '\n' ' ')"; fi
@@ -42,6 +54,8 @@ help:
 	@echo "make demo       train a small GPT on English text, interrupt it, resume, fine-tune, sample"
 	@echo "make test       every check: style, two compilers, sanitizers, unit and end-to-end tests"
 	@echo "make test-fast  style and the tests of one build only"
+	@echo "make fuzz       fuzz every reader of foreign bytes for FUZZ_SECONDS (3600) each"
+	@echo "make torture    kills, power cuts, full disks: large counts, minutes; mounts only as root"
 	@echo "make bench      the targets of the design, measured on this machine"
 	@echo "make install    to PREFIX (now $(PREFIX)); DESTDIR is respected"
 	@echo "make format     clang-format over all sources"

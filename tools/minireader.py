@@ -21,6 +21,7 @@ CHUNK = 4 << 20
 NAME_MAX = 4096
 TENSORS_MAX, AXES_MAX, KEYS_MAX, RANK_MAX, DEPTH_MAX = 1_000_000, 16_777_216, 262_144, 64, 8
 DIGEST_AT, DIGEST_SIZE = 48, 32
+MAJOR = 1
 DIGEST_BEFORE = b'{"__metadata__":{"cairn.header_digest":"'
 
 BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16,
@@ -431,7 +432,7 @@ def read_tensor(name, value, data_start):
     if bits % 8:
         raise Refused("E_SUBBYTE", f"{name!a}: {bits} bits are no whole bytes")
     if end - begin != bits // 8:
-        raise Refused("E_SIZE_MISMATCH", f"{name!a}: {end - begin} bytes for a shape of {bits // 8}")
+        raise Refused("E_SIZE_MISMATCH", f"{name!a}: {end - begin} bytes, {bits // 8} in its shape")
     return Tensor(name, dtype, shape, begin, end)
 
 
@@ -556,14 +557,23 @@ def check_header_digest(first, header):
 
 def check_ours(metadata, tensors):
     """What [CF-20] to [CF-25] ask of a file of ours; gives each tensor its digest."""
+    version = re.fullmatch(r"([1-9][0-9]*)\.(0|[1-9][0-9]*)", metadata.get("cairn.format", ""),
+                           re.ASCII)
+    if version is None:
+        damaged("cairn.format is no version")
+    major, _ = (decimal(number, "cairn.format") for number in version.groups())
+    try:
+        check_metadata(metadata, tensors)
+    except Refused as refused:
+        if refused.code == "E_METADATA" and major > MAJOR:
+            raise Refused("E_VERSION", f"format {version.group(0)}: {refused}") from None
+        raise
+
+
+def check_metadata(metadata, tensors):
     for key in ALWAYS_THERE:
         if key not in metadata:
             damaged(f"{key} is missing")
-    version = re.fullmatch(r"([1-9][0-9]*)\.(0|[1-9][0-9]*)", metadata["cairn.format"], re.ASCII)
-    if version is None:
-        damaged("cairn.format is no version")
-    for number in version.groups():
-        decimal(number, "cairn.format")
     if metadata["cairn.kind"] not in ("full", "alternative"):
         damaged("cairn.kind is neither full nor alternative")
     decimal(metadata["cairn.step"], "cairn.step")

@@ -2,9 +2,10 @@
 """The whole gate, as `make test` and CI run it.
 
 Stages: format, layers, style, headers, a gcc build with its unit and end-to-end tests, a clang
-build, builds with sanitizers and their tests, clang-tidy, cppcheck. Every stage runs, whatever the
-ones before it said. Each stage counts as one case, and each test case of cmocka and unittest as one
-more. The last line is `N passed, N failed`, with `, N skipped` behind it if any were.
+build, builds with sanitizers and their tests, fuzzing, clang-tidy, cppcheck. Every stage runs,
+whatever the ones before it said. Each stage counts as one case, and each test case of cmocka and
+unittest and each fuzz target as one more. The last line is `N passed, N failed`, with
+`, N skipped` behind it if any were.
 
     --fast        format, layers, style, headers and the gcc build with its tests
     --only NAMES  only these stages, separated by commas; --list shows the names
@@ -30,6 +31,8 @@ SHOWN_LINES_MAX = 200
 # clang and the thread sanitizer run the modules in which they find what the others do not.
 CLANG_TESTS = ("base", "os", "tensor", "format", "ckpt")
 TSAN_TESTS = ("base", "os", "ckpt", "data", "loggers")
+# For each target of tests/fuzz; `make fuzz` takes longer.
+FUZZ_SECONDS = "15"
 # One thread and thousands of saves: minutes under the thread sanitizer, and nothing to find.
 TSAN_LEFT_OUT = ("unit_ckpt_memory_test", "unit_ckpt_damage_test")
 
@@ -158,7 +161,8 @@ def stage_style():
 
 def stage_headers():
     """Every header stands alone: as C17, and the public ones as C++17."""
-    common = ["-fsyntax-only", "-fopenmp", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-Iinclude"]
+    common = ["-fsyntax-only", "-fopenmp", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE",
+              "-Iinclude"]
     jobs = []
     for path in sources("include", "src", suffixes=(".h",)):
         name = str(path.relative_to(ROOT).relative_to(path.relative_to(ROOT).parts[0]))
@@ -237,6 +241,19 @@ def stage_tsan():
     return ctest("tsan", pattern_of(TSAN_TESTS), TSAN_LEFT_OUT)
 
 
+def stage_fuzz():
+    """Each target of tests/fuzz for a short while; what it executed is printed."""
+    environment = dict(os.environ)
+    environment.setdefault("FUZZ_SECONDS", FUZZ_SECONDS)
+    code, output = run([sys.executable, "tools/fuzz.py"], env=environment)
+    ran = len(re.findall(r"^\w+: \d+ executions in ", output, re.MULTILINE))
+    broken = numbers(r"(\d+) broken$", output)
+    if code != 0 and broken == 0:
+        raise StageFailed(output)
+    show(output)
+    return Counts(passed=ran - broken, failed=broken)
+
+
 def stage_tidy():
     """clang-tidy over src/; what it passed once is not looked at again until it changes."""
     must(["cmake", "--preset", "clang"])
@@ -294,6 +311,7 @@ STAGES = {
     "clang": stage_clang,
     "asan": stage_asan,
     "tsan": stage_tsan,
+    "fuzz": stage_fuzz,
     "tidy": stage_tidy,
     "cppcheck": stage_cppcheck,
 }

@@ -18,7 +18,8 @@ CAIRN_API cairn_status cairn_load_checkpoint_states_new(
 CAIRN_API cairn_status cairn_save_checkpoint_state_new(
     const cairn_save_checkpoint_state_options *options, cairn_callback *out, cairn_error *err);
 
-/** Keeps the n newest full checkpoints of the run. */
+/** Keeps the n newest full checkpoints of the run and deletes the others, but for those that its
+ *  other rules keep (cairn_retention in checkpoint.h). @retval CAIRN_ECONFIG */
 CAIRN_API cairn_status cairn_keep_n_checkpoints_new(const cairn_keep_n_checkpoints_options *options,
                                                     cairn_callback *out, cairn_error *err);
 

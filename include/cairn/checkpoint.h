@@ -105,6 +105,7 @@ typedef struct cairn_checkpoint_info {
     char run_id[CAIRN_RUN_ID_SIZE];
     const char *states;  /**< "model,optimizer,global_step"; "" if unknown. */
     const char *problem; /**< Why is_readable is false; else "". */
+    int64_t modified_ns; /**< When the file was last written, since 1970, as its folder says. */
 } cairn_checkpoint_info;
 
 typedef struct cairn_catalogue cairn_catalogue;
@@ -260,25 +261,133 @@ CAIRN_API cairn_status cairn_store_delete(cairn_store *store, const char *path, 
 /** Full, readable checkpoints of run @p run_id in @p catalogue. */
 CAIRN_API size_t cairn_catalogue_count_own(const cairn_catalogue *catalogue, const char *run_id);
 
-/**
- * Retention: keeps the @p n newest full checkpoints of run @p run_id (by save counter) and deletes
- * the others, oldest first. Alternatives, foreign and unreadable files are never touched, nor is
- * @p protected_path (NULL: none). Call it after the newest is committed.
- * @param out_deleted  Receives how many were deleted. May be NULL.
- * @retval CAIRN_EIO  One cannot be deleted; those before it are.
- */
+/** As cairn_store_prune with a rule for the newest @p n (at least 1) only. */
 CAIRN_API cairn_status cairn_store_keep_newest(cairn_store *store, const char *run_id, uint64_t n,
                                                const char *protected_path, uint64_t *out_deleted,
                                                cairn_error *err);
 
+/* ---- Retention: which checkpoints stay, and why ------------------------------------------- */
+
+/**
+ * Rules over the full checkpoints of one run whose names match the template. One stays if any rule
+ * names it; the newest that is intact always stays. A zeroed rule names none.
+ *
+ * `minutes` goes by the time at which each file was written, in order of saving: the first stays,
+ * and each that was written at least so much later than the last that stayed for this reason. A
+ * clock that was set back starts anew there, so that a jump keeps too much rather than too little.
+ */
+typedef struct cairn_retention {
+    size_t struct_size;
+    uint64_t newest;    /**< This many newest saves that are intact; 0: nothing is ever deleted. */
+    uint64_t every;     /**< Each step that is a multiple of it, for ever. */
+    uint64_t best;      /**< This many with the best metric. Of equal ones the newer; one that is
+                             missing or not finite is never best. */
+    const char *metric; /**< Its key in the notes; NULL: "val_loss". Borrowed. */
+    bool is_max;        /**< The largest is best; else the smallest. */
+    double minutes;     /**< One in this many minutes. */
+    const char *protected_path; /**< Stays in any case; NULL: none. Borrowed. */
+} cairn_retention;
+
+typedef enum cairn_verdict {
+    CAIRN_VERDICT_KEEP,
+    CAIRN_VERDICT_DELETE,
+    CAIRN_VERDICT_LEAVE /**< Not ours to judge: of another run, alternative, damaged, renamed. */
+} cairn_verdict;
+
+enum { CAIRN_REASONS_MAX = 8 };
+
+typedef struct cairn_judged {
+    const cairn_checkpoint_info *info;
+    cairn_verdict verdict;
+    size_t reason_count;                    /**< At least 1. */
+    const char *reasons[CAIRN_REASONS_MAX]; /**< "newest 3", "every 1000 steps", "best 2 by
+                                                 val_loss", "one in 30 minutes", "pinned" ... */
+} cairn_judged;
+
+/** A verdict on every file of a catalogue. */
+typedef struct cairn_retention_plan cairn_retention_plan;
+
+/**
+ * Reads catalogue and notes and judges; deletes nothing, so the store may be read-only. Pinned
+ * ones stay, those whose notes cannot be read, and what --resume would load.
+ * @param out  Yours.
+ * @retval CAIRN_ECONFIG  `minutes` is negative or no number.
+ * @retval CAIRN_EIO      A folder or run.json cannot be read, so nothing is known for sure.
+ */
+CAIRN_API cairn_status cairn_retention_plan_make(const cairn_store *store, const char *run_id,
+                                                 const cairn_retention *retention,
+                                                 cairn_retention_plan **out, cairn_error *err);
+/** In the order of the catalogue. Borrowed from the plan. */
+CAIRN_API size_t cairn_retention_plan_count(const cairn_retention_plan *plan);
+CAIRN_API const cairn_judged *cairn_retention_plan_at(const cairn_retention_plan *plan, size_t i);
+/**
+ * Deletes what the plan says, oldest save first. One that was pinned meanwhile stays.
+ * @param out_deleted  Receives how many were deleted. May be NULL.
+ * @retval CAIRN_EIO   One cannot be deleted; those before it are.
+ */
+CAIRN_API cairn_status cairn_retention_plan_apply(cairn_store *store,
+                                                  const cairn_retention_plan *plan,
+                                                  uint64_t *out_deleted, cairn_error *err);
+/** Accepts NULL. */
+CAIRN_API void cairn_retention_plan_destroy(cairn_retention_plan *plan);
+
+/** Makes a plan and applies it. Call it after the newest checkpoint is committed. */
+CAIRN_API cairn_status cairn_store_prune(cairn_store *store, const char *run_id,
+                                         const cairn_retention *retention, uint64_t *out_deleted,
+                                         cairn_error *err);
+
 /* ---- Notes: facts known later, in <file>.notes.json --------------------------------------- */
 
-/** Sets one number in the notes of @p path and replaces them atomically. Existing notes that
- *  cannot be read are replaced. @retval CAIRN_EIO, CAIRN_ENOSPACE */
+/** Sets one number in the notes of @p path and replaces them atomically. Damaged notes are begun
+ *  anew; notes that cannot be read just now stay as they are. @retval CAIRN_EIO, CAIRN_ENOSPACE */
 CAIRN_API cairn_status cairn_notes_set_number(cairn_store *store, const char *path, const char *key,
                                               double value, cairn_error *err);
+/** Takes one fact out of the notes of @p path; the last takes the file along. An absent one is
+ *  success. @retval CAIRN_EIO, CAIRN_ENOSPACE */
+CAIRN_API cairn_status cairn_notes_remove(cairn_store *store, const char *path, const char *key,
+                                          cairn_error *err);
 /** False if there are no notes, they cannot be read, or they lack the key. */
 CAIRN_API bool cairn_notes_get_number(const char *path, const char *key, double *out);
+
+/**
+ * Pins the checkpoint @p path, so that retention never deletes it, or unpins it. Needs no store
+ * and works beside a running fit. When it returns, the pin is durable and the file is there.
+ * @retval CAIRN_ENOTFOUND  There is no such file.
+ * @retval CAIRN_ECORRUPT   It is no checkpoint that can be read (pinning only).
+ * @retval CAIRN_ELOCKED    Another process kept the notes locked for ten seconds.
+ * @retval CAIRN_EIO, CAIRN_ENOSPACE
+ */
+CAIRN_API cairn_status cairn_checkpoint_pin(const char *path, bool is_pinned, cairn_error *err);
+
+/** The notes of one checkpoint as they were when they were read. */
+typedef struct cairn_notes cairn_notes;
+
+/**
+ * @param out  Yours. Notes that are not there are empty.
+ * @retval CAIRN_ECORRUPT  They are damaged.  @retval CAIRN_EIO  They cannot be read.
+ */
+CAIRN_API cairn_status cairn_notes_read(const char *path, cairn_notes **out, cairn_error *err);
+/** A JSON object on one line; "{}" if there are none. Borrowed. */
+CAIRN_API const char *cairn_notes_json(const cairn_notes *notes);
+CAIRN_API bool cairn_notes_is_pinned(const cairn_notes *notes);
+/** False if there is no such number. */
+CAIRN_API bool cairn_notes_number(const cairn_notes *notes, const char *key, double *out);
+/** Accepts NULL. */
+CAIRN_API void cairn_notes_destroy(cairn_notes *notes);
+
+/* ---- A save on request: `touch model_dir/save-now` ----------------------------------------- */
+
+#define CAIRN_SAVE_NOW_FILE "save-now"
+
+/**
+ * True if somebody has made model_dir/save-now, which is gone then. The request itself stays on
+ * the disk until cairn_store_save_answered, so a process that dies before it has saved leaves it to
+ * the next one. Cheap: one system call while there is none.
+ */
+CAIRN_API bool cairn_store_save_requested(cairn_store *store);
+/** The request is fulfilled: a save is durable. Call it after any save; without a request it does
+ *  nothing. */
+CAIRN_API void cairn_store_save_answered(cairn_store *store);
 
 /* ---- Reading ------------------------------------------------------------------------------ */
 

@@ -35,7 +35,8 @@ typedef struct cairn_trainer_options {
                                        versions) as a flat JSON object of texts, kept in every
                                        checkpoint; a resume names differences. May be NULL. */
     const cairn_log *log;         /**< Borrowed while the trainer lives; may be NULL. */
-    /** Polled between batches; non-NULL text (such as "SIGTERM") asks to stop. NULL: never. */
+    /** Polled between steps and between the batches of a validation; non-NULL text (such as
+     *  "SIGTERM") asks to stop. NULL: never. */
     const char *(*stop_requested)(void *user);
     /** Polled at step ends; true asks for a save. NULL: never. */
     bool (*save_requested)(void *user);

@@ -134,7 +134,8 @@ cairn_status cairn_app_generate(const cairn_generate_options *options, cairn_err
     if (!(options->temperature >= 0.0) || isinf(options->temperature))
         CRN_FAIL(err, CAIRN_ECONFIG, "temperature is %g; it must be 0 or more",
                  options->temperature);
-    if (strlen(options->prompt) + options->max_tokens > PROMPT_MAX)
+    if (options->max_tokens > PROMPT_MAX ||
+        strlen(options->prompt) > PROMPT_MAX - options->max_tokens)
         CRN_FAIL(err, CAIRN_ECONFIG, "prompt and max_tokens together are limited to %d",
                  PROMPT_MAX);
     crn_environment_set_threads(options->threads);

@@ -49,6 +49,10 @@ cairn_status cairn_app_validate(const cairn_app_request *request, cairn_validate
     *out = (cairn_validate_result){0};
     CRN_TRY_PLAIN(crn_app_config_read(request, CRN_VERB_VALIDATE, &config, err));
     const cairn_log log = log_of(request, &config);
+    if (request->checkpoint_path != NULL) {
+        config.ckpt.kind = CAIRN_CKPT_PATH;
+        config.ckpt.path = request->checkpoint_path;
+    }
     if (config.val.count > 1)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
                  "validate takes one val_dataloader; several are for validate_all");

@@ -296,13 +296,12 @@ static void read_ckpt(crn_app_config *config, const crn_node *section, const cha
                       crn_diag *diag)
 {
     const crn_node *const node = crn_node_get(section, "ckpt_path");
-    config->ckpt = cairn_ckpt_omitted();
     if (node == NULL)
         return;
     config->ckpt.kind = CAIRN_CKPT_NULL;
-    if (crn_node_is_null(node) || node->text[0] == '\0')
+    if (crn_node_is_null(node) || !crn_node_to_text(node, where, &config->ckpt.path, diag))
         return;
-    if (crn_node_to_text(node, where, &config->ckpt.path, diag))
+    if (config->ckpt.path[0] != '\0') /* Empty is null, as in the original. */
         config->ckpt.kind = CAIRN_CKPT_PATH;
 }
 
@@ -326,5 +325,9 @@ void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn
     if (verb == CRN_VERB_VALIDATE && config->val.count == 0 && diag->error_count == 0)
         crn_diag_error(diag, section, "%s is missing", where);
     where_join(where, place, "ckpt_path");
-    read_ckpt(config, section, where, diag);
+    config->ckpt = cairn_ckpt_omitted();
+    /* A validation that borrows the data of `fit` takes the newest checkpoint, not what the fit
+     * started from. */
+    if (verb == CRN_VERB_FIT || !is_fit)
+        read_ckpt(config, section, where, diag);
 }

@@ -27,8 +27,8 @@ out:
 }
 
 /* A name that is wrong must not wait for the day when there is something to load. */
-static cairn_status on_fit_start(void *self, const cairn_event *event, cairn_control *control,
-                                 cairn_error *err)
+static cairn_status post_setup(void *self, const cairn_event *event, cairn_control *control,
+                               cairn_error *err)
 {
     const struct load_states *const callback = self;
     (void)control; /* asks for nothing */
@@ -48,7 +48,7 @@ static const cairn_callback_ops k_ops = {
     .struct_size = sizeof(cairn_callback_ops),
     .name = k_name,
     .destroy = destroy,
-    .on_fit_start = on_fit_start,
+    .post_setup = post_setup,
     .preprocess_checkpoint = preprocess_checkpoint,
 };
 

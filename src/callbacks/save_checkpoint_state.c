@@ -38,8 +38,8 @@ out:
     return rc;
 }
 
-static cairn_status on_fit_start(void *self, const cairn_event *event, cairn_control *control,
-                                 cairn_error *err)
+static cairn_status post_setup(void *self, const cairn_event *event, cairn_control *control,
+                               cairn_error *err)
 {
     const struct save_state *const callback = self;
     (void)control; /* asks for nothing */
@@ -93,7 +93,7 @@ static const cairn_callback_ops k_ops = {
     .name = k_name,
     .destroy = destroy,
     .setup = setup,
-    .on_fit_start = on_fit_start,
+    .post_setup = post_setup,
     .on_save_checkpoint = on_save_checkpoint,
     .on_save_exception = on_save_exception,
 };

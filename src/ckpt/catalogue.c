@@ -141,6 +141,7 @@ static cairn_status scan_file(cairn_catalogue *catalogue, const cairn_store *sto
         problem = strerror(e); /* Copied at once, below. */
     } else {
         info.bytes = stat.size;
+        info.modified_ns = stat.mtime_ns;
         problem = peek_bytes(&p, buf, got, message);
     }
     /* A file of another name that is none of ours is nobody's business here. */

@@ -1,28 +1,52 @@
 /* <checkpoint>.notes.json: facts that are known only after a checkpoint was committed. */
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/try.h"
+#include "ckpt/notes_lock.h"
 #include "ckpt/store_priv.h"
+
+#define PINNED_KEY "pinned"
 
 enum { NOTES_BYTES_MAX = 1 << 20, DOUBLE_DIGITS = 17 };
 
-/* The notes in @folder; NULL if there are none that can be read. */
-static json_t *read_notes(const crn_folder *folder, const char *name)
+struct cairn_notes {
+    json_t *facts;
+    char *text;
+};
+
+/* *@out is an object, also when there are no notes. */
+static cairn_status read_notes(const crn_folder *folder, const char *name, json_t **out,
+                               cairn_error *err)
 {
+    cairn_status rc = CAIRN_OK;
     char *text = NULL;
     size_t size = 0;
-    if (crn_os_read_file(folder->os, folder->fd, name, NOTES_BYTES_MAX, &text, &size) != 0)
-        return NULL;
-    json_t *notes = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-    crn_free(text);
-    if (notes != NULL && !json_is_object(notes)) {
-        json_decref(notes);
-        notes = NULL;
+    json_t *facts = NULL;
+    json_error_t problem = {.line = 0};
+    const int e = crn_os_read_file(folder->os, folder->fd, name, NOTES_BYTES_MAX, &text, &size);
+    if (e == EFBIG || e == EISDIR || e == EINVAL)
+        CRN_FAIL(err, CAIRN_ECORRUPT, "'%s/%s' is no file that cairn wrote", folder->path, name);
+    if (e != 0 && e != ENOENT)
+        CRN_FAIL_ERRNO(err, e, "read '%s/%s'", folder->path, name);
+    if (e == 0) {
+        facts = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
+        if (facts == NULL || !json_is_object(facts))
+            CRN_FAIL(err, CAIRN_ECORRUPT, "'%s/%s' is damaged: line %d: %s", folder->path, name,
+                     problem.line, facts == NULL ? problem.text : "no JSON object");
+    } else {
+        facts = json_object();
+        CRN_NEED(err, facts, "notes");
     }
-    return notes;
+    *out = facts;
+    facts = NULL;
+out:
+    json_decref(facts);
+    crn_free(text);
+    return rc;
 }
 
 /* JSON has no word for what is not finite: those are texts. */
@@ -35,82 +59,271 @@ static json_t *number_to_json(double value)
     return json_string(text);
 }
 
+static bool number_from_json(const json_t *facts, const char *key, double *out)
+{
+    const json_t *const value = json_object_get(facts, key);
+    if (json_is_number(value)) {
+        *out = json_number_value(value);
+        return true;
+    }
+    return json_is_string(value) && crn_f64_from_text(json_string_value(value), out);
+}
+
+/* Whatever a person may have written by hand for yes. */
+static bool is_pinned(const json_t *facts)
+{
+    const json_t *const value = json_object_get(facts, PINNED_KEY);
+    return value != NULL && !json_is_false(value) && !json_is_null(value) &&
+           !(json_is_number(value) && json_number_value(value) == 0.0);
+}
+
 static int append_text(const char *bytes, size_t size, void *user)
 {
     crn_str_append_bytes(user, bytes, size);
     return 0;
 }
 
-static cairn_status write_notes(const crn_folder *folder, const char *name, const char *key,
-                                double value, cairn_error *err)
+static cairn_status format_notes(const json_t *facts, size_t flags, crn_str *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(DOUBLE_DIGITS);
-    crn_str text = {0};
-    json_t *notes = read_notes(folder, name);
-    if (notes == NULL)
-        notes = json_object();
-    CRN_NEED(err, notes, "notes");
-    if (json_object_set_new(notes, key, number_to_json(value)) != 0)
-        CRN_FAIL(err, CAIRN_EINVAL, "the note '%s' cannot be set", key);
-    if (json_dump_callback(notes, append_text, &text, flags) != 0)
+    if (json_dump_callback(facts, append_text, out, flags | JSON_REAL_PRECISION(DOUBLE_DIGITS)) !=
+        0)
         CRN_FAIL(err, CAIRN_ENOMEM, "no memory for notes");
+    CRN_TRY_PLAIN(crn_str_check(out, err));
+out:
+    return rc;
+}
+
+/* Replaces the notes; empty ones are removed. */
+static cairn_status write_notes(const crn_folder *folder, const char *name, const json_t *facts,
+                                cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_str text = {0};
+    if (json_object_size(facts) == 0) {
+        int e = folder->os->unlink(folder->os, folder->fd, name);
+        if (e == 0)
+            e = folder->os->sync(folder->os, folder->fd);
+        if (e != 0 && e != ENOENT)
+            CRN_FAIL_ERRNO(err, e, "remove '%s/%s'", folder->path, name);
+        goto out;
+    }
+    CRN_TRY_PLAIN(format_notes(facts, JSON_INDENT(2), &text, err));
     crn_str_append(&text, "\n");
     CRN_TRY_PLAIN(crn_str_check(&text, err));
     CRN_TRY_PLAIN(crn_publish_text(folder, name, text.text, text.length, err));
 out:
     crn_str_dispose(&text);
-    json_decref(notes);
     return rc;
 }
 
-static char *notes_path(const char *path)
+/* Takes @value, also on failure; NULL removes the key. */
+static cairn_status change_notes(const crn_folder *folder, const char *name, const char *key,
+                                 json_t *value, cairn_error *err)
 {
+    cairn_status rc = CAIRN_OK;
+    json_t *facts = NULL;
+    rc = read_notes(folder, name, &facts, err);
+    if (rc == CAIRN_ECORRUPT) { /* Nothing in them can be saved any more. */
+        rc = CAIRN_OK;
+        facts = json_object();
+        CRN_NEED(err, facts, "notes");
+    }
+    CRN_TRY_PLAIN(rc);
+    if (value == NULL && json_object_get(facts, key) == NULL && json_object_size(facts) > 0)
+        goto out; /* Nothing changes. */
+    if (value == NULL)
+        (void)json_object_del(facts, key); /* Absent is as good. */
+    else if (json_object_set(facts, key, value) != 0)
+        CRN_FAIL(err, CAIRN_EINVAL, "the note '%s' cannot be set", key);
+    CRN_TRY_PLAIN(write_notes(folder, name, facts, err));
+out:
+    json_decref(value);
+    json_decref(facts);
+    return rc;
+}
+
+/* Where the notes of a checkpoint are. */
+typedef struct notes_place {
+    char *path; /* of the notes */
+    crn_path_folder at;
+} notes_place;
+
+static cairn_status open_place(const crn_os *os, const char *path, notes_place *out,
+                               cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
     crn_str text = {0};
+    *out = (notes_place){.at = {.folder = {.os = os, .fd = -1}}};
     crn_str_printf(&text, "%s" CRN_NOTES_SUFFIX, path);
-    return crn_str_take(&text);
+    out->path = crn_str_take(&text);
+    CRN_NEED(err, out->path, "a path");
+    const int e = crn_path_folder_open(os, out->path, &out->at);
+    if (e == ENOENT)
+        CRN_FAIL(err, CAIRN_ENOTFOUND, "there is no '%s'", path);
+    if (e != 0)
+        CRN_FAIL_ERRNO(err, e, "open the folder of '%s'", path);
+out:
+    return rc;
+}
+
+static void close_place(notes_place *place)
+{
+    crn_path_folder_close(&place->at);
+    crn_free(place->path);
+}
+
+/* Takes @value, also on failure. */
+static cairn_status change_of_store(cairn_store *store, const char *path, const char *key,
+                                    json_t *value, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    notes_place place = {.at = {.folder = {.fd = -1}}};
+    crn_notes_lock lock = {.fd = -1};
+    CRN_TRY_PLAIN(crn_store_check_writable(store, err));
+    CRN_TRY_PLAIN(open_place(store->os, path, &place, err));
+    rc = crn_notes_lock_take(&lock, &place.at.folder, err);
+    if (rc == CAIRN_ELOCKED) { /* A run is worth more than the pin of a process that sleeps. */
+        cairn_log_message(store->log, CAIRN_LOG_WARNING,
+                          "another process has locked the notes in '%s' for long; writing them "
+                          "all the same",
+                          place.at.folder.path);
+        rc = CAIRN_OK;
+    }
+    CRN_TRY_PLAIN(rc);
+    json_t *const taken = value;
+    value = NULL;
+    CRN_TRY_PLAIN(change_notes(&place.at.folder, place.at.file, key, taken, err));
+out:
+    json_decref(value);
+    crn_notes_lock_release(&lock);
+    close_place(&place);
+    if (rc != CAIRN_OK)
+        crn_error_note(err, rc, __FILE__, __LINE__, "note '%s' of '%s'", key, path);
+    return rc;
 }
 
 cairn_status cairn_notes_set_number(cairn_store *store, const char *path, const char *key,
                                     double value, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    crn_path_folder at = {.folder = {.fd = -1}};
-    char *const notes = notes_path(path);
-    CRN_NEED(err, notes, "a path");
-    CRN_TRY_PLAIN(crn_store_check_writable(store, err));
-    const int e = crn_path_folder_open(store->os, notes, &at);
-    if (e != 0)
-        CRN_FAIL_ERRNO(err, e, "open the folder of '%s'", notes);
-    CRN_TRY(err, write_notes(&at.folder, at.file, key, value, err), "note '%s' of '%s'", key, path);
+    json_t *const number = number_to_json(value);
+    CRN_NEED(err, number, "a note");
+    rc = change_of_store(store, path, key, number, err);
 out:
-    crn_path_folder_close(&at);
-    crn_free(notes);
     return rc;
+}
+
+cairn_status cairn_notes_remove(cairn_store *store, const char *path, const char *key,
+                                cairn_error *err)
+{
+    return change_of_store(store, path, key, NULL, err);
+}
+
+cairn_status crn_notes_read_os(const crn_os *os, const char *path, cairn_notes **out,
+                               cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_str text = {0};
+    notes_place place = {.at = {.folder = {.fd = -1}}};
+    cairn_notes *notes = crn_calloc(1, sizeof *notes);
+    CRN_NEED(err, notes, "notes");
+    CRN_TRY_PLAIN(open_place(os, path, &place, err));
+    CRN_TRY_PLAIN(read_notes(&place.at.folder, place.at.file, &notes->facts, err));
+    CRN_TRY_PLAIN(format_notes(notes->facts, 0, &text, err));
+    notes->text = crn_str_take(&text);
+    CRN_NEED(err, notes->text, "notes");
+    *out = notes;
+    notes = NULL;
+out:
+    cairn_notes_destroy(notes);
+    close_place(&place);
+    crn_str_dispose(&text);
+    return rc;
+}
+
+cairn_status cairn_notes_read(const char *path, cairn_notes **out, cairn_error *err)
+{
+    return crn_notes_read_os(crn_os_posix(), path, out, err);
+}
+
+const char *cairn_notes_json(const cairn_notes *notes)
+{
+    return notes->text;
+}
+
+bool cairn_notes_is_pinned(const cairn_notes *notes)
+{
+    return is_pinned(notes->facts);
+}
+
+bool cairn_notes_number(const cairn_notes *notes, const char *key, double *out)
+{
+    return number_from_json(notes->facts, key, out);
+}
+
+void cairn_notes_destroy(cairn_notes *notes)
+{
+    if (notes == NULL)
+        return;
+    json_decref(notes->facts);
+    crn_free(notes->text);
+    crn_free(notes);
 }
 
 bool crn_notes_get_number_os(const crn_os *os, const char *path, const char *key, double *out)
 {
-    bool is_found = false;
-    crn_path_folder at = {.folder = {.fd = -1}};
-    char *const name = notes_path(path);
-    json_t *notes = NULL;
-    if (name != NULL && crn_path_folder_open(os, name, &at) == 0)
-        notes = read_notes(&at.folder, at.file);
-    const json_t *const value = json_object_get(notes, key);
-    if (json_is_number(value)) {
-        *out = json_number_value(value);
-        is_found = true;
-    } else if (json_is_string(value)) {
-        is_found = crn_f64_from_text(json_string_value(value), out);
-    }
-    json_decref(notes);
-    crn_path_folder_close(&at);
-    crn_free(name);
+    cairn_notes *notes = NULL;
+    const bool is_found = crn_notes_read_os(os, path, &notes, NULL) == CAIRN_OK &&
+                          cairn_notes_number(notes, key, out);
+    cairn_notes_destroy(notes);
     return is_found;
 }
 
 bool cairn_notes_get_number(const char *path, const char *key, double *out)
 {
     return crn_notes_get_number_os(crn_os_posix(), path, key, out);
+}
+
+/* Only what a catalogue would list, so that a slip such as `pin run1` is noticed. */
+static cairn_status check_checkpoint(const crn_os *os, const char *path, cairn_error *err)
+{
+    cairn_checkpoint *ckpt = NULL;
+    const cairn_status rc = crn_checkpoint_open_os(os, path, &ckpt, err);
+    cairn_checkpoint_close(ckpt);
+    return rc;
+}
+
+cairn_status crn_checkpoint_pin_os(const crn_os *os, const char *path, bool wanted,
+                                   cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    size_t ignored = 0;
+    const char *const file = crn_path_file(path, &ignored);
+    notes_place place = {.at = {.folder = {.fd = -1}}};
+    crn_notes_lock lock = {.fd = -1};
+    crn_file_stat info;
+    if (wanted)
+        CRN_TRY_PLAIN(check_checkpoint(os, path, err));
+    CRN_TRY_PLAIN(open_place(os, path, &place, err));
+    CRN_TRY_PLAIN(crn_notes_lock_take(&lock, &place.at.folder, err));
+    /* Under the lock, as retention looks for the pin and deletes under it. */
+    const int e = os->stat(os, place.at.folder.fd, file, &info);
+    if (e == ENOENT)
+        CRN_FAIL(err, CAIRN_ENOTFOUND, "there is no '%s'", path);
+    if (e != 0)
+        CRN_FAIL_ERRNO(err, e, "look for '%s'", path);
+    json_t *const value = wanted ? json_true() : NULL; /* Static: never fails. */
+    CRN_TRY_PLAIN(change_notes(&place.at.folder, place.at.file, PINNED_KEY, value, err));
+out:
+    crn_notes_lock_release(&lock);
+    close_place(&place);
+    if (rc != CAIRN_OK)
+        crn_error_note(err, rc, __FILE__, __LINE__, "%s '%s'", wanted ? "pin" : "unpin", path);
+    return rc;
+}
+
+cairn_status cairn_checkpoint_pin(const char *path, bool is_pinned_now, cairn_error *err)
+{
+    return crn_checkpoint_pin_os(crn_os_posix(), path, is_pinned_now, err);
 }

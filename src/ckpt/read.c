@@ -209,6 +209,7 @@ static cairn_status open_checkpoint(cairn_checkpoint *ckpt, const char *path, ca
     ckpt->info.path = ckpt->path;
     ckpt->info.file = crn_path_file(ckpt->path, &ignored);
     ckpt->info.bytes = ckpt->stat.size;
+    ckpt->info.modified_ns = ckpt->stat.mtime_ns;
     ckpt->info.is_readable = true;
     ckpt->info.states = "";
     ckpt->info.problem = "";

@@ -1,6 +1,7 @@
 #include "ckpt/read_meta.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ static cairn_status damaged(const cairn_checkpoint *ckpt, const char *key, cairn
     if (ckpt->major > CAIRN_FORMAT_MAJOR)
         return crn_error_set(err, CAIRN_EVERSION, 0, __FILE__, __LINE__,
                              "'%s' was written in format %s, which this program (format %d.%d) "
-                             "cannot read: '%s'",
+                             "cannot read: '%s' (E_VERSION)",
                              ckpt->path, ckpt->format_version, CAIRN_FORMAT_MAJOR,
                              CAIRN_FORMAT_MINOR, key);
     return crn_error_set(err, CAIRN_ECORRUPT, 0, __FILE__, __LINE__,
@@ -49,14 +50,14 @@ static cairn_status read_version(cairn_checkpoint *ckpt, cairn_error *err)
     const char *const dot = strchr(text, '.');
     uint64_t major = 0;
     uint64_t minor = 0;
-    char digits[8] = "";
+    char digits[24] = ""; /* more than a number below 2^64 has */
     if (dot == NULL || (size_t)(dot - text) >= sizeof digits)
         return damaged(ckpt, CRN_KEY_FORMAT, err);
     memcpy(digits, text, (size_t)(dot - text));
     if (!decimal_from_text(digits, &major) || !decimal_from_text(dot + 1, &minor) || major == 0)
         return damaged(ckpt, CRN_KEY_FORMAT, err);
     ckpt->format_version = text;
-    ckpt->major = (unsigned)major;
+    ckpt->major = major < UINT_MAX ? (unsigned)major : UINT_MAX;
     return CAIRN_OK;
 }
 

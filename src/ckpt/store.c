@@ -139,6 +139,17 @@ out:
     return rc;
 }
 
+/* Removes what a save or a deletion that was cut short has left. */
+static void sweep(const cairn_store *store)
+{
+    crn_publish_sweep(&store->root_folder, store->log);
+    crn_notes_sweep(&store->root_folder, &store->name_template, store->log);
+    if (!store->is_one_folder) {
+        crn_publish_sweep(&store->model_folder, store->log);
+        crn_notes_sweep(&store->model_folder, &store->name_template, store->log);
+    }
+}
+
 static cairn_status set_up(cairn_store *store, const cairn_store_options *options, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
@@ -162,11 +173,8 @@ static cairn_status set_up(cairn_store *store, const cairn_store_options *option
         CRN_TRY_PLAIN(take_lock(store, err));
     CRN_TRY_PLAIN(open_folder(store, store->root, &store->root_folder, err));
     CRN_TRY_PLAIN(relate_folders(store, err));
-    if (!store->is_read_only) {
-        crn_publish_sweep(&store->model_folder, store->log);
-        if (!store->is_one_folder)
-            crn_publish_sweep(&store->root_folder, store->log);
-    }
+    if (!store->is_read_only)
+        sweep(store);
 out:
     return rc;
 }

@@ -28,7 +28,9 @@ struct cairn_store {
     uint64_t save_counter;          /* saves of the run so far */
     char **saved_paths;             /* [saved_count] what results of the last save point to */
     size_t saved_count;
-    uint64_t staging_bytes; /* of asynchronous saves; UINT64_MAX: as many as fit */
+    bool is_request_seen;   /* a request left by an earlier process was looked for */
+    bool has_request;       /* a save was asked for and is not answered yet */
+    uint64_t staging_bytes; /* of asynchronous saves, as in the options */
     unsigned writer_threads;
     struct crn_writer *writer; /* NULL: no tree is attached */
     int64_t start_ns;          /* that the last cairn_store_save_start took */
@@ -38,6 +40,10 @@ struct cairn_store {
 cairn_status crn_checkpoint_open_os(const crn_os *os, const char *path, cairn_checkpoint **out,
                                     cairn_error *err);
 bool crn_notes_get_number_os(const crn_os *os, const char *path, const char *key, double *out);
+cairn_status crn_checkpoint_pin_os(const crn_os *os, const char *path, bool is_pinned,
+                                   cairn_error *err);
+cairn_status crn_notes_read_os(const crn_os *os, const char *path, cairn_notes **out,
+                               cairn_error *err);
 
 /* A save begins: what must hold, the run id, the plan. @job is to be disposed of in any case. */
 struct crn_job;
@@ -54,6 +60,9 @@ cairn_status crn_store_check_writable(const cairn_store *store, cairn_error *err
 /* Writes checkpoints_index.yaml anew from the names in the folders. Nothing depends on it, so a
  * failure is a warning in the log. */
 void crn_index_update(const cairn_store *store);
+/* Removes the notes of checkpoints that are gone: a deletion was cut short between the two. */
+void crn_notes_sweep(const crn_folder *folder, const crn_template *name_template,
+                     const cairn_log *log);
 /* A random run id in lower-case hexadecimal. */
 cairn_status crn_run_draw_id(const crn_os *os, char out[CAIRN_RUN_ID_SIZE], cairn_error *err);
 

@@ -91,13 +91,21 @@ out:
     return rc;
 }
 
+static size_t largest_chunk(const crn_header *header)
+{
+    uint64_t largest = 0;
+    for (size_t i = 0; i < header->entry_count; i++)
+        largest = header->entries[i].bytes > largest ? header->entries[i].bytes : largest;
+    return largest < CRN_FORMAT_CHUNK_BYTES ? (size_t)largest : (size_t)CRN_FORMAT_CHUNK_BYTES;
+}
+
 cairn_status cairn_checkpoint_verify(cairn_checkpoint *ckpt, cairn_damage_fn fn, void *user,
                                      cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     verifier v = {.ckpt = ckpt, .fn = fn, .user = user};
     const crn_read_tensor *tensor = ckpt->tensors;
-    v.buf = crn_calloc(CRN_FORMAT_CHUNK_BYTES, 1);
+    v.buf = crn_calloc(largest_chunk(&ckpt->header), 1);
     CRN_NEED(err, v.buf, "a buffer");
     CRN_TRY_PLAIN(verify_header(&v, err));
     for (size_t i = 0; i < ckpt->header.entry_count; i++) {

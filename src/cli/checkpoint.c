@@ -1,4 +1,5 @@
 /* cairn checkpoint info | list | verify: read only, beside a running fit. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -6,7 +7,17 @@
 
 /* ---- info ---- */
 
-static void print_info_json(const cairn_checkpoint *ckpt)
+/* Notes that cannot be read are told and count as none: the checkpoint is no worse for it. */
+static cairn_notes *read_notes(const char *path)
+{
+    cairn_error err = {0};
+    cairn_notes *notes = NULL;
+    if (cairn_notes_read(path, &notes, &err) != CAIRN_OK)
+        (void)cli_fail(&err);
+    return notes;
+}
+
+static void print_info_json(const cairn_checkpoint *ckpt, const cairn_notes *notes)
 {
     const cairn_checkpoint_info *const info = cairn_checkpoint_get_info(ckpt);
     (void)printf("{\"path\":");
@@ -21,7 +32,9 @@ static void print_info_json(const cairn_checkpoint *ckpt)
                  (unsigned long long)info->step, info->run_id,
                  (unsigned long long)info->save_counter, (unsigned long long)info->bytes);
     cli_print_json_text(info->states);
-    (void)printf(",\"state_digest\":\"%s\",\"tensors\":[", cairn_checkpoint_state_digest(ckpt));
+    (void)printf(",\"state_digest\":\"%s\",\"notes\":%s,\"tensors\":[",
+                 cairn_checkpoint_state_digest(ckpt),
+                 notes != NULL ? cairn_notes_json(notes) : "null");
     for (size_t i = 0; i < cairn_checkpoint_tensor_count(ckpt); i++) {
         const cairn_file_tensor *const tensor = cairn_checkpoint_tensor_at(ckpt, i);
         (void)printf("%s{\"name\":", i > 0 ? "," : "");
@@ -35,7 +48,7 @@ static void print_info_json(const cairn_checkpoint *ckpt)
     (void)printf("]}\n");
 }
 
-static void print_info(const cairn_checkpoint *ckpt, bool with_tensors)
+static void print_info(const cairn_checkpoint *ckpt, const cairn_notes *notes, bool with_tensors)
 {
     const cairn_checkpoint_info *const info = cairn_checkpoint_get_info(ckpt);
     const char *const version = cairn_checkpoint_format_version(ckpt);
@@ -49,6 +62,7 @@ static void print_info(const cairn_checkpoint *ckpt, bool with_tensors)
         (void)printf("states        %s\n", info->states);
         (void)printf("state digest  %s\n", cairn_checkpoint_state_digest(ckpt));
     }
+    (void)printf("notes         %s\n", notes != NULL ? cairn_notes_json(notes) : "unreadable");
     (void)printf("size          %llu bytes, %zu tensors\n", (unsigned long long)info->bytes,
                  cairn_checkpoint_tensor_count(ckpt));
     for (size_t i = 0; with_tensors && i < cairn_checkpoint_tensor_count(ckpt); i++) {
@@ -86,10 +100,12 @@ static int checkpoint_info(int argc, char **argv)
         return code;
     if (cairn_checkpoint_open(path, &ckpt, &err) != CAIRN_OK)
         return cli_fail(&err);
+    cairn_notes *const notes = read_notes(path);
     if (is_json)
-        print_info_json(ckpt);
+        print_info_json(ckpt, notes);
     else
-        print_info(ckpt, with_tensors);
+        print_info(ckpt, notes, with_tensors);
+    cairn_notes_destroy(notes);
     cairn_checkpoint_close(ckpt);
     return cli_finish_output(CLI_EXIT_OK);
 }
@@ -105,17 +121,47 @@ static const char *kind_of(const cairn_checkpoint_info *info)
     return info->is_full ? "full" : "alternative";
 }
 
+/* What a list shows of the notes. */
+struct noted {
+    bool is_pinned;
+    bool has_loss;
+    double loss;
+};
+
+static struct noted noted_of(const char *path)
+{
+    struct noted noted = {0};
+    cairn_notes *const notes = read_notes(path);
+    if (notes != NULL) {
+        noted.is_pinned = cairn_notes_is_pinned(notes);
+        noted.has_loss = cairn_notes_number(notes, "val_loss", &noted.loss);
+    }
+    cairn_notes_destroy(notes);
+    return noted;
+}
+
+/* JSON has no word for what is not finite: those are texts, as in the notes. */
+static void print_json_number(double value)
+{
+    (void)printf(isfinite(value) ? "%.17g" : "\"%g\"", value);
+}
+
 static void print_list(const cairn_catalogue *catalogue, const char *own_run)
 {
     const size_t count = cairn_catalogue_count(catalogue);
     if (count > 0)
-        (void)printf("%10s  %-11s %6s %14s  %-28s %s\n", "step", "kind", "run", "bytes", "file",
-                     "states");
+        (void)printf("%10s  %-11s %6s %14s %12s %6s  %-28s %s\n", "step", "kind", "run", "bytes",
+                     "val_loss", "pinned", "file", "states");
     for (size_t i = 0; i < count; i++) {
         const cairn_checkpoint_info *const info = cairn_catalogue_at(catalogue, i);
         const bool is_own = own_run[0] != '\0' && strcmp(info->run_id, own_run) == 0;
-        (void)printf("%10llu  %-11s %6s %14llu  %-28s %s\n", (unsigned long long)info->step,
-                     kind_of(info), is_own ? "own" : "other", (unsigned long long)info->bytes,
+        const struct noted noted = noted_of(info->path);
+        char loss[32] = "-";
+        if (noted.has_loss)
+            (void)snprintf(loss, sizeof loss, "%.6g", noted.loss);
+        (void)printf("%10llu  %-11s %6s %14llu %12s %6s  %-28s %s\n",
+                     (unsigned long long)info->step, kind_of(info), is_own ? "own" : "other",
+                     (unsigned long long)info->bytes, loss, noted.is_pinned ? "pinned" : "-",
                      info->file, info->is_readable ? info->states : info->problem);
     }
 }
@@ -134,6 +180,12 @@ static void print_list_json(const cairn_catalogue *catalogue, const char *own_ru
                      info->run_id, (unsigned long long)info->save_counter,
                      (unsigned long long)info->bytes);
         cli_print_json_text(info->states);
+        const struct noted noted = noted_of(info->path);
+        (void)printf(",\"pinned\":%s,\"val_loss\":", noted.is_pinned ? "true" : "false");
+        if (noted.has_loss)
+            print_json_number(noted.loss);
+        else
+            (void)printf("null");
         (void)printf(",\"problem\":");
         cli_print_json_text(info->problem);
         (void)printf("}");
@@ -255,8 +307,7 @@ static int verify_one(const char *path, bool is_json)
 
 static int checkpoint_verify(int argc, char **argv)
 {
-    enum { FILES_MAX = 4096 };
-    static const char *s_paths[FILES_MAX]; /* Too many for the stack. */
+    static const char *s_paths[CLI_FILES_MAX]; /* Too many for the stack. */
     bool is_json = false;
     const cli_option options[] = {
         {"json", 0, CLI_FLAG, &is_json, NULL, "Print one JSON object a file."},
@@ -269,7 +320,7 @@ static int checkpoint_verify(int argc, char **argv)
         .options = options,
         .option_count = sizeof options / sizeof options[0],
         .positional_min = 1,
-        .positional_max = FILES_MAX,
+        .positional_max = CLI_FILES_MAX,
     };
     size_t count = 0;
     int code = cli_parse(&command, argc, argv, s_paths, &count);
@@ -283,25 +334,43 @@ static int checkpoint_verify(int argc, char **argv)
     return cli_finish_output(code);
 }
 
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *arguments;
+    const char *about;
+} k_commands[] = {
+    {"info", checkpoint_info, "FILE", "say what a checkpoint holds"},
+    {"list", checkpoint_list, "DIR", "list the checkpoints of a model_dir"},
+    {"verify", checkpoint_verify, "FILE...", "check every digest"},
+    {"pin", cli_checkpoint_pin, "FILE...", "keep checkpoints whatever retention says"},
+    {"unpin", cli_checkpoint_unpin, "FILE...", "take a pin back"},
+    {"prune", cli_checkpoint_prune, "DIR", "delete old checkpoints, or say which would be"},
+};
+enum { COMMAND_COUNT = sizeof k_commands / sizeof k_commands[0] };
+
+static void print_usage(FILE *out)
+{
+    (void)fputs("usage: cairn checkpoint COMMAND [options]\n\n", out);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        (void)fprintf(out, "  %s %-*s %s\n", k_commands[i].name,
+                      (int)(15 - strlen(k_commands[i].name)), k_commands[i].arguments,
+                      k_commands[i].about);
+    (void)fputs("\nexample: cairn checkpoint list run1\n", out);
+}
+
 int cli_checkpoint(int argc, char **argv)
 {
-    static const char k_usage[] = "usage: cairn checkpoint COMMAND [options]\n\n"
-                                  "  info FILE       say what a checkpoint holds\n"
-                                  "  list DIR        list the checkpoints of a model_dir\n"
-                                  "  verify FILE...  check every digest\n\n"
-                                  "example: cairn checkpoint list run1\n";
-    if (argc >= 2 && strcmp(argv[1], "info") == 0)
-        return checkpoint_info(argc - 1, argv + 1);
-    if (argc >= 2 && strcmp(argv[1], "list") == 0)
-        return checkpoint_list(argc - 1, argv + 1);
-    if (argc >= 2 && strcmp(argv[1], "verify") == 0)
-        return checkpoint_verify(argc - 1, argv + 1);
+    for (size_t i = 0; argc >= 2 && i < COMMAND_COUNT; i++) {
+        if (strcmp(argv[1], k_commands[i].name) == 0)
+            return k_commands[i].run(argc - 1, argv + 1);
+    }
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        (void)fputs(k_usage, stdout);
+        print_usage(stdout);
         return cli_finish_output(CLI_EXIT_OK);
     }
     if (argc >= 2)
         (void)fprintf(stderr, "cairn: there is no command 'checkpoint %s'\n", argv[1]);
-    (void)fputs(k_usage, stderr);
+    print_usage(stderr);
     return CLI_EXIT_USAGE;
 }

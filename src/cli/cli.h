@@ -12,18 +12,20 @@ enum {
     CLI_EXIT_OK = 0,
     CLI_EXIT_FAILED = 1,
     CLI_EXIT_USAGE = 2,
+    CLI_FILES_MAX = 4096, /* positional arguments of a command that takes many files */
     CLI_EXIT_STOPPED = 75 /* EX_TEMPFAIL: run the same command again with --resume */
 };
 
 /* ---- Options of a subcommand: one row each ---- */
 
 typedef enum cli_kind {
-    CLI_FLAG,     /* bool */
-    CLI_TEXT,     /* const char * */
-    CLI_TEXTS,    /* cli_texts, may be given often */
-    CLI_COUNT,    /* uint64_t */
-    CLI_NUMBER,   /* double */
-    CLI_NO_EFFECT /* a flag of cszoo that means nothing here; @help says why; takes a value */
+    CLI_FLAG,      /* bool */
+    CLI_TEXT,      /* const char * */
+    CLI_TEXTS,     /* cli_texts, may be given often */
+    CLI_COUNT,     /* uint64_t */
+    CLI_NUMBER,    /* double */
+    CLI_NO_EFFECT, /* a flag of cszoo that means nothing here; @help says why; takes any values */
+    CLI_LACKING    /* a flag of cszoo that this version cannot obey; @help names the feature */
 } cli_kind;
 
 /* Texts given to one option, in order. */
@@ -78,6 +80,9 @@ int cli_finish_output(int exit_code);
 int cli_fit(int argc, char **argv);
 int cli_validate(int argc, char **argv);
 int cli_checkpoint(int argc, char **argv);
+int cli_checkpoint_pin(int argc, char **argv);
+int cli_checkpoint_unpin(int argc, char **argv);
+int cli_checkpoint_prune(int argc, char **argv);
 int cli_generate(int argc, char **argv);
 int cli_help(int argc, char **argv);
 

@@ -16,42 +16,32 @@ struct run_flags {
 };
 
 #define CLUSTER "it concerns Cerebras clusters"
+/* clang-format off */
 #define RUN_OPTIONS(flags)                                                                         \
-    {"model_dir", 'o',                                                                             \
-     CLI_TEXT,    &(flags).request.model_dir,                                                      \
-     "DIR",       "Folder of the run: checkpoints, metrics, run.json."},                           \
-        {"checkpoint_path",                                                                        \
-         0,                                                                                        \
-         CLI_TEXT,                                                                                 \
-         &(flags).request.checkpoint_path,                                                         \
-         "FILE",                                                                                   \
-         "Load this checkpoint (ckpt_path)."},                                                     \
-        {"load_checkpoint_states",                                                                 \
-         0,                                                                                        \
-         CLI_TEXT,                                                                                 \
-         &(flags).request.load_checkpoint_states,                                                  \
-         "LIST",                                                                                   \
-         "Load only these states, such as model."},                                                \
-        {"set",        0,                                                                          \
-         CLI_TEXTS,    &(flags).sets,                                                              \
-         "PATH=VALUE", "Set a value of the YAML; may be given often."},                            \
-        {"threads", 0, CLI_COUNT, &(flags).threads, "N", "Threads; 0 is one a processor."},        \
-        {"logging", 0, CLI_TEXT, &(flags).logging, "LEVEL", "DEBUG, INFO, WARNING or ERROR."},     \
-        {"target_device", 0, CLI_TEXT, &(flags).target_device, "CPU", "This version has CPU."},    \
-        {"disable_version_check",        0,    CLI_FLAG,                                           \
-         &(flags).disable_version_check, NULL, "Accept a checkpoint of a newer format."},          \
-        {"num_csx", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                        \
-        {"job_labels", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                     \
-        {"job_priority", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                   \
-        {"mount_dirs", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                     \
-        {"python_paths", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                   \
-        {"credentials_path", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                               \
-        {"mgmt_address", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                   \
-        {"debug_args", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                     \
-        {"debug_args_path", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                \
-    {                                                                                              \
-        "ini", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER                                               \
-    }
+    {"model_dir", 'o', CLI_TEXT, &(flags).request.model_dir, "DIR",                                \
+     "Folder of the run: checkpoints, metrics, run.json."},                                        \
+    {"checkpoint_path", 0, CLI_TEXT, &(flags).request.checkpoint_path, "FILE",                     \
+     "Load this checkpoint (ckpt_path)."},                                                         \
+    {"set", 0, CLI_TEXTS, &(flags).sets, "PATH=VALUE",                                             \
+     "Set a value of the YAML; may be given often."},                                              \
+    {"threads", 0, CLI_COUNT, &(flags).threads, "N", "Threads; 0 is one a processor."},            \
+    {"logging", 0, CLI_TEXT, &(flags).logging, "LEVEL", "DEBUG, INFO, WARNING or ERROR."},         \
+    {"target_device", 0, CLI_TEXT, &(flags).target_device, "CPU", "This version has CPU."},        \
+    {"disable_version_check", 0, CLI_FLAG, &(flags).disable_version_check, NULL,                   \
+     "Accept a checkpoint of a newer format."},                                                    \
+    {"num_csx", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                            \
+    {"job_labels", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                         \
+    {"job_priority", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                       \
+    {"mount_dirs", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                         \
+    {"python_paths", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                       \
+    {"credentials_path", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                   \
+    {"mgmt_address", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                       \
+    {"debug_args", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                         \
+    {"debug_args_path", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                    \
+    {"ini", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                                \
+    {"compile_only", 0, CLI_LACKING, NULL, NULL, "compiling without running"},                     \
+    {"validate_only", 0, CLI_LACKING, NULL, NULL, "checking a configuration without running it"}
+/* clang-format on */
 
 /* Flags to request; -1 or an exit code. */
 static int finish_flags(struct run_flags *flags, const char *params_path)
@@ -60,6 +50,10 @@ static int finish_flags(struct run_flags *flags, const char *params_path)
     static cairn_log s_log; /* Lives as long as the program; the request borrows it. */
     s_log = cli_log(CAIRN_LOG_INFO);
     cairn_app_request *const request = &flags->request;
+    if (request->checkpoint_path != NULL && request->checkpoint_path[0] == '\0') {
+        (void)fputs("cairn: --checkpoint_path is empty; leave it out to take the newest\n", stderr);
+        return CLI_EXIT_USAGE;
+    }
     if (flags->logging != NULL && !cli_level_from_text(flags->logging, &s_log.level)) {
         (void)fprintf(stderr, "cairn: --logging: '%s' is none of DEBUG, INFO, WARNING, ERROR\n",
                       flags->logging);
@@ -120,6 +114,8 @@ int cli_fit(int argc, char **argv)
     const cli_option options[] = {
         {"resume", 0, CLI_FLAG, &flags.request.resume, NULL,
          "Go on with the run that was interrupted; start it if there is none."},
+        {"load_checkpoint_states", 0, CLI_TEXT, &flags.request.load_checkpoint_states, "LIST",
+         "Load only these states, such as model."},
         RUN_OPTIONS(flags),
     };
     const cli_command command = {
@@ -140,6 +136,8 @@ int cli_fit(int argc, char **argv)
     int code = cli_parse(&command, argc, argv, &path, &count);
     if (code < 0)
         code = finish_flags(&flags, path);
+    if (code == CLI_EXIT_USAGE)
+        (void)printf("result=failed step=0 checkpoint=none reason=usage\n");
     if (code < 0) {
         const cairn_status status = cairn_app_fit(&flags.request, &result, &err);
         code = print_result(status, &result, &err);
@@ -155,6 +153,7 @@ int cli_validate(int argc, char **argv)
     bool is_json = false;
     const cli_option options[] = {
         {"json", 0, CLI_FLAG, &is_json, NULL, "Print the result as JSON."},
+        {"load_checkpoint_states", 0, CLI_NO_EFFECT, NULL, NULL, "validation loads the model only"},
         RUN_OPTIONS(flags),
     };
     const cli_command command = {

@@ -10,7 +10,7 @@ static const struct {
 } k_commands[] = {
     {"fit", cli_fit, "train a model as a YAML file says; --resume goes on"},
     {"validate", cli_validate, "compute the validation loss of a checkpoint"},
-    {"checkpoint", cli_checkpoint, "info, list and verify checkpoints"},
+    {"checkpoint", cli_checkpoint, "look at checkpoints, verify, pin and prune them"},
     {"generate", cli_generate, "write text with a trained model"},
     {"help", cli_help, "explain a section of the YAML file"},
 };

@@ -13,7 +13,7 @@ static void print_help(const cli_command *command)
     for (size_t i = 0; i < command->option_count; i++) {
         const cli_option *const option = &command->options[i];
         char left[64];
-        if (option->kind == CLI_NO_EFFECT)
+        if (option->kind == CLI_NO_EFFECT || option->kind == CLI_LACKING)
             continue;
         (void)snprintf(left, sizeof left, "%s%c%s--%s%s%s", option->letter != 0 ? "-" : " ",
                        option->letter != 0 ? option->letter : ' ',
@@ -110,10 +110,25 @@ static bool set_value(const cli_option *option, const char *value)
         *(double *)option->target = strtod(value, &end);
         return errno == 0 && end != value && *end == '\0';
     case CLI_NO_EFFECT:
-        (void)fprintf(stderr, "cairn: --%s has no effect: %s\n", option->name, option->help);
-        return true;
+    case CLI_LACKING:
+        break; /* take_option treats them before. */
     }
     return false;
+}
+
+static bool is_config_file(const char *word)
+{
+    const char *const dot = strrchr(word, '.');
+    return dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
+/* Says that the flag means nothing here and passes over its values, of which cszoo takes several;
+ * the configuration is not one of them. */
+static void pass_over(const cli_option *option, int argc, char **argv, bool has_value, int *i)
+{
+    (void)fprintf(stderr, "cairn: --%s has no effect: %s\n", option->name, option->help);
+    while (!has_value && *i + 1 < argc && argv[*i + 1][0] != '-' && !is_config_file(argv[*i + 1]))
+        ++*i;
 }
 
 /* Reads the option in argv[*i] and its value; -1 or an exit code. */
@@ -123,6 +138,14 @@ static int take_option(const cli_command *command, int argc, char **argv, int *i
     const cli_option *const option = find_option(command, argv[*i], &value);
     if (option == NULL)
         return unknown_option(command, argv[*i]);
+    if (option->kind == CLI_LACKING) {
+        (void)fprintf(stderr, "cairn: --%s: this version lacks %s\n", option->name, option->help);
+        return CLI_EXIT_USAGE;
+    }
+    if (option->kind == CLI_NO_EFFECT) {
+        pass_over(option, argc, argv, value != NULL, i);
+        return -1;
+    }
     if (option->kind == CLI_FLAG && value != NULL) {
         (void)fprintf(stderr, "cairn: --%s takes no value\n", option->name);
         return CLI_EXIT_USAGE;

@@ -35,6 +35,7 @@ enum {
     CRN_DOC_DEPTH_MAX = 32,
     CRN_DOC_NODES_MAX = 100000, /* Keys count, and copies made for aliases. */
     CRN_DOC_ANCHORS_MAX = 256,
+    CRN_DOC_KEY_BYTES_MAX = 160, /* YAML looks at most 1024 characters ahead for a key's ":". */
     CRN_DIAG_ERRORS_MAX = 100
 };
 

@@ -52,6 +52,9 @@ bool crn_diag_is_full(const crn_diag *diag);
 const char *crn_range_of_int(int64_t min, int64_t max, const char *unit, char buf[128]);
 const char *crn_range_of_float(double min, double max, const char *unit, char buf[128]);
 
+/* Whole and valid UTF-8; json.c. */
+bool crn_text_is_utf8(const char *text);
+
 /* Reads and completes an initializer; read_init.c. */
 bool crn_init_read(crn_doc *doc, crn_node *node, const char *where, cairn_initializer *out,
                    crn_diag *diag);

@@ -28,6 +28,19 @@ static size_t decode_utf8(const char *text, size_t left, uint32_t *code)
     return *code < k_least[size] || *code > 0x10ffff || is_surrogate ? 0 : size;
 }
 
+bool crn_text_is_utf8(const char *text)
+{
+    const size_t length = strlen(text);
+    uint32_t code = 0;
+    for (size_t i = 0; i < length;) {
+        const size_t size = decode_utf8(text + i, length - i, &code);
+        if (size == 0)
+            return false;
+        i += size;
+    }
+    return true;
+}
+
 /* Characters that YAML refuses, or takes for line breaks, are escaped; so are control bytes. */
 static void append_text(crn_str *out, const char *text)
 {
@@ -38,7 +51,7 @@ static void append_text(crn_str *out, const char *text)
         uint32_t code = 0;
         size = decode_utf8(text + i, length - i, &code);
         if (size == 0)
-            crn_str_append(out, "\\ufffd");
+            crn_str_append(out, "\xef\xbf\xbd"); /* U+FFFD, as it reads back */
         else if (code == '"' || code == '\\')
             crn_str_printf(out, "\\%c", (char)code);
         else if (code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 ||

@@ -113,6 +113,8 @@ static bool place(struct parser *p, crn_node *node, bool is_merge_key, yaml_mark
             node->kind == CRN_NODE_NULL)
             return FAIL_AT(p, mark, "a key must be a text, not %s",
                            crn_node_kind_phrase(node->kind));
+        if (strlen(node->text) > CRN_DOC_KEY_BYTES_MAX)
+            return FAIL_AT(p, mark, "a key is longer than %d bytes", CRN_DOC_KEY_BYTES_MAX);
         frame->key = node;
         frame->key->name = is_merge_key ? k_merge : node->text;
         return true;

@@ -105,6 +105,10 @@ bool crn_doc_set(crn_doc *doc, const char *assignment, crn_diag *diag)
     }
     memcpy(path, assignment, (size_t)(equals - assignment));
     path[equals - assignment] = '\0';
+    if (!crn_text_is_utf8(path)) {
+        crn_diag_error_at(diag, "--set", 0, 0, "'%.80s' is not UTF-8 text", path);
+        return false;
+    }
     crn_str_printf(&origin_text, "--set %s", path);
     const char *const origin = origin_text.is_failed
                                    ? NULL
@@ -122,6 +126,11 @@ bool crn_doc_set(crn_doc *doc, const char *assignment, crn_diag *diag)
         const char *const dot = strchr(at, '.');
         if (*at == '.' || *at == '\0') {
             crn_diag_error_at(diag, origin, 0, 0, "a name is missing in the path");
+            return false;
+        }
+        if (strcspn(at, ".") > CRN_DOC_KEY_BYTES_MAX) {
+            crn_diag_error_at(diag, origin, 0, 0, "a name in the path is longer than %d bytes",
+                              CRN_DOC_KEY_BYTES_MAX);
             return false;
         }
         at = dot != NULL ? dot + 1 : NULL;

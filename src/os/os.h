@@ -34,6 +34,7 @@ typedef struct crn_file_stat {
     crn_file_kind kind;
     uint64_t size;
     int64_t mtime_ns;
+    uint64_t inode;
 } crn_file_stat;
 
 /* Called for each entry but "." and ".."; a non-zero return stops and is returned. */
@@ -75,13 +76,15 @@ struct crn_os {
     int (*list)(const crn_os *os, int dir, crn_list_fn fn, void *user);
     /* Open-file-description lock on the whole file, not waiting: EAGAIN if another holds it. */
     int (*lock)(const crn_os *os, int fd);
-    /* Bytes that this user may still write where @dir is. */
+    /* Bytes that this user may still write where @dir is; EOPNOTSUPP where nobody knows. */
     int (*free_bytes)(const crn_os *os, int dir, uint64_t *out_bytes);
     /* The absolute path with links resolved; *out_path is yours (crn_free). */
     int (*real_path)(const crn_os *os, const char *path, char **out_path);
     int (*random)(const crn_os *os, void *buf, size_t size);
     int64_t (*realtime_ns)(const crn_os *os);
     int64_t (*monotonic_ns)(const crn_os *os);
+    /* Waits that long, or less if a signal comes. */
+    void (*pause)(const crn_os *os, int64_t ns);
     void *self; /* For tables that wrap another. */
 };
 

@@ -39,6 +39,13 @@ static int64_t posix_monotonic_ns(const crn_os *os)
     return clock_ns(CLOCK_MONOTONIC);
 }
 
+static void posix_pause(const crn_os *os, int64_t ns)
+{
+    (void)os;
+    const struct timespec span = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    (void)nanosleep(&span, NULL); /* Shorter is allowed. */
+}
+
 const crn_os *crn_os_posix(void)
 {
     static const crn_os k_posix = {
@@ -65,6 +72,7 @@ const crn_os *crn_os_posix(void)
         .random = posix_random,
         .realtime_ns = posix_realtime_ns,
         .monotonic_ns = posix_monotonic_ns,
+        .pause = posix_pause,
     };
     return &k_posix;
 }

@@ -148,6 +148,8 @@ int crn_posix_free_bytes(const crn_os *os, int dir, uint64_t *out_bytes)
     } while (rc != 0 && errno == EINTR);
     if (rc != 0)
         return errno;
+    if (info.f_blocks == 0)
+        return EOPNOTSUPP; /* Some file systems in user space do not count. */
     *out_bytes = (uint64_t)info.f_bavail * info.f_frsize;
     return 0;
 }

@@ -196,6 +196,7 @@ void crn_posix_stat_from(const struct stat *info, crn_file_stat *out)
                 : S_ISDIR(info->st_mode) ? CRN_FILE_DIRECTORY
                                          : CRN_FILE_OTHER;
     out->size = (uint64_t)info->st_size;
+    out->inode = info->st_ino;
     out->mtime_ns = (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
 }
 

@@ -1,4 +1,5 @@
 /* The training loop. */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -163,12 +164,6 @@ static const char *stop_reason(const cairn_trainer *trainer)
     return options->stop_requested != NULL ? options->stop_requested(options->user) : NULL;
 }
 
-static bool is_save_requested(const cairn_trainer *trainer)
-{
-    const cairn_trainer_options *const options = &trainer->options;
-    return options->save_requested != NULL && options->save_requested(options->user);
-}
-
 /* Why the loop ends before its last step; both NULL while it goes on. */
 struct ending {
     const char *signal;  /* asked from outside: saved, to be resumed */
@@ -180,17 +175,11 @@ static cairn_status end_of_step(cairn_trainer *trainer, const cairn_control *con
                                 struct ending *ending, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    const bool is_end = trainer->step == trainer->schedule.end_step;
     bool is_stopped = false;
-    const bool is_due = crn_run_schedule_saves_at(&trainer->schedule, trainer->step);
-    const bool is_asked = control->save || is_save_requested(trainer);
+    crn_save_why why = CRN_SAVE_PERIODIC;
     CRN_TRY_PLAIN(crn_trainer_poll_save(trainer, err));
-    if (is_due || is_asked || (control->stop && trainer->schedule.save_every > 0))
-        CRN_TRY_PLAIN(crn_trainer_save(trainer,
-                                       is_end || control->stop ? CRN_SAVE_LAST
-                                       : is_asked              ? CRN_SAVE_ASKED
-                                                               : CRN_SAVE_PERIODIC,
-                                       err));
+    if (crn_trainer_save_is_due(trainer, control, &why))
+        CRN_TRY_PLAIN(crn_trainer_save(trainer, why, err));
     if (control->stop)
         ending->request = control->reason;
     if (crn_run_schedule_validates_at(&trainer->schedule, trainer->step))
@@ -219,6 +208,7 @@ static cairn_status train_segment(cairn_trainer *trainer, uint64_t until, struct
         if (ending->signal != NULL)
             break;
         CRN_TRY_PLAIN(train_step(trainer, &control, err));
+        crn_trainer_start_succeeded(trainer);
         if (trainer->step == until || control.stop) {
             event = crn_trainer_event(trainer);
             CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_end, &event, NULL, err));
@@ -235,6 +225,7 @@ static cairn_status run_loop(cairn_trainer *trainer, cairn_fit_result *out, cair
     cairn_status rc = CAIRN_OK;
     const crn_run_schedule *const schedule = &trainer->schedule;
     struct ending ending = {0};
+    trainer->last_save_ns = trainer->os->monotonic_ns(trainer->os);
     if (trainer->options.checkpoint.save_initial_checkpoint &&
         trainer->step == schedule->first_step)
         CRN_TRY_PLAIN(crn_trainer_save(trainer, CRN_SAVE_INITIAL, err));
@@ -291,17 +282,40 @@ static cairn_status run_fit(cairn_trainer *trainer, cairn_fit_result *out, cairn
         CRN_TRY_PLAIN(crn_trainer_attach_store(trainer, err));
         CRN_TRY_PLAIN(run_loop(trainer, out, err));
     }
-    if (out->outcome == CAIRN_OUTCOME_FINISHED && trainer->schedule.save_every == 0)
+    if (out->outcome == CAIRN_OUTCOME_FINISHED && !crn_trainer_saves_at_end(trainer))
         cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
-                          "nothing was saved: checkpoint.steps is null or 0");
+                          "the end was not saved: checkpoint.steps is null or 0");
     event = crn_trainer_event(trainer);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_end, &event, NULL, err));
 out:
     return rc;
 }
 
+/* A checkpoint that is not there is said before a folder is made. */
+static cairn_status check_ckpt(const cairn_trainer *trainer, cairn_ckpt ckpt, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_file_stat info;
+    if (ckpt.kind == CAIRN_CKPT_PATH && !trainer->options.checkpoint.resume &&
+        trainer->os->stat(trainer->os, CRN_OS_CWD, ckpt.path, &info) == ENOENT)
+        CRN_FAIL(err, CAIRN_ENOTFOUND, "there is no checkpoint '%s'", ckpt.path);
+out:
+    return rc;
+}
+
+static void say_data(const cairn_trainer *trainer, const char *what, const cairn_loader *loader)
+{
+    const cairn_data *const data = cairn_loader_data(loader);
+    const char *const text =
+        data->ops->describe != NULL ? data->ops->describe(data->self) : data->ops->name;
+    cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
+                      "%s data: %s; %" PRIu64 " samples, %" PRIu64 " batches an epoch", what, text,
+                      cairn_loader_samples_per_epoch(loader),
+                      cairn_loader_batches_per_epoch(loader));
+}
+
 static cairn_status prepare_fit(cairn_trainer *trainer, cairn_loader *train, cairn_loader **val,
-                                size_t val_count, cairn_error *err)
+                                size_t val_count, cairn_ckpt ckpt, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     if (trainer->is_used)
@@ -319,10 +333,31 @@ static cairn_status prepare_fit(cairn_trainer *trainer, cairn_loader *train, cai
         CRN_TRY_PLAIN(check_vocabulary(trainer, val[i], err));
     /* Contradictory limits are reported before anything is touched on disk. */
     CRN_TRY_PLAIN(crn_trainer_make_schedule(trainer, err));
-    CRN_TRY_PLAIN(crn_trainer_open_store(trainer, false, err));
     CRN_TRY_PLAIN(crn_trainer_plan_tree(trainer, true, err));
+    CRN_TRY_PLAIN(check_ckpt(trainer, ckpt, err));
+    CRN_TRY_PLAIN(crn_trainer_open_store(trainer, false, err));
+    say_data(trainer, "training", train);
+    for (size_t i = 0; i < val_count; i++)
+        say_data(trainer, "validation", val[i]);
 out:
     return rc;
+}
+
+/*
+ * Whether a run that ended so before its first step says nothing against the checkpoint, or has
+ * said it: what is left is what a person would not connect with the file, such as a lack of memory.
+ */
+static bool is_no_failed_start(cairn_status status)
+{
+    static const cairn_status k_others[] = {CAIRN_OK,        CAIRN_EINVAL,      CAIRN_ECONFIG,
+                                            CAIRN_ENOTFOUND, CAIRN_ECORRUPT,    CAIRN_EINCOMPATIBLE,
+                                            CAIRN_EVERSION,  CAIRN_EDATA,       CAIRN_ENOSPACE,
+                                            CAIRN_ECANCELED, CAIRN_EUNSUPPORTED};
+    for (size_t i = 0; i < sizeof k_others / sizeof k_others[0]; i++) {
+        if (k_others[i] == status)
+            return true;
+    }
+    return false;
 }
 
 cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *train, cairn_loader **val,
@@ -331,7 +366,7 @@ cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *train, cair
 {
     cairn_status rc = CAIRN_OK;
     *out = (cairn_fit_result){.reason = ""};
-    CRN_TRY_PLAIN(prepare_fit(trainer, train, val, val_count, err));
+    CRN_TRY_PLAIN(prepare_fit(trainer, train, val, val_count, ckpt, err));
     CRN_TRY_PLAIN(crn_trainer_start(trainer, ckpt, err));
     CRN_TRY_PLAIN(run_fit(trainer, out, err));
 out:
@@ -341,6 +376,8 @@ out:
         event.failure = err;
         (void)crn_trainer_call(trainer, CRN_HOOK_on_fit_exception, &event, NULL, NULL);
     }
+    if (is_no_failed_start(rc))
+        crn_trainer_start_withdrawn(trainer);
     out->step = trainer->step;
     if (trainer->saved_path != NULL)
         out->checkpoint = crn_strdup(trainer->saved_path);

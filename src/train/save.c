@@ -65,7 +65,7 @@ static bool is_asynchronous(const cairn_trainer *trainer)
 cairn_status crn_trainer_attach_store(cairn_trainer *trainer, cairn_error *err)
 {
     const bool has_saves =
-        trainer->schedule.save_every > 0 || trainer->options.checkpoint.save_initial_checkpoint;
+        crn_trainer_saves_at_end(trainer) || trainer->options.checkpoint.save_initial_checkpoint;
     if (!is_asynchronous(trainer) || !has_saves)
         return CAIRN_OK;
     return cairn_store_attach(trainer->store, trainer->tree, err);
@@ -123,6 +123,9 @@ static cairn_status committed(cairn_trainer *trainer, cairn_error *err)
     event.step = trainer->saving.step;
     event.path = trainer->saved_path;
     trainer->saving.failures = 0;
+    /* A request that came after the capture is the next save's to answer. */
+    if (trainer->saving.requests_seen == trainer->requests_taken)
+        cairn_store_save_answered(trainer->store);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_save_checkpoint, &event, NULL, err));
     CRN_TRY_PLAIN(crn_trainer_end_notes(trainer, err));
 out:
@@ -185,6 +188,7 @@ static cairn_status ended(cairn_trainer *trainer, cairn_status status,
     if (status != CAIRN_OK)
         CRN_TRY_PLAIN(failed(trainer, status, failure, result, err));
 out:
+    trainer->last_save_ns = now_ns(trainer);
     save_dispose(&trainer->saving.save);
     return rc;
 }
@@ -276,10 +280,14 @@ cairn_status crn_trainer_save(cairn_trainer *trainer, crn_save_why why, cairn_er
     crn_saving *const saving = &trainer->saving;
     cairn_event event = crn_trainer_event(trainer);
     const int64_t begin_ns = now_ns(trainer);
-    if (trainer->saved_path != NULL && trainer->saved_step == trainer->step)
+    trainer->last_save_ns = begin_ns;
+    if (trainer->saved_path != NULL && trainer->saved_step == trainer->step) {
+        cairn_store_save_answered(trainer->store);
         return CAIRN_OK; /* This run has this step already. */
+    }
     if (saving->is_pending && saving->step == trainer->step) {
         saving->why = why;
+        saving->requests_seen = trainer->requests_taken;
         return CAIRN_OK;
     }
     if (saving->is_pending && is_skipped(trainer, why))
@@ -287,6 +295,7 @@ cairn_status crn_trainer_save(cairn_trainer *trainer, crn_save_why why, cairn_er
     CRN_TRY_PLAIN(crn_trainer_finish_save(trainer, false, err));
     saving->step = trainer->step;
     saving->why = why;
+    saving->requests_seen = trainer->requests_taken;
     event.is_last = why == CRN_SAVE_LAST;
     event.is_initial = why == CRN_SAVE_INITIAL;
     event.save = &saving->save;

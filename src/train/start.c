@@ -22,9 +22,10 @@ struct start {
 
 /* ---- Helpers over the catalogue ---- */
 
+/* By what the file says, whatever its name: checkpoint_name may have been changed meanwhile. */
 static bool is_own(const cairn_checkpoint_info *info, const char *run_id)
 {
-    return info->is_readable && info->is_full && info->name_matches &&
+    return info->is_readable && info->is_full && info->has_metadata &&
            strcmp(info->run_id, run_id) == 0;
 }
 
@@ -54,9 +55,31 @@ static const cairn_checkpoint_info *newest_own(const cairn_catalogue *catalogue,
     return best;
 }
 
-/* Names each file that has a checkpoint's name and is none; returns how many. */
+static int64_t modified_ns(const cairn_trainer *trainer, const char *path)
+{
+    crn_file_stat info;
+    return trainer->os->stat(trainer->os, CRN_OS_CWD, path, &info) == 0 ? info.mtime_ns : INT64_MAX;
+}
+
+/* When the run last started, by the clock of the file system; INT64_MIN if that is not known. */
+static int64_t started_ns(const cairn_trainer *trainer)
+{
+    crn_str path = {0};
+    int64_t ns = INT64_MIN;
+    crn_str_printf(&path, "%s/run.json", cairn_store_model_dir(trainer->store));
+    if (crn_str_check(&path, NULL) == CAIRN_OK)
+        ns = modified_ns(trainer, path.text);
+    crn_str_dispose(&path);
+    return ns != INT64_MAX ? ns : INT64_MIN;
+}
+
+/*
+ * Names each file that has a checkpoint's name and is none. Returns how many of them may be saves
+ * of the run since it started: those that are not older than its start.
+ */
 static size_t name_damaged(const cairn_trainer *trainer, const cairn_catalogue *catalogue)
 {
+    const int64_t started = started_ns(trainer);
     size_t count = 0;
     for (size_t i = 0; i < cairn_catalogue_count(catalogue); i++) {
         const cairn_checkpoint_info *const info = cairn_catalogue_at(catalogue, i);
@@ -64,7 +87,7 @@ static size_t name_damaged(const cairn_trainer *trainer, const cairn_catalogue *
             continue;
         cairn_log_message(trainer->options.log, CAIRN_LOG_ERROR, "%s is damaged and skipped: %s",
                           info->path, info->problem);
-        count++;
+        count += modified_ns(trainer, info->path) >= started;
     }
     return count;
 }
@@ -115,6 +138,9 @@ static cairn_status load_one(cairn_trainer *trainer, struct start *start, const 
     trainer->loaded_path = crn_strdup(plan->path);
     CRN_NEED(err, trainer->loaded_path, "a path");
     CRN_TRY_PLAIN(crn_trainer_reset_tree(trainer, err));
+    /* Others may start from a file elsewhere at the same time, and its folder is not ours. */
+    if (is_in_store(trainer, plan->path))
+        crn_trainer_start_begins(trainer, start->catalogue);
     CRN_TRY_PLAIN(crn_trainer_load(trainer, plan, &start->outcome, err));
 out:
     return rc;
@@ -138,6 +164,7 @@ static cairn_status load_or_skip(cairn_trainer *trainer, struct start *start,
         (void)cairn_error_format(&damage, text, sizeof text);
         cairn_log_message(trainer->options.log, CAIRN_LOG_ERROR, "%s is damaged and skipped: %s",
                           plan->path, text);
+        crn_trainer_start_withdrawn(trainer);
         return CAIRN_OK;
     }
     if (err != NULL)
@@ -304,8 +331,6 @@ static cairn_status choose_seed(cairn_trainer *trainer, const struct start *star
         if (e != 0)
             CRN_FAIL_ERRNO(err, e, "draw a seed");
         trainer->seed = drawn;
-        cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
-                          "No seed was given; drew seed %" PRIu64 ".", trainer->seed);
     }
     cairn_loader_set_seed(trainer->train, trainer->seed);
 out:
@@ -398,10 +423,13 @@ static void say_start(const cairn_trainer *trainer, const struct start *start)
     const cairn_run *const run = &trainer->run;
     const char *const path = trainer->loaded_path;
     const crn_load_outcome *const outcome = &start->outcome;
-    if (path == NULL) {
-        cairn_log_message(log, CAIRN_LOG_INFO, "fresh start%s (run %s)",
-                          trainer->is_resumed ? " again: nothing was saved before" : "",
+    if (path == NULL && trainer->is_resumed) {
+        cairn_log_message(log, CAIRN_LOG_WARNING,
+                          "fresh start again: no checkpoint of run %s is there (none was saved, or "
+                          "they were removed)",
                           run->run_id);
+    } else if (path == NULL) {
+        cairn_log_message(log, CAIRN_LOG_INFO, "fresh start (run %s)", run->run_id);
     } else if (outcome->step_loaded && strcmp(outcome->run_id, run->run_id) == 0) {
         cairn_log_message(log, CAIRN_LOG_INFO, "continues run %s from %s at step %" PRIu64,
                           run->run_id, path, trainer->step);
@@ -412,73 +440,19 @@ static void say_start(const cairn_trainer *trainer, const struct start *start)
     }
 }
 
-static uint64_t extra_bytes(const cairn_trainer *trainer, uint64_t full)
-{
-    uint64_t bytes = full - cairn_state_tree_bytes(trainer->tree);
-    if (strcmp(trainer->plan_extra_states, "all") == 0)
-        return full;
-    for (size_t i = 0; i < cairn_state_tree_count(trainer->tree); i++) {
-        const cairn_state *const state = cairn_state_tree_at(trainer->tree, i);
-        if (crn_list_has(trainer->plan_extra_states, cairn_state_name(state)))
-            bytes += cairn_state_region_bytes(state);
-    }
-    return bytes;
-}
-
-/* Of the last checkpoint; 0 if it cannot be told, which saving will then explain. */
-static uint64_t full_bytes(const cairn_trainer *trainer)
-{
-    const cairn_save_request request = {
-        .struct_size = sizeof request,
-        .step = trainer->schedule.end_step,
-        .params_json = trainer->options.params_json,
-        .environment_json = trainer->options.environment_json,
-    };
-    uint64_t bytes = 0;
-    return cairn_store_save_bytes(trainer->store, trainer->tree, &request, &bytes, NULL) == CAIRN_OK
-               ? bytes
-               : 0;
-}
-
-static void say_plan(const cairn_trainer *trainer)
-{
-    const cairn_log *const log = trainer->options.log;
-    const crn_run_schedule *const schedule = &trainer->schedule;
-    const uint64_t each = full_bytes(trainer);
-    const uint64_t initial =
-        trainer->options.checkpoint.save_initial_checkpoint && trainer->step == schedule->first_step
-            ? 1
-            : 0;
-    const uint64_t saves = crn_run_schedule_saves_after(schedule, trainer->step) + initial;
-    uint64_t kept = saves;
-    char each_text[32];
-    char all_text[32];
-    if (trainer->plan_keep > 0 && kept > trainer->plan_keep + 1)
-        kept = trainer->plan_keep + 1; /* The newest is there before the oldest goes. */
-    uint64_t bytes = kept * each;
-    if (trainer->plan_extra_every > 0)
-        bytes += (saves / trainer->plan_extra_every + 1) * extra_bytes(trainer, each);
-    cairn_log_message(log, CAIRN_LOG_INFO,
-                      "plan: steps %" PRIu64 " to %" PRIu64 " (%s), %" PRIu64
-                      " saves of %s, %" PRIu64 " validations, at most %s more on disk",
-                      trainer->step + 1, schedule->end_step, schedule->limit, saves,
-                      crn_format_bytes(each, each_text),
-                      crn_run_schedule_validations_after(schedule, trainer->step),
-                      crn_format_bytes(saves > 0 ? bytes : 0, all_text));
-    if (trainer->options.loop.eval_frequency.kind == CAIRN_NUMBER_INT && schedule->eval_every == 1)
-        cairn_log_message(log, CAIRN_LOG_INFO,
-                          "eval_frequency 1 validates after every step; 1.0 does so at the end");
-    if (schedule->save_every == 0)
-        cairn_log_message(log, CAIRN_LOG_WARNING,
-                          "nothing will be saved: checkpoint.steps is null or 0");
-}
-
 cairn_status crn_trainer_make_schedule(cairn_trainer *trainer, cairn_error *err)
 {
-    return crn_run_schedule_make(&trainer->options.loop, trainer->options.checkpoint.steps,
-                                 trainer->run.first_step,
-                                 cairn_loader_batches_per_epoch(trainer->train),
-                                 trainer->val_count > 0, &trainer->schedule, err);
+    cairn_status rc = CAIRN_OK;
+    const cairn_opt_float minutes = trainer->options.checkpoint.minutes;
+    if (minutes.is_set && !(minutes.value >= 0.0))
+        CRN_FAIL(err, CAIRN_ECONFIG, "checkpoint.minutes is %g; it must not be negative",
+                 minutes.value);
+    rc = crn_run_schedule_make(&trainer->options.loop, trainer->options.checkpoint.steps,
+                               trainer->run.first_step,
+                               cairn_loader_batches_per_epoch(trainer->train),
+                               trainer->val_count > 0, &trainer->schedule, err);
+out:
+    return rc;
 }
 
 static cairn_status read_old_run(cairn_trainer *trainer, struct start *start, bool is_resume,
@@ -513,11 +487,14 @@ cairn_status crn_trainer_start(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_er
         CRN_TRY_PLAIN(ordinary(trainer, &start, ckpt, err));
     CRN_TRY_PLAIN(identify_run(trainer, &start, err));
     CRN_TRY_PLAIN(crn_trainer_make_schedule(trainer, err));
+    if (!trainer->options.seed.is_set)
+        cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
+                          "No seed was given; using seed %" PRIu64 ".", trainer->seed);
     warn_about_newer(trainer, &start);
     say_name_differs(trainer, &start);
     say_start(trainer, &start);
     if (trainer->step < trainer->schedule.end_step)
-        say_plan(trainer);
+        CRN_TRY_PLAIN(crn_trainer_plan(trainer, start.catalogue, err));
     if (start.outcome.step_loaded && start.outcome.fresh.length == 0 &&
         strcmp(start.outcome.run_id, trainer->run.run_id) == 0) {
         trainer->saved_step = trainer->step;

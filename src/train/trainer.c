@@ -202,6 +202,11 @@ void cairn_trainer_plan_keep(cairn_trainer *trainer, uint64_t keep)
     trainer->plan_keep = keep;
 }
 
+void cairn_trainer_plan_keep_every(cairn_trainer *trainer, uint64_t every)
+{
+    trainer->plan_keep_every = every;
+}
+
 void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, const char *states)
 {
     crn_free(trainer->plan_extra_states);

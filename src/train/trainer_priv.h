@@ -25,10 +25,10 @@ struct cairn_save {
 /* Why a save is made. */
 typedef enum crn_save_why {
     CRN_SAVE_PERIODIC, /* may be skipped while another is being written */
-    CRN_SAVE_ASKED,    /* by a callback, or by save_requested */
+    CRN_SAVE_ASKED,    /* by a callback, by save_requested, or by model_dir/save-now */
     CRN_SAVE_INITIAL,
-    CRN_SAVE_LAST,     /* no other follows: if it fails, so does the run */
-    CRN_SAVE_STOP      /* likewise; there are steps left */
+    CRN_SAVE_LAST, /* no other follows: if it fails, so does the run */
+    CRN_SAVE_STOP  /* likewise; there are steps left */
 } crn_save_why;
 
 /* The save that is under way, and what became of those before. Zeroed is none. */
@@ -36,13 +36,14 @@ typedef struct crn_saving {
     bool is_pending;
     uint64_t step;
     crn_save_why why;
-    cairn_save save;         /* its extras */
-    int64_t prepared_ns;     /* training waited before the capture */
-    bool has_validation;     /* a validation of its step, to be noted once it is committed */
+    cairn_save save;        /* its extras */
+    int64_t prepared_ns;    /* training waited before the capture */
+    uint64_t requests_seen; /* those that it answers */
+    bool has_validation;    /* a validation of its step, to be noted once it is committed */
     double *validation_losses;
-    unsigned failures;       /* saves that failed in a row */
-    uint64_t failed;         /* and all of them */
-    double *blocked_ms;      /* of each save that ended */
+    unsigned failures;  /* saves that failed in a row */
+    uint64_t failed;    /* and all of them */
+    double *blocked_ms; /* of each save that ended */
     size_t blocked_count;
     size_t blocked_capacity;
 } crn_saving;
@@ -79,8 +80,13 @@ struct cairn_trainer {
     double *validation_losses; /* [val_count] */
 
     crn_saving saving;
+    uint64_t requests_taken; /* times that model_dir/save-now was found */
+    int64_t last_save_ns; /* when the last save began or ended, or the training began; monotonic */
+    bool is_start_noted;  /* the notes of loaded_path count this start as unfinished */
+    double starts_before; /* unfinished starts from loaded_path before this one */
 
     uint64_t plan_keep;        /* 0: all */
+    uint64_t plan_keep_every;  /* 0: none */
     uint64_t plan_extra_every; /* 0: none */
     char *plan_extra_states;
 
@@ -118,6 +124,26 @@ cairn_status crn_trainer_reset_tree(cairn_trainer *trainer, cairn_error *err);
 cairn_status crn_trainer_values_to_tree(cairn_trainer *trainer, cairn_error *err);
 /* And back, after a load. */
 cairn_status crn_trainer_values_from_tree(cairn_trainer *trainer, cairn_error *err);
+
+/* cadence.c: whether a save is due at the end of this step, asked for by the schedule, a callback,
+ * the clock, a signal or the file save-now; *out_why says so. */
+bool crn_trainer_save_is_due(cairn_trainer *trainer, const cairn_control *control,
+                             crn_save_why *out_why);
+/* Whether the run saves by itself at all, and so at its end. */
+bool crn_trainer_saves_at_end(const cairn_trainer *trainer);
+
+/* plan.c: prints what the run will do and whether the disk suffices for it. ENOSPACE: it does not
+ * hold a single checkpoint. */
+cairn_status crn_trainer_plan(cairn_trainer *trainer, const cairn_catalogue *catalogue,
+                              cairn_error *err);
+
+/* starts.c: counts, in the notes of the checkpoint that a start loads, the starts in a row that
+ * finished no step; says so loudly from the third on. Only for files of the store. */
+void crn_trainer_start_begins(cairn_trainer *trainer, const cairn_catalogue *catalogue);
+/* The first step is finished: the file is good for a start. */
+void crn_trainer_start_succeeded(cairn_trainer *trainer);
+/* The run ended before its first step for a reason that is not the checkpoint's. */
+void crn_trainer_start_withdrawn(cairn_trainer *trainer);
 
 /* start.c: which checkpoint, which run. Loads it and prints start line, receipt and plan. */
 cairn_status crn_trainer_start(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_error *err);

@@ -39,6 +39,7 @@ cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cai
     if (is_training) {
         cairn_event event = crn_trainer_event(trainer);
         CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_setup, &event, NULL, err));
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_post_setup, &event, NULL, err));
     }
     CRN_TRY_PLAIN(cairn_state_tree_allocate(trainer->tree, err));
     if (is_training)

@@ -22,8 +22,8 @@ class Page:
         self.assertEqual(self.full("rarely"), [10])
         result = self.train("never", num_steps=10, steps=None)
         self.assertEqual(self.full("never"), [])
-        self.assertEqual(result.err.count("nothing will be saved"), 1)
-        self.assertEqual(result.err.count("nothing was saved"), 1)
+        self.assertEqual(result.err.count("the end will not be saved"), 1)
+        self.assertEqual(result.err.count("the end was not saved"), 1)
 
     def test_you_can_control_the_naming_convention_of_checkpoints_saved(self):
         self.train("run", num_steps=2, steps=1, checkpoint_name="gpt-{step}.safetensors")

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the malformed golden files and expected.json: make_golden.py
+"""Makes the malformed golden files and expected.json: make_golden.py [--check]
 
-Golden files are never edited: a file that is there and would come out differently is an error, and
-nothing is written then. New cases get new names. What lies in good/ was written once by Cairn
-itself (see README.md) and is only listed here, with what damage made of it.
+With --check nothing is written, and anything that would be is an error. Golden files are never
+edited: a file that is there and would come out differently is an error, and nothing is written
+then. New cases get new names. What lies in good/ was written once by Cairn itself (see README.md)
+and is only listed here, with what damage made of it.
 
 The cases are numbered as in [CF-60] of docs/format/checkpoint.md. Those that need a large file, a
 path of another kind or a race (46, 50, 51, 52) are made by the tests.
@@ -120,9 +121,10 @@ def member_cases():
     yield 21, "metadata_null", "OK", metadata("null")
     for name, value in {"number": "1", "array": "[]", "null": "null", "empty": "{}"}.items():
         yield 22, name, "E_TENSOR_FIELDS", raw('{"a":%s}' % value)
-    yield 22, "no_dtype", "E_TENSOR_FIELDS", raw('{"a":{"shape":[4],"data_offsets":[0,4]}}', bytes(4))
-    yield 22, "no_shape", "E_TENSOR_FIELDS", raw('{"a":{"dtype":"U8","data_offsets":[0,4]}}', bytes(4))
-    yield 22, "no_offsets", "E_TENSOR_FIELDS", raw('{"a":{"dtype":"U8","shape":[4]}}', bytes(4))
+    for name, fields in {"no_dtype": '"shape":[4],"data_offsets":[0,4]',
+                         "no_shape": '"dtype":"U8","data_offsets":[0,4]',
+                         "no_offsets": '"dtype":"U8","shape":[4]'}.items():
+        yield 22, name, "E_TENSOR_FIELDS", raw('{"a":{%s}}' % fields, bytes(4))
     yield 23, "unknown_fields", "OK", one(more=',"x":1,"y":{"z":[null,true,-1.5e3]},"x":2')
     for name, value in {"unknown": '"F128"', "lower_case": '"f32"', "empty": '""', "number": "1",
                         "null": "null"}.items():
@@ -223,6 +225,15 @@ def damaged_cases():
     yield "keys_only", "E_HEADER_DIGEST", raw('{"__metadata__":{"cairn.format":"1.0"}}')
 
 
+def read(path):
+    """The bytes of a golden file; None if there is none."""
+    try:
+        with open(os.path.join(HERE, path), "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
 def main():
     files, expected = {}, {}
     for cases in (length_cases, text_cases, member_cases, shape_cases, coverage_cases, value_cases):
@@ -239,21 +250,21 @@ def main():
         expected["good/" + name] = {"case": None, "code": "OK"}
     lines = ",\n".join("%s: %s" % (json.dumps(path), json.dumps(expected[path]))
                        for path in sorted(expected))
-    changed = []
-    for path, content in files.items():
-        full = os.path.join(HERE, path)
-        if os.path.exists(full):
-            with open(full, "rb") as file:
-                if file.read() != content:
-                    changed.append(path)
+    is_check = sys.argv[1:] == ["--check"]
+    changed = [path for path, content in files.items() if read(path) not in (None, content)]
+    if is_check:
+        changed += [path for path in files if read(path) is None]
+    if is_check and read("expected.json") != ("{\n%s\n}\n" % lines).encode():
+        changed.append("expected.json")
     if changed:
         sys.exit("golden files are never edited, and these would be: " + ", ".join(changed))
+    if is_check:
+        return
     for path, content in files.items():
         full = os.path.join(HERE, path)
         os.makedirs(os.path.dirname(full), exist_ok=True)
-        if not os.path.exists(full):
-            with open(full, "wb") as file:
-                file.write(content)
+        with open(full, "wb") as file:
+            file.write(content)
     with open(os.path.join(HERE, "expected.json"), "w", encoding="ascii") as file:
         file.write("{\n%s\n}\n" % lines)
 

@@ -236,6 +236,15 @@ static int64_t fault_monotonic_ns(const crn_os *os)
     return f->is_clock_fake ? f->monotonic_ns : f->real->monotonic_ns(f->real);
 }
 
+static void fault_pause(const crn_os *os, int64_t ns)
+{
+    tk_fault_os *const f = fault_of(os);
+    if (f->is_clock_fake)
+        f->monotonic_ns += ns;
+    else
+        f->real->pause(f->real, ns);
+}
+
 void tk_fault_init(tk_fault_os *fault)
 {
     memset(fault, 0, sizeof *fault);
@@ -266,6 +275,7 @@ void tk_fault_init(tk_fault_os *fault)
                          .random = fault_random,
                          .realtime_ns = fault_realtime_ns,
                          .monotonic_ns = fault_monotonic_ns,
+                         .pause = fault_pause,
                          .self = fault};
 }
 

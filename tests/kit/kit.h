@@ -101,7 +101,8 @@ typedef struct tk_fault_os {
                          is EIO and does nothing, not even close. 0: never. */
     bool is_torn;     /* The first failing or dead write_at or append writes half its bytes. */
 
-    /* Clocks: while is_clock_fake, the two values below; otherwise the real ones. */
+    /* Clocks: while is_clock_fake, the two values below (a pause moves the second); otherwise the
+       real ones. */
     bool is_clock_fake;
     int64_t realtime_ns;
     int64_t monotonic_ns;

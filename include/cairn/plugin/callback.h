@@ -75,6 +75,7 @@ typedef cairn_status (*cairn_hook_fn)(void *self, const cairn_event *event, cair
  */
 #define CAIRN_HOOK_LIST(X)                                                                         \
     X(setup, "the trainer is put together; states may be added to the tree")                       \
+    X(post_setup, "all states are in the tree; nothing is opened or written yet")                  \
     X(on_before_load_checkpoint, "path is about to be loaded; NULL: nothing is")                   \
     X(preprocess_checkpoint, "load may be restricted with cairn_load_select")                      \
     X(on_load_checkpoint, "the states are loaded")                                                 \
@@ -121,9 +122,12 @@ CAIRN_API cairn_status cairn_load_select(cairn_load *load, const char *states, c
 CAIRN_API cairn_status cairn_save_add_extra(cairn_save *save, const char *states,
                                             const char *name_template, cairn_error *err);
 
-/** In setup: tells the trainer's plan that at most @p keep full checkpoints will stay, or that an
- *  alternative with @p states comes with every @p every-th full one. Only for the printed plan. */
+/** In setup: tells the trainer's plan that at most @p keep full checkpoints will stay (0: all), and
+ *  besides each whose step is a multiple of @p every (0: none), or that an alternative with
+ *  @p states comes with every @p every-th full one. Only for the plan: what it prints, and whether
+ *  the disk suffices. */
 CAIRN_API void cairn_trainer_plan_keep(cairn_trainer *trainer, uint64_t keep);
+CAIRN_API void cairn_trainer_plan_keep_every(cairn_trainer *trainer, uint64_t every);
 CAIRN_API void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, const char *states);
 
 /** For hooks. Borrowed. */

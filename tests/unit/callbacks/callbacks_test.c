@@ -15,6 +15,7 @@ struct cairn_trainer {
     cairn_log log;
     char logged[1024];
     uint64_t plan_keep;
+    uint64_t plan_keep_every;
     uint64_t plan_every;
     char plan_states[64];
 };
@@ -33,7 +34,8 @@ static struct {
     cairn_status keep_status;
     int calls;
     char run_id[CAIRN_RUN_ID_SIZE];
-    uint64_t keep;
+    cairn_retention rules;
+    char metric[64];
     char protected_path[64];
 } s_store;
 
@@ -61,6 +63,11 @@ const cairn_log *cairn_trainer_log(const cairn_trainer *trainer)
 void cairn_trainer_plan_keep(cairn_trainer *trainer, uint64_t keep)
 {
     trainer->plan_keep = keep;
+}
+
+void cairn_trainer_plan_keep_every(cairn_trainer *trainer, uint64_t every)
+{
+    trainer->plan_keep_every = every;
 }
 
 void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, const char *states)
@@ -106,17 +113,19 @@ void cairn_catalogue_destroy(cairn_catalogue *catalogue)
     (void)catalogue;
 }
 
-cairn_status cairn_store_keep_newest(cairn_store *store, const char *run_id, uint64_t n,
-                                     const char *protected_path, uint64_t *out_deleted,
-                                     cairn_error *err)
+cairn_status cairn_store_prune(cairn_store *store, const char *run_id,
+                               const cairn_retention *retention, uint64_t *out_deleted,
+                               cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     (void)store;
     (void)out_deleted;
     s_store.calls++;
-    s_store.keep = n;
+    s_store.rules = *retention;
     (void)snprintf(s_store.run_id, sizeof s_store.run_id, "%s", run_id);
-    (void)snprintf(s_store.protected_path, sizeof s_store.protected_path, "%s", protected_path);
+    (void)snprintf(s_store.metric, sizeof s_store.metric, "%s", retention->metric);
+    (void)snprintf(s_store.protected_path, sizeof s_store.protected_path, "%s",
+                   retention->protected_path);
     if (s_store.keep_status != CAIRN_OK)
         CRN_FAIL(err, s_store.keep_status, "cannot delete 'old.mdl'");
 out:
@@ -193,8 +202,8 @@ static void load_checkpoint_states__checks_its_names_before_training(void **stat
     const cairn_event event = {.struct_size = sizeof event, .trainer = &trainer};
     const cairn_callback right = load_states("model");
     const cairn_callback wrong = load_states("modle");
-    assert_int_equal(right.ops->on_fit_start(right.self, &event, &control, NULL), CAIRN_OK);
-    assert_int_equal(wrong.ops->on_fit_start(wrong.self, &event, &control, &err), CAIRN_ECONFIG);
+    assert_int_equal(right.ops->post_setup(right.self, &event, &control, NULL), CAIRN_OK);
+    assert_int_equal(wrong.ops->post_setup(wrong.self, &event, &control, &err), CAIRN_ECONFIG);
     tk_assert_error_has(&err, "did you mean 'model'");
     assert_int_equal(wrong.ops->preprocess_checkpoint(wrong.self, &event, &control, &err),
                      CAIRN_ECONFIG);
@@ -338,7 +347,7 @@ static void save_checkpoint_state__checks_its_names_before_training(void **state
     trainer_init(&trainer);
     const cairn_event event = {.struct_size = sizeof event, .trainer = &trainer};
     const cairn_callback callback = save_state(1, "model,optimiser");
-    assert_int_equal(callback.ops->on_fit_start(callback.self, &event, &control, &err),
+    assert_int_equal(callback.ops->post_setup(callback.self, &event, &control, &err),
                      CAIRN_ECONFIG);
     tk_assert_error_has(&err, "The states are: model, optimizer");
     callback.ops->destroy(callback.self);
@@ -363,7 +372,7 @@ static void save_checkpoint_state__refuses_wrong_options(void **state)
 static cairn_callback keep(cairn_opt_int n)
 {
     cairn_callback callback;
-    const cairn_keep_n_checkpoints_options options = {.n = n};
+    const cairn_keep_n_checkpoints_options options = {.n = n, .metric = "val_loss", .mode = "min"};
     assert_int_equal(cairn_keep_n_checkpoints_new(&options, &callback, NULL), CAIRN_OK);
     return callback;
 }
@@ -387,7 +396,11 @@ static void keep_n__keeps_the_newest_of_this_run_after_a_save(void **state)
     assert_int_equal(trainer.plan_keep, 3);
     assert_int_equal(after_save(&trainer, callback, NULL), CAIRN_OK);
     assert_int_equal(s_store.calls, 1);
-    assert_int_equal(s_store.keep, 3);
+    assert_int_equal(s_store.rules.struct_size, sizeof s_store.rules);
+    assert_int_equal(s_store.rules.newest, 3);
+    assert_int_equal(s_store.rules.every, 0);
+    assert_int_equal(s_store.rules.best, 0);
+    assert_true(s_store.rules.minutes == 0.0);
     assert_string_equal(s_store.run_id, "run-1");
     assert_string_equal(s_store.protected_path, "m/checkpoint_4.mdl");
     callback.ops->destroy(callback.self);
@@ -422,14 +435,54 @@ static void keep_n__null_keeps_all(void **state)
     trainer_dispose(&trainer);
 }
 
+static void keep_n__hands_its_other_rules_on_and_tells_the_plan(void **state)
+{
+    struct cairn_trainer trainer;
+    cairn_callback callback;
+    char metric[] = "accuracy";
+    cairn_keep_n_checkpoints_options options = {.n = cairn_int(3),
+                                                .every = cairn_int(1000),
+                                                .best = cairn_int(2),
+                                                .metric = metric,
+                                                .mode = "max"};
+    (void)state;
+    trainer_init(&trainer);
+    assert_int_equal(cairn_keep_n_checkpoints_new(&options, &callback, NULL), CAIRN_OK);
+    metric[0] = 'X'; /* It was copied. */
+    setup(&trainer, callback);
+    assert_int_equal(trainer.plan_keep, 5);
+    assert_int_equal(trainer.plan_keep_every, 1000);
+    assert_int_equal(after_save(&trainer, callback, NULL), CAIRN_OK);
+    assert_int_equal(s_store.rules.newest, 3);
+    assert_int_equal(s_store.rules.every, 1000);
+    assert_int_equal(s_store.rules.best, 2);
+    assert_true(s_store.rules.is_max);
+    assert_string_equal(s_store.metric, "accuracy");
+    callback.ops->destroy(callback.self);
+    trainer_dispose(&trainer);
+    /* How many the minutes keep is not known: the plan counts all. */
+    options.minutes = cairn_float(30.0);
+    trainer_init(&trainer);
+    assert_int_equal(cairn_keep_n_checkpoints_new(&options, &callback, NULL), CAIRN_OK);
+    setup(&trainer, callback);
+    assert_int_equal(trainer.plan_keep, 0);
+    assert_int_equal(after_save(&trainer, callback, NULL), CAIRN_OK);
+    assert_true(s_store.rules.minutes == 30.0);
+    callback.ops->destroy(callback.self);
+    trainer_dispose(&trainer);
+}
+
 static void keep_n__warns_and_goes_on_when_a_file_cannot_be_deleted(void **state)
 {
+    static const cairn_status k_failures[] = {CAIRN_EIO, CAIRN_ENOSPACE, CAIRN_ELOCKED};
     struct cairn_trainer trainer;
     (void)state;
     trainer_init(&trainer);
     const cairn_callback callback = keep(cairn_int(1));
-    s_store.keep_status = CAIRN_EIO;
-    assert_int_equal(after_save(&trainer, callback, NULL), CAIRN_OK);
+    for (size_t i = 0; i < sizeof k_failures / sizeof k_failures[0]; i++) {
+        s_store.keep_status = k_failures[i];
+        assert_int_equal(after_save(&trainer, callback, NULL), CAIRN_OK);
+    }
     assert_non_null(strstr(trainer.logged, "WARNING: KeepNCheckpoints: an old checkpoint stays"));
     assert_non_null(strstr(trainer.logged, "cannot delete 'old.mdl'"));
     callback.ops->destroy(callback.self);
@@ -450,13 +503,31 @@ static void keep_n__ends_the_run_when_its_memory_ends(void **state)
     trainer_dispose(&trainer);
 }
 
-static void keep_n__refuses_zero(void **state)
+static void keep_n__refuses_wrong_options(void **state)
 {
-    cairn_callback callback = {0};
-    const cairn_keep_n_checkpoints_options options = {.n = cairn_int(0)};
+    const struct {
+        cairn_keep_n_checkpoints_options options;
+        const char *says;
+    } rows[] = {
+        {{.n = cairn_int(0)}, "n is 0"},
+        {{.n = cairn_int(1), .every = cairn_int(0)}, "every is 0"},
+        {{.n = cairn_int(1), .best = cairn_int(-1)}, "best is -1"},
+        {{.n = cairn_int(1), .minutes = cairn_float(-1.0)}, "minutes is -1"},
+        {{.n = cairn_int(1), .minutes = cairn_float((double)NAN)}, "minutes is nan"},
+        {{.n = cairn_int(1), .mode = "least"}, "mode is 'least'"},
+        {{.every = cairn_int(2)}, "give n too"},
+        {{.best = cairn_int(2)}, "give n too"},
+        {{.minutes = cairn_float(2.0)}, "give n too"},
+    };
     (void)state;
-    assert_int_equal(cairn_keep_n_checkpoints_new(&options, &callback, NULL), CAIRN_ECONFIG);
-    assert_null(callback.self);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cairn_callback callback = {0};
+        cairn_error err = {0};
+        assert_int_equal(cairn_keep_n_checkpoints_new(&rows[i].options, &callback, &err),
+                         CAIRN_ECONFIG);
+        tk_assert_error_has(&err, rows[i].says);
+        assert_null(callback.self);
+    }
 }
 
 /* ---- CheckLoss ---- */
@@ -499,9 +570,10 @@ int main(void)
         cmocka_unit_test(keep_n__keeps_the_newest_of_this_run_after_a_save),
         cmocka_unit_test(keep_n__says_at_the_start_how_many_it_found),
         cmocka_unit_test(keep_n__null_keeps_all),
+        cmocka_unit_test(keep_n__hands_its_other_rules_on_and_tells_the_plan),
         cmocka_unit_test(keep_n__warns_and_goes_on_when_a_file_cannot_be_deleted),
         cmocka_unit_test(keep_n__ends_the_run_when_its_memory_ends),
-        cmocka_unit_test(keep_n__refuses_zero),
+        cmocka_unit_test(keep_n__refuses_wrong_options),
         cmocka_unit_test(check_loss__stops_before_the_update_when_something_is_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

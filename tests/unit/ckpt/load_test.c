@@ -446,11 +446,11 @@ static void load__serves_a_tree_that_ties_otherwise(void **state)
 
 /* ---- Versions, and metadata that is not ours ---- */
 
-/* A file without tensors whose metadata says @format; @drop: a key to leave out. */
-static void write_version(const char *dir, const char *format, const char *drop)
+/* A good file without tensors, but for the value of @key; NULL: the key is left out. */
+static void write_metadata(const char *dir, const char *key, const char *value)
 {
     const char *const k_pairs[][2] = {
-        {"cairn.format", format},
+        {"cairn.format", "1.0"},
         {"cairn.kind", "full"},
         {"cairn.step", "1"},
         {"cairn.run_id", CK_RUN},
@@ -465,19 +465,20 @@ static void write_version(const char *dir, const char *format, const char *drop)
     };
     cairn_error err = {0};
     crn_meta_entry meta[16];
-    crn_str text = {0};
+    crn_str file = {0};
     size_t count = 0;
     for (size_t i = 0; i < sizeof k_pairs / sizeof k_pairs[0]; i++) {
-        if (drop != NULL && strcmp(drop, k_pairs[i][0]) == 0)
+        const char *const text = strcmp(key, k_pairs[i][0]) == 0 ? value : k_pairs[i][1];
+        if (text == NULL)
             continue;
         meta[count++] = (crn_meta_entry){.key = k_pairs[i][0],
                                          .key_length = strlen(k_pairs[i][0]),
-                                         .value = k_pairs[i][1],
-                                         .value_length = strlen(k_pairs[i][1])};
+                                         .value = text,
+                                         .value_length = strlen(text)};
     }
-    tk_assert_ok(crn_header_write(meta, count, NULL, 0, &text, &err), &err);
-    tk_write_file(dir, "file", text.text, text.length);
-    crn_str_dispose(&text);
+    tk_assert_ok(crn_header_write(meta, count, NULL, 0, &file, &err), &err);
+    tk_write_file(dir, "file", file.text, file.length);
+    crn_str_dispose(&file);
 }
 
 static void load__refuses_a_newer_major_version_unless_told(void **state)
@@ -490,9 +491,9 @@ static void load__refuses_a_newer_major_version_unless_told(void **state)
     cairn_load_options options = {.struct_size = sizeof options, .log = &log};
     cairn_state_tree *const tree = tree_of("a");
     (void)tk_join(path, dir, "file");
-    write_version(dir, "1.7", NULL);
+    write_metadata(dir, "cairn.format", "1.7");
     tk_assert_ok(ck_try_load(ck_os(), path, tree, &options, NULL, &err), &err);
-    write_version(dir, "2.0", NULL);
+    write_metadata(dir, "cairn.format", "2.0");
     tk_assert_status(ck_try_load(ck_os(), path, tree, &options, NULL, &err), CAIRN_EVERSION, &err);
     tk_assert_error_has(&err, "2.0");
     tk_assert_error_has(&err, "strict_version: false");
@@ -515,10 +516,75 @@ static void open__calls_incomplete_metadata_damage(void **state)
     for (size_t i = 0; i < sizeof k_keys / sizeof k_keys[0]; i++) {
         cairn_error err = {0};
         cairn_checkpoint *ckpt = NULL;
-        write_version(dir, "1.0", k_keys[i]);
+        write_metadata(dir, k_keys[i], NULL);
         tk_assert_status(cairn_checkpoint_open(path, &ckpt, &err), CAIRN_ECORRUPT, &err);
         tk_assert_error_has(&err, k_keys[i]);
     }
+}
+
+static void open__calls_metadata_of_a_wrong_form_damage(void **state)
+{
+    const char *const dir = *state;
+    static const char *const k_wrong[][2] = {
+        {"cairn.format", "1"},
+        {"cairn.format", "0.1"},
+        {"cairn.format", "01.0"},
+        {"cairn.format", "1.00"},
+        {"cairn.format", "18446744073709551616.0"},
+        {"cairn.kind", "Full"},
+        {"cairn.step", "01"},
+        {"cairn.step", "-1"},
+        {"cairn.step", "18446744073709551616"},
+        {"cairn.save_counter", ""},
+        {"cairn.save_counter", "1 "},
+        {"cairn.run_id", "0123456789ABCDEF0123456789abcdef"},
+        {"cairn.run_id", CK_RUN "0"},
+        {"cairn.state_digest", CK_RUN "0"},
+        {"cairn.states", "global_step,"},
+        {"cairn.states", "global_step,global_step"},
+        {"cairn.states", "global_step, model"},
+        {"cairn.states", "global_step,__pad__"},
+        {"cairn.states", "global_step,model"}, /* of which cairn.values knows nothing */
+        {"cairn.values", "{}"},
+        {"cairn.values", "{\"global_step\":{},\"model\":{}}"},
+        {"cairn.values", "{\"global_step\":{},\"global_step\":{}}"},
+        {"cairn.values", "{\"global_step\":{\"a\":\"1\",\"b\":\"2\",\"a\":\"1\"}}"},
+        {"cairn.values", "{\"global_step\":{\"a\":\"\\u0000\"}}"},
+        {"cairn.values", "{\"global_step\":\"a\"}"},
+        {"cairn.aliases", "{\"model\":{}}"},
+        {"cairn.tensor_digests", "{\"global_step.a\":\"" CK_RUN "\"}"},
+        {"cairn.tensor_digests", "{\"\":{}}"},
+        {"cairn.chunk_digests", "{\"global_step.a\":\"" CK_RUN "\"}"},
+    };
+    char path[TK_PATH_SIZE];
+    (void)tk_join(path, dir, "file");
+    for (size_t i = 0; i < sizeof k_wrong / sizeof k_wrong[0]; i++) {
+        cairn_error err = {0};
+        cairn_checkpoint *ckpt = NULL;
+        write_metadata(dir, k_wrong[i][0], k_wrong[i][1]);
+        const cairn_status status = cairn_checkpoint_open(path, &ckpt, &err);
+        if (status != CAIRN_ECORRUPT)
+            fail_msg("%s: '%s' gave %d", k_wrong[i][0], k_wrong[i][1], (int)status);
+        tk_assert_error_has(&err, "E_METADATA");
+    }
+}
+
+static void open__searches_states_it_does_not_walk_them(void **state)
+{
+    const char *const dir = *state;
+    enum { STATES = 200000 };
+    cairn_error err = {0};
+    cairn_checkpoint *ckpt = NULL;
+    char path[TK_PATH_SIZE];
+    crn_str states = {0};
+    for (int i = 0; i < STATES; i++)
+        crn_str_printf(&states, "%ss%d", i > 0 ? "," : "", i);
+    assert_false(states.is_failed);
+    write_metadata(dir, "cairn.states", states.text);
+    /* Walking would take minutes; the limit of the test program is the clock. */
+    tk_assert_status(cairn_checkpoint_open(tk_join(path, dir, "file"), &ckpt, &err), CAIRN_ECORRUPT,
+                     &err);
+    crn_str_dispose(&states);
 }
 
 int main(void)
@@ -538,6 +604,8 @@ int main(void)
         T(load__serves_a_tree_that_ties_otherwise),
         T(load__refuses_a_newer_major_version_unless_told),
         T(open__calls_incomplete_metadata_damage),
+        T(open__calls_metadata_of_a_wrong_form_damage),
+        T(open__searches_states_it_does_not_walk_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -218,6 +218,46 @@ static void assert_steps(const char *dir, const char *want)
     assert_string_equal(got, want);
 }
 
+/* A pin that another fact pushes out would let a checkpoint be deleted. */
+static void notes__are_not_replaced_when_they_cannot_be_read(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    double value = 0;
+    char path[TK_PATH_SIZE];
+    tk_fault_os fault;
+    tk_fault_init(&fault);
+    fault.real = ck_os();
+    cairn_store *const store = ck_open(&fault.os, dir);
+    (void)tk_join(path, dir, "checkpoint_1.mdl");
+    tk_assert_ok(cairn_notes_set_number(store, path, "pin", 1, &err), &err);
+    tk_fault_reset(&fault);
+    fault.fail_op = 'r';
+    fault.fail_at = 1;
+    tk_assert_status(cairn_notes_set_number(store, path, "val_loss", 2, &err), CAIRN_EIO, &err);
+    tk_assert_error_has(&err, "checkpoint_1.mdl.notes.json");
+    assert_true(cairn_notes_get_number(path, "pin", &value) && value == 1);
+    cairn_store_close(store);
+    tk_fault_dispose(&fault);
+}
+
+static void notes__of_a_checkpoint_that_is_gone_are_removed_by_the_next_start(void **state)
+{
+    const char *const dir = *state;
+    cairn_state_tree *const tree = ck_tree(0);
+    cairn_store *const store = ck_open(ck_os(), dir);
+    (void)ck_save(store, tree, 1);
+    cairn_store_close(store);
+    tk_write_text(dir, "checkpoint_1.mdl.notes.json", "{}");
+    tk_write_text(dir, "checkpoint_2.mdl.notes.json", "{}");
+    tk_write_text(dir, "mine.notes.json", "{}");
+    tk_write_text(dir, ".notes.json", "{}");
+    cairn_store_close(ck_open(ck_os(), dir));
+    tk_assert_list(dir, ".cairn.lock .notes.json checkpoint_1.mdl checkpoint_1.mdl.notes.json "
+                        "checkpoints_index.yaml mine.notes.json");
+    cairn_state_tree_destroy(tree);
+}
+
 static void keep_newest__deletes_own_full_files_only(void **state)
 {
     const char *const dir = *state;
@@ -306,7 +346,7 @@ static void keep_newest__stops_at_a_file_that_cannot_be_deleted(void **state)
     save_steps(store, tree, CK_RUN, 1, 4);
     tk_fault_reset(&fault);
     fault.fail_op = 'u';
-    fault.fail_at = 3; /* Each deletion unlinks the file, then its notes. */
+    fault.fail_at = 4; /* Each deletion unlinks the file, its notes, the lock of the notes. */
     tk_assert_status(cairn_store_keep_newest(store, CK_RUN, 1, NULL, &deleted, &err), CAIRN_EIO,
                      &err);
     tk_assert_error_has(&err, "checkpoint_2.mdl");
@@ -327,6 +367,8 @@ int main(void)
         T(run__damaged_is_told),
         T(run__decides_the_counter_of_saves),
         T(notes__come_back_and_follow_deletion),
+        T(notes__are_not_replaced_when_they_cannot_be_read),
+        T(notes__of_a_checkpoint_that_is_gone_are_removed_by_the_next_start),
         T(keep_newest__deletes_own_full_files_only),
         T(keep_newest__counts_saves_not_steps),
         T(keep_newest__does_not_count_a_truncated_file),

@@ -1,5 +1,7 @@
 #include "unit/config/config_kit.h"
 
+#include <stdio.h>
+
 static void a_text_without_content__has_no_root(void **state)
 {
     (void)state;
@@ -107,6 +109,20 @@ static void duplicate_keys__are_all_reported_with_both_lines(void **state)
                    "p.yaml:4:3: duplicate key 'c' (first at line 3)\n"
                    "p.yaml:5:1: duplicate key 'a' (first at line 1)\n"
                    "p.yaml:6:1: duplicate key 'a' (first at line 5)\n");
+}
+
+/* A longer one could be written (after "? "), but not be read back from the JSON it becomes. */
+static void keys__of_161_bytes_are_refused(void **state)
+{
+    (void)state;
+    char yaml[200];
+    crn_diag diag = {0};
+    crn_doc *doc = NULL;
+    (void)snprintf(yaml, sizeof yaml, "? %0160d\n: 1\n", 0);
+    assert_true(crn_doc_parse(yaml, strlen(yaml), "p.yaml", &diag, &doc));
+    crn_doc_destroy(doc);
+    (void)snprintf(yaml, sizeof yaml, "? %0161d\n: 1\n", 0);
+    assert_refused(yaml, "p.yaml:1:3: a key is longer than 160 bytes\n");
 }
 
 static void syntax_errors__name_line_and_column(void **state)
@@ -257,6 +273,7 @@ int main(void)
         cmocka_unit_test(aliases__are_copies),
         cmocka_unit_test(merge_keys__yield_to_explicit_keys_and_to_earlier_maps),
         cmocka_unit_test(duplicate_keys__are_all_reported_with_both_lines),
+        cmocka_unit_test(keys__of_161_bytes_are_refused),
         cmocka_unit_test(syntax_errors__name_line_and_column),
         cmocka_unit_test(nesting__is_read_to_level_32_and_refused_beyond),
         cmocka_unit_test(values__are_counted_after_the_expansion_of_aliases),

@@ -265,9 +265,9 @@ static void unknown_keys__get_the_nearest_name_or_the_way_to_find_it(void **stat
     assert_section_refuses("adamw", "momentum: 0.1\n",
                            "p.yaml:1:1: unknown key 'momentum' in optimizer.AdamW; there are 'lr', "
                            "'betas', 'eps', 'weight_decay', 'correct_bias'\n");
-    assert_section_refuses("keep_n_checkpoints", "number: 3\n",
-                           "p.yaml:1:1: unknown key 'number' in callbacks.KeepNCheckpoints; the "
-                           "only one is 'n'\n");
+    assert_section_refuses("load_checkpoint_states", "number: 3\n",
+                           "p.yaml:1:1: unknown key 'number' in callbacks.LoadCheckpointStates; "
+                           "the only one is 'load_checkpoint_states'\n");
     assert_section_refuses("gpt2", "fused: 1\n",
                            "p.yaml:1:1: unknown key 'fused' in model; `cairn help gpt2` lists "
                            "them\n");

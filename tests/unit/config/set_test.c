@@ -1,5 +1,7 @@
 #include "unit/config/config_kit.h"
 
+#include <stdio.h>
+
 static const char k_yaml[] = "trainer:\n"
                              "  init:\n"
                              "    optimizer: {AdamW: {lr: 1.0}}\n"
@@ -26,6 +28,23 @@ static void assert_set_refused(const char *assignment, const char *expected)
     crn_doc *const doc = must_parse(k_yaml);
     assert_false(crn_doc_set(doc, assignment, &diag));
     assert_errors(&diag, expected);
+    crn_doc_destroy(doc);
+}
+
+static void names__of_161_bytes_are_refused(void **state)
+{
+    (void)state;
+    char assignment[200];
+    crn_diag diag = {0};
+    crn_doc *const doc = must_parse("a: 1");
+    (void)snprintf(assignment, sizeof assignment, "a%0160d=1", 0);
+    assert_false(crn_doc_set(doc, assignment, &diag));
+    assert_int_equal(diag.error_count, 1);
+    assert_non_null(strstr(diag.problems[0].text, "a name in the path is longer than 160 bytes"));
+    crn_diag_dispose(&diag);
+    (void)snprintf(assignment, sizeof assignment, "a%0159d=1", 0);
+    assert_true(crn_doc_set(doc, assignment, &diag));
+    crn_diag_dispose(&diag);
     crn_doc_destroy(doc);
 }
 
@@ -110,6 +129,7 @@ static void bad_assignments__are_refused_with_a_reason(void **state)
 {
     (void)state;
     assert_set_refused("trainer.init.seed", "--set: 'trainer.init.seed' is not PATH=VALUE\n");
+    assert_set_refused("a.\xff=1", "--set: 'a.\\xff' is not UTF-8 text\n");
     assert_set_refused("=1", "--set: '=1' is not PATH=VALUE\n");
     assert_set_refused("a..b=1", "--set a..b: a name is missing in the path\n");
     assert_set_refused(".a=1", "--set .a: a name is missing in the path\n");
@@ -128,6 +148,7 @@ static void bad_assignments__are_refused_with_a_reason(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names__of_161_bytes_are_refused),
         cmocka_unit_test(a_value__is_yaml_with_its_own_type),
         cmocka_unit_test(missing_maps__are_made),
         cmocka_unit_test(list_elements__are_named_by_index_or_class),

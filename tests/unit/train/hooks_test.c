@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "unit/train/mean_kit.h"
+#include "unit/train/mean.h"
 
 enum { SEEN_SIZE = 8192 };
 
@@ -187,7 +187,8 @@ static void hooks_of_a_fit_with_one_validation_and_one_save(void **state)
 {
     struct fixture *const f = *state;
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(f, "setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
+    assert_hooks(f,
+                 "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
                  STEP_HOOKS("0", "1"), STEP_HOOKS("1", "2"), "on_train_end@2", SAVE_HOOKS("2"),
                  VALIDATION_HOOKS("2"), "on_fit_end@2");
     assert_int_equal(f->result.outcome, CAIRN_OUTCOME_FINISHED);
@@ -205,7 +206,7 @@ static void hooks_of_a_fit_that_loads_a_checkpoint(void **state)
     f->options.loop.num_steps = cairn_int(1);
     f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_NULL};
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(f, "setup@0 on_before_load_checkpoint@0 preprocess_checkpoint@0",
+    assert_hooks(f, "setup@0 post_setup@0 on_before_load_checkpoint@0 preprocess_checkpoint@0",
                  "on_load_checkpoint@2 on_fit_start@2 on_train_start@2", STEP_HOOKS("2", "3"),
                  "on_train_end@3", SAVE_HOOKS("3"), "on_fit_end@3");
     assert_int_equal(f->recorder.first_step, 2);
@@ -218,7 +219,8 @@ static void segments_begin_and_end_around_each_validation(void **state)
     f->options.checkpoint.steps = cairn_int(0);
     f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_INT, .i = 1};
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(f, "setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
+    assert_hooks(f,
+                 "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
                  STEP_HOOKS("0", "1"), "on_train_end@1", VALIDATION_HOOKS("1"), "on_train_start@1",
                  STEP_HOOKS("1", "2"), "on_train_end@2", VALIDATION_HOOKS("2"), "on_fit_end@2");
     assert_null(f->result.checkpoint);
@@ -232,11 +234,11 @@ static void each_micro_batch_is_computed_and_one_step_is_made__accumulation(void
     f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_NULL};
     f->options.checkpoint.steps = cairn_int(0);
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(f, "setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
-                 "on_train_batch_start@0 on_before_forward@0 on_after_backward@0",
-                 "on_before_forward@0 on_after_backward@0 on_before_optimizer_step@0",
-                 "on_after_optimizer_step@0 on_train_batch_end@1 on_log@1 on_train_end@1",
-                 "on_fit_end@1");
+    assert_hooks(
+        f, "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
+        "on_train_batch_start@0 on_before_forward@0 on_after_backward@0",
+        "on_before_forward@0 on_after_backward@0 on_before_optimizer_step@0",
+        "on_after_optimizer_step@0 on_train_batch_end@1 on_log@1 on_train_end@1", "on_fit_end@1");
 }
 
 static void the_initial_checkpoint_is_saved_before_the_first_step(void **state)
@@ -247,8 +249,9 @@ static void the_initial_checkpoint_is_saved_before_the_first_step(void **state)
     f->options.checkpoint.steps = cairn_int(0);
     f->options.checkpoint.save_initial_checkpoint = true;
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(f, "setup@0 on_before_load_checkpoint@0 on_fit_start@0", SAVE_HOOKS("0"),
-                 "on_train_start@0", STEP_HOOKS("0", "1"), "on_train_end@1 on_fit_end@1");
+    assert_hooks(f, "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0",
+                 SAVE_HOOKS("0"), "on_train_start@0", STEP_HOOKS("0", "1"),
+                 "on_train_end@1 on_fit_end@1");
     assert_true(f->recorder.last_save_was_initial);
     assert_false(f->recorder.last_save_was_last);
     assert_true(tk_exists(f->dir, "checkpoint_0.mdl"));
@@ -263,7 +266,8 @@ static void a_callback_that_asks_to_stop_ends_the_run_saved(void **state)
     f->recorder.asks_at = 2;
     f->recorder.asks_stop = true;
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(f, "setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
+    assert_hooks(f,
+                 "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
                  STEP_HOOKS("0", "1"), STEP_HOOKS("1", "2"), "on_train_end@2", SAVE_HOOKS("2"),
                  "on_fit_end@2");
     assert_int_equal(f->result.outcome, CAIRN_OUTCOME_FINISHED);
@@ -293,7 +297,8 @@ static void a_failing_hook_ends_the_run_and_is_named(void **state)
     f->recorder.fails_in = "on_before_optimizer_step";
     tk_assert_status(fit(f), CAIRN_ECALLBACK, &f->err);
     tk_assert_error_has(&f->err, "Recorder.on_before_optimizer_step");
-    assert_hooks(f, "setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
+    assert_hooks(f,
+                 "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
                  "on_train_batch_start@0 on_before_forward@0 on_after_backward@0",
                  "on_before_optimizer_step@0 on_fit_exception@0");
     assert_int_equal(f->recorder.failure_seen, CAIRN_ECALLBACK);
@@ -308,7 +313,8 @@ static void a_save_that_fails_is_told_and_ends_the_run(void **state)
     f->options.checkpoint.checkpoint_root = tk_join(root, f->dir, "root");
     f->recorder.removes_before_save = root;
     tk_assert_status(fit(f), CAIRN_EIO, &f->err);
-    assert_hooks(f, "setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
+    assert_hooks(f,
+                 "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
                  STEP_HOOKS("0", "1"), STEP_HOOKS("1", "2"),
                  "on_train_end@2 on_save_checkpoint@2 on_save_exception@2 on_fit_exception@2");
     assert_int_equal(f->recorder.failure_seen, CAIRN_EIO);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "train/trainer_priv.h"
-#include "unit/train/mean_kit.h"
+#include "unit/train/mean.h"
 
 enum { SEEN_SIZE = 1024 };
 

@@ -1,6 +1,6 @@
-/* A model and a data processor for tests of the trainer: one parameter that learns a mean. */
-#ifndef TEST_MEAN_KIT_H
-#define TEST_MEAN_KIT_H
+/* What a trainer needs to run in a test: one parameter that learns the mean of some numbers. */
+#ifndef TEST_TRAIN_MEAN_H
+#define TEST_TRAIN_MEAN_H
 
 #include "cairn/trainer.h"
 #include "kit/kit.h"

@@ -1,0 +1,188 @@
+/* What the run will do, told before its first step, and whether the disk suffices for it. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/mem.h"
+#include "base/try.h"
+#include "train/trainer_priv.h"
+
+/* What the saves of the run take. */
+struct plan {
+    uint64_t saves;       /* those that are known beforehand */
+    uint64_t full_bytes;  /* of one full checkpoint, the last; 0 if it cannot be told */
+    uint64_t extra_bytes; /* of one alternative */
+    uint64_t most_bytes;  /* more than now, at any time; of the saves that are known */
+};
+
+static uint64_t add(uint64_t a, uint64_t b)
+{
+    uint64_t sum = 0;
+    return crn_add_u64(a, b, &sum) ? sum : UINT64_MAX;
+}
+
+static uint64_t multiply(uint64_t a, uint64_t b)
+{
+    uint64_t product = 0;
+    return crn_mul_u64(a, b, &product) ? product : UINT64_MAX;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* With or without the alternative. A size that cannot be told is 0: saving will explain it. */
+static uint64_t save_bytes(const cairn_trainer *trainer, bool with_extra)
+{
+    cairn_save_extra extra = {.states = trainer->plan_extra_states, .name_template = ""};
+    const cairn_save_request request = {
+        .struct_size = sizeof request,
+        .step = trainer->schedule.end_step,
+        .params_json = trainer->options.params_json,
+        .environment_json = trainer->options.environment_json,
+        .extras = &extra,
+        .extra_count = with_extra ? 1 : 0,
+    };
+    uint64_t bytes = 0;
+    return cairn_store_save_bytes(trainer->store, trainer->tree, &request, &bytes, NULL) == CAIRN_OK
+               ? bytes
+               : 0;
+}
+
+static bool is_pinned(const char *path)
+{
+    cairn_notes *notes = NULL;
+    const bool is_yes =
+        cairn_notes_read(path, &notes, NULL) == CAIRN_OK && cairn_notes_is_pinned(notes);
+    cairn_notes_destroy(notes);
+    return is_yes;
+}
+
+/* Own checkpoints that go when new ones come. */
+static uint64_t count_rotating(const cairn_trainer *trainer, const cairn_catalogue *catalogue)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < cairn_catalogue_count(catalogue); i++) {
+        const cairn_checkpoint_info *const info = cairn_catalogue_at(catalogue, i);
+        const uint64_t every = trainer->plan_keep_every;
+        if (info->is_readable && info->is_full && info->name_matches &&
+            strcmp(info->run_id, trainer->run.run_id) == 0 &&
+            (every == 0 || info->step % every != 0) && !is_pinned(info->path))
+            count++;
+    }
+    return count;
+}
+
+/* The most full checkpoints beyond those of now. */
+static uint64_t count_kept(const cairn_trainer *trainer, const cairn_catalogue *catalogue,
+                           uint64_t saves)
+{
+    if (trainer->plan_keep == 0)
+        return saves;
+    const uint64_t there = least(count_rotating(trainer, catalogue), trainer->plan_keep);
+    /* The newest is there before the oldest goes. */
+    uint64_t kept = add(trainer->plan_keep - there, 1);
+    if (trainer->plan_keep_every > 0)
+        kept = add(kept, trainer->schedule.end_step / trainer->plan_keep_every -
+                             trainer->step / trainer->plan_keep_every + 1);
+    const cairn_opt_float minutes = trainer->options.checkpoint.minutes;
+    const bool is_timed = minutes.is_set && minutes.value > 0.0;
+    return least(kept, is_timed ? trainer->schedule.end_step - trainer->step + 1 : saves);
+}
+
+static struct plan make_plan(const cairn_trainer *trainer, const cairn_catalogue *catalogue)
+{
+    const crn_run_schedule *const schedule = &trainer->schedule;
+    const bool has_initial = trainer->options.checkpoint.save_initial_checkpoint &&
+                             trainer->step == schedule->first_step;
+    struct plan plan = {.full_bytes = save_bytes(trainer, false)};
+    plan.saves = crn_run_schedule_saves_after(schedule, trainer->step);
+    if (plan.saves == 0 && crn_trainer_saves_at_end(trainer))
+        plan.saves = 1;
+    plan.saves += has_initial ? 1 : 0;
+    plan.most_bytes = multiply(count_kept(trainer, catalogue, plan.saves), plan.full_bytes);
+    if (trainer->plan_extra_every > 0 && plan.saves > 0) {
+        const uint64_t both = save_bytes(trainer, true);
+        plan.extra_bytes = both > plan.full_bytes ? both - plan.full_bytes : 0;
+        plan.most_bytes = add(plan.most_bytes, multiply(plan.saves / trainer->plan_extra_every + 1,
+                                                        plan.extra_bytes));
+    }
+    return plan;
+}
+
+static void say(const cairn_trainer *trainer, const struct plan *plan)
+{
+    const cairn_log *const log = trainer->options.log;
+    const crn_run_schedule *const schedule = &trainer->schedule;
+    const cairn_opt_float minutes = trainer->options.checkpoint.minutes;
+    char each[32];
+    char most[32];
+    cairn_log_message(log, CAIRN_LOG_INFO,
+                      "plan: steps %" PRIu64 " to %" PRIu64 " (%s), %" PRIu64
+                      " saves of %s, %" PRIu64 " validations, at most %s more on disk",
+                      trainer->step + 1, schedule->end_step, schedule->limit, plan->saves,
+                      crn_format_bytes(plan->full_bytes, each),
+                      crn_run_schedule_validations_after(schedule, trainer->step),
+                      crn_format_bytes(plan->most_bytes, most));
+    if (minutes.is_set && minutes.value > 0.0)
+        cairn_log_message(log, CAIRN_LOG_INFO,
+                          "plan: besides a save when %g minutes have passed since the last%s",
+                          minutes.value,
+                          trainer->plan_keep == 0 ? "; how much disk they take is not known" : "");
+    if (trainer->options.loop.eval_frequency.kind == CAIRN_NUMBER_INT && schedule->eval_every == 1)
+        cairn_log_message(log, CAIRN_LOG_INFO,
+                          "eval_frequency 1 validates after every step; 1.0 does so at the end");
+    if (!crn_trainer_saves_at_end(trainer))
+        cairn_log_message(log, CAIRN_LOG_WARNING,
+                          "the end will not be saved: checkpoint.steps is null or 0");
+}
+
+/* False where it cannot be told. */
+static bool free_bytes(const cairn_trainer *trainer, const char *folder, uint64_t *out)
+{
+    const crn_os *const os = trainer->os;
+    int fd = -1;
+    if (os->open(os, CRN_OS_CWD, folder, CRN_OPEN_DIRECTORY, &fd) != 0)
+        return false;
+    const bool is_known = os->free_bytes(os, fd, out) == 0;
+    (void)os->close(os, fd); /* A folder holds no data of ours. */
+    return is_known;
+}
+
+/* Better now than after the first hours. */
+static cairn_status check_disk(const cairn_trainer *trainer, const struct plan *plan,
+                               cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const char *const folder = cairn_store_checkpoint_root(trainer->store);
+    const uint64_t needed = add(plan->full_bytes, plan->extra_bytes);
+    char left_text[32];
+    char need_text[32];
+    uint64_t left = 0;
+    if (plan->saves == 0 || plan->full_bytes == 0 || !free_bytes(trainer, folder, &left))
+        return CAIRN_OK;
+    if (left < needed)
+        CRN_FAIL(err, CAIRN_ENOSPACE,
+                 "'%s' has %s free (%" PRIu64 " bytes), but a single save takes %s (%" PRIu64
+                 " bytes); make room, or set checkpoint_root to another folder",
+                 folder, crn_format_bytes(left, left_text), left,
+                 crn_format_bytes(needed, need_text), needed);
+    if (left < plan->most_bytes)
+        cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
+                          "the disk may get full: '%s' has %s free (%" PRIu64
+                          " bytes), and the plan takes up to %s (%" PRIu64
+                          " bytes); KeepNCheckpoints bounds it",
+                          folder, crn_format_bytes(left, left_text), left,
+                          crn_format_bytes(plan->most_bytes, need_text), plan->most_bytes);
+out:
+    return rc;
+}
+
+cairn_status crn_trainer_plan(cairn_trainer *trainer, const cairn_catalogue *catalogue,
+                              cairn_error *err)
+{
+    const struct plan plan = make_plan(trainer, catalogue);
+    say(trainer, &plan);
+    return check_disk(trainer, &plan, err);
+}

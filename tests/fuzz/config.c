@@ -1,0 +1,76 @@
+/* A whole configuration, as `cairn fit` and `cairn validate` read it; and a document that is none,
+ * as the options of every section. */
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "app/app_config.h"
+#include "base/mem.h"
+#include "fuzz/fuzz.h"
+
+/* The library opens a file; this one is in memory. */
+static void read_as_file(const uint8_t *data, size_t size)
+{
+    static char s_path[64];
+    static int s_fd = -1;
+    if (s_fd < 0) {
+        s_fd = memfd_create("params", MFD_CLOEXEC);
+        CHECK(s_fd >= 0);
+        (void)snprintf(s_path, sizeof s_path, "/proc/self/fd/%d", s_fd);
+    }
+    CHECK(ftruncate(s_fd, 0) == 0);
+    CHECK(pwrite(s_fd, data, size, 0) == (ssize_t)size);
+    for (int verb = CRN_VERB_FIT; verb <= CRN_VERB_VALIDATE; verb++) {
+        cairn_error err = {0};
+        crn_app_config config;
+        const cairn_app_request request = {.struct_size = sizeof request, .params_path = s_path};
+        const cairn_status status = crn_app_config_read(&request, (crn_verb)verb, &config, &err);
+        CHECK(status == CAIRN_OK || status == CAIRN_ECONFIG);
+        CHECK(status != CAIRN_OK || config.model.options != NULL);
+        crn_app_config_dispose(&config);
+    }
+}
+
+static void read_as_params(const uint8_t *data, size_t size)
+{
+    cairn_error err = {0};
+    crn_app_config config;
+    uint8_t *const text = fuzz_copy(data, size, true);
+    const cairn_status status =
+        crn_app_config_read_model((const char *)text, "file", &config, &err);
+    CHECK(status == CAIRN_OK || status == CAIRN_ECONFIG || status == CAIRN_ECORRUPT ||
+          status == CAIRN_EINCOMPATIBLE);
+    crn_app_config_dispose(&config);
+    free(text);
+}
+
+static void read_as_section(const crn_section *section, const uint8_t *data, size_t size)
+{
+    crn_diag diag = {0};
+    crn_doc *doc = NULL;
+    void *const options = crn_calloc(1, section->struct_size);
+    CHECK(options != NULL);
+    if (crn_doc_parse(data, size, "file", &diag, &doc)) {
+        const bool is_good =
+            crn_section_read(section, NULL, doc, crn_doc_root(doc), options, &diag);
+        CHECK(is_good == (diag.error_count == 0));
+    }
+    crn_diag_dispose(&diag);
+    crn_doc_destroy(doc);
+    crn_free(options);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char k_mark[] = "trainer";
+    if (size >= sizeof k_mark - 1 && memmem(data, size, k_mark, sizeof k_mark - 1) != NULL) {
+        read_as_file(data, size);
+        read_as_params(data, size);
+        return 0;
+    }
+    size_t count = 0;
+    const crn_section *const sections = crn_sections(&count);
+    for (size_t i = 0; i < count; i++)
+        read_as_section(&sections[i], data, size);
+    return 0;
+}
