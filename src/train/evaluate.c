@@ -36,7 +36,7 @@ static cairn_status evaluate_batch(cairn_trainer *trainer, cairn_loader *loader,
     *loss_sum += loss.loss * loss.weight;
     *weight_sum += loss.weight;
     event->loss = loss.loss;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_batch_end, event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_batch_end, event, err));
 out:
     event->batch = NULL;
     return rc;
@@ -54,7 +54,7 @@ cairn_status crn_trainer_evaluate(cairn_trainer *trainer, cairn_loader *loader, 
     *out_stopped = false;
     cairn_loader_set_seed(loader, trainer->seed);
     cairn_loader_seek(loader, 0);
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_start, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_start, &event, err));
     for (uint64_t i = 0; i < batches; i++) {
         if (is_stop_requested(trainer)) {
             *out_stopped = true;
@@ -68,7 +68,7 @@ cairn_status crn_trainer_evaluate(cairn_trainer *trainer, cairn_loader *loader, 
     out->batches = batches;
     out->step = trainer->step;
     event.loss = out->loss;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_end, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_end, &event, err));
     trainer->validation_index++;
 out:
     return rc;

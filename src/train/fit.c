@@ -72,11 +72,11 @@ static cairn_status micro_batch(cairn_trainer *trainer, uint64_t index, cairn_ev
     CRN_TRY_PLAIN(cairn_loader_next(trainer->train, &batch, err));
     event->batch = &batch;
     if (index == 0)
-        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_batch_start, event, NULL, err));
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_forward, event, NULL, err));
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_batch_start, event, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_forward, event, err));
     CRN_TRY_PLAIN(trainer->model.ops->compute(trainer->model.self, &batch, &pass, &loss, err));
     event->loss = loss.loss;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_backward, event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_backward, event, err));
     facts->loss += loss.loss / (double)parts;
     facts->tokens += loss.weight;
     facts->samples += (uint64_t)batch.samples;
@@ -107,13 +107,13 @@ static cairn_status update(cairn_trainer *trainer, cairn_event *event, struct st
     event->samples = facts->samples;
     event->learning_rates = rates;
     event->learning_rate_count = CAIRN_GROUP_COUNT;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_optimizer_step, event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_optimizer_step, event, err));
     if (trainer->options.max_gradient_norm > 0.0)
         cairn_clip_gradients(trainer->model_state, facts->gradient_norm,
                              trainer->options.max_gradient_norm);
     CRN_TRY_PLAIN(trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree, rates, err));
     trainer->scheduler_t++;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_step, event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_step, event, err));
 out:
     event->learning_rates = NULL;
     event->learning_rate_count = 0;
@@ -136,7 +136,7 @@ static cairn_status log_step(cairn_trainer *trainer, const struct step_facts *fa
                                    err);
 }
 
-static cairn_status train_step(cairn_trainer *trainer, cairn_control *control, cairn_error *err)
+static cairn_status train_step(cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     struct step_facts facts = {.start_ns = trainer->os->monotonic_ns(trainer->os)};
@@ -150,7 +150,7 @@ static cairn_status train_step(cairn_trainer *trainer, cairn_control *control, c
     event.is_last = trainer->step == trainer->schedule.end_step;
     event.saves_left = crn_run_schedule_saves_after(&trainer->schedule, trainer->step);
     event.validations_left = crn_run_schedule_validations_after(&trainer->schedule, trainer->step);
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_batch_end, &event, control, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_batch_end, &event, err));
     CRN_TRY_PLAIN(log_step(trainer, &facts, err));
 out:
     return rc;
@@ -170,22 +170,44 @@ struct ending {
     const char *request; /* a callback's: the run is finished */
 };
 
-/* Whatever step ends here: saved first, then validated. */
-static cairn_status end_of_step(cairn_trainer *trainer, const cairn_control *control,
-                                struct ending *ending, cairn_error *err)
+static cairn_control take_asked(cairn_trainer *trainer)
+{
+    const cairn_control asked = trainer->asked;
+    trainer->asked = (cairn_control){0};
+    return asked;
+}
+
+/* A stop that was asked for by a hook of the step's save or validation. */
+static cairn_status stop_late(cairn_trainer *trainer, struct ending *ending, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
+    if (!trainer->asked.stop || ending->request != NULL)
+        return CAIRN_OK;
+    ending->request = take_asked(trainer).reason;
+    if (crn_trainer_saves_at_end(trainer))
+        CRN_TRY_PLAIN(crn_trainer_save(trainer, CRN_SAVE_LAST, err));
+out:
+    return rc;
+}
+
+/* Whatever step ends here: saved first, then validated. */
+static cairn_status end_of_step(cairn_trainer *trainer, struct ending *ending, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_control asked = take_asked(trainer);
     bool is_stopped = false;
     crn_save_why why = CRN_SAVE_PERIODIC;
     CRN_TRY_PLAIN(crn_trainer_poll_save(trainer, err));
-    if (crn_trainer_save_is_due(trainer, control, &why))
+    if (crn_trainer_save_is_due(trainer, &asked, &why))
         CRN_TRY_PLAIN(crn_trainer_save(trainer, why, err));
-    if (control->stop)
-        ending->request = control->reason;
+    if (asked.stop)
+        ending->request = asked.reason;
     if (crn_run_schedule_validates_at(&trainer->schedule, trainer->step))
         CRN_TRY_PLAIN(crn_trainer_validate_all_loaders(trainer, &is_stopped, err));
     if (is_stopped)
         ending->signal = stop_reason(trainer);
+    else
+        CRN_TRY_PLAIN(stop_late(trainer, ending, err));
 out:
     return rc;
 }
@@ -201,20 +223,19 @@ static cairn_status train_segment(cairn_trainer *trainer, uint64_t until, struct
     cairn_status rc = CAIRN_OK;
     cairn_event event = crn_trainer_event(trainer);
     event.batch_count = until - trainer->step;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_start, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_start, &event, err));
     while (trainer->step < until && !is_ended(ending)) {
-        cairn_control control = {0};
         ending->signal = stop_reason(trainer);
         if (ending->signal != NULL)
             break;
-        CRN_TRY_PLAIN(train_step(trainer, &control, err));
+        CRN_TRY_PLAIN(train_step(trainer, err));
         crn_trainer_start_succeeded(trainer);
-        if (trainer->step == until || control.stop) {
+        if (trainer->step == until || trainer->asked.stop) {
             event = crn_trainer_event(trainer);
-            CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_end, &event, NULL, err));
+            CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_end, &event, err));
             trainer->loop_index++;
         }
-        CRN_TRY_PLAIN(end_of_step(trainer, &control, ending, err));
+        CRN_TRY_PLAIN(end_of_step(trainer, ending, err));
     }
 out:
     return rc;
@@ -265,7 +286,7 @@ static cairn_status run_fit(cairn_trainer *trainer, cairn_fit_result *out, cairn
     bool is_stopped = false;
     cairn_event event;
     event = crn_trainer_event(trainer);
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_start, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_start, &event, err));
     /* After the callbacks have agreed, so that a refused start leaves the old run resumable. */
     if (trainer->step < trainer->schedule.end_step && !trainer->is_resumed)
         CRN_TRY(err, cairn_run_write(trainer->store, &trainer->run, err), "write run.json");
@@ -286,7 +307,7 @@ static cairn_status run_fit(cairn_trainer *trainer, cairn_fit_result *out, cairn
         cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
                           "the end was not saved: checkpoint.steps is null or 0");
     event = crn_trainer_event(trainer);
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_end, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_end, &event, err));
 out:
     return rc;
 }
@@ -374,7 +395,7 @@ out:
         cairn_event event = crn_trainer_event(trainer);
         crn_trainer_settle_save(trainer);
         event.failure = err;
-        (void)crn_trainer_call(trainer, CRN_HOOK_on_fit_exception, &event, NULL, NULL);
+        (void)crn_trainer_call(trainer, CRN_HOOK_on_fit_exception, &event, NULL);
     }
     if (is_no_failed_start(rc))
         crn_trainer_start_withdrawn(trainer);

@@ -138,7 +138,7 @@ static cairn_status prepare(cairn_trainer *trainer, const crn_load_plan *plan, c
     cairn_status rc = CAIRN_OK;
     cairn_event event = crn_trainer_event(trainer);
     event.path = plan->path;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "Loading weights from checkpoint %s",
                       plan->path);
     load->trainer = trainer;
@@ -148,7 +148,7 @@ static cairn_status prepare(cairn_trainer *trainer, const crn_load_plan *plan, c
         CRN_NEED(err, load->states, "the names of states");
     }
     event.load = load;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_preprocess_checkpoint, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_preprocess_checkpoint, &event, err));
 out:
     return rc;
 }
@@ -181,7 +181,7 @@ static cairn_status finish(cairn_trainer *trainer, const crn_load_plan *plan,
     memcpy(out->run_id, cairn_checkpoint_get_info(ckpt)->run_id, sizeof out->run_id);
     event = crn_trainer_event(trainer);
     event.path = plan->path;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_load_checkpoint, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_load_checkpoint, &event, err));
 out:
     return rc;
 }

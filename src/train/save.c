@@ -126,7 +126,7 @@ static cairn_status committed(cairn_trainer *trainer, cairn_error *err)
     /* A request that came after the capture is the next save's to answer. */
     if (trainer->saving.requests_seen == trainer->requests_taken)
         cairn_store_save_answered(trainer->store);
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_save_checkpoint, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_save_checkpoint, &event, err));
     CRN_TRY_PLAIN(crn_trainer_end_notes(trainer, err));
 out:
     return rc;
@@ -153,7 +153,7 @@ static cairn_status failed(cairn_trainer *trainer, cairn_status status, cairn_er
     event.step = saving->step;
     event.is_last = saving->why == CRN_SAVE_LAST;
     event.failure = failure;
-    (void)crn_trainer_call(trainer, CRN_HOOK_on_save_exception, &event, NULL, NULL);
+    (void)crn_trainer_call(trainer, CRN_HOOK_on_save_exception, &event, NULL);
     if (is_tolerable(status) && !is_last && saving->failures < FAILURES_MAX) {
         (void)cairn_error_format(failure, text, sizeof text);
         cairn_log_message(trainer->options.log, CAIRN_LOG_ERROR,
@@ -300,7 +300,7 @@ cairn_status crn_trainer_save(cairn_trainer *trainer, crn_save_why why, cairn_er
     event.is_initial = why == CRN_SAVE_INITIAL;
     event.save = &saving->save;
     CRN_TRY_PLAIN(crn_trainer_values_to_tree(trainer, err));
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_save_checkpoint, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_save_checkpoint, &event, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "Saving checkpoint at step %" PRIu64,
                       trainer->step);
     saving->prepared_ns = now_ns(trainer) - begin_ns;

@@ -179,7 +179,7 @@ static cairn_status load_nothing(cairn_trainer *trainer, cairn_error *err)
     cairn_event event = crn_trainer_event(trainer);
     crn_free(trainer->loaded_path);
     trainer->loaded_path = NULL;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, NULL, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, err));
     CRN_TRY_PLAIN(crn_trainer_reset_tree(trainer, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
                       "No checkpoint was provided. Using randomly initialized model parameters.");

@@ -150,16 +150,15 @@ cairn_event crn_trainer_event(cairn_trainer *trainer)
 }
 
 cairn_status crn_trainer_call(cairn_trainer *trainer, crn_hook hook, const cairn_event *event,
-                              cairn_control *control, cairn_error *err)
+                              cairn_error *err)
 {
     cairn_control asked = {0};
+    cairn_control *const sum = &trainer->asked;
     const cairn_status rc = crn_callback_list_call(&trainer->callbacks, hook, event, &asked, err);
-    if (control != NULL) {
-        control->save = control->save || asked.save;
-        if (asked.stop && !control->stop) {
-            control->stop = true;
-            control->reason = asked.reason != NULL ? asked.reason : "callback";
-        }
+    sum->save = sum->save || asked.save;
+    if (asked.stop && !sum->stop) {
+        sum->stop = true;
+        sum->reason = asked.reason != NULL ? asked.reason : "callback";
     }
     return rc;
 }
@@ -171,7 +170,7 @@ cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation,
     event.is_validation = is_validation;
     event.metrics = metrics;
     event.metric_count = count;
-    return crn_trainer_call(trainer, CRN_HOOK_on_log, &event, NULL, err);
+    return crn_trainer_call(trainer, CRN_HOOK_on_log, &event, err);
 }
 
 cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err)

@@ -54,6 +54,7 @@ struct cairn_trainer {
     cairn_optimizer optimizer;  /* ops NULL: none */
     cairn_scheduler *scheduler; /* NULL: the optimizer's own learning rate */
     crn_callback_list callbacks;
+    cairn_control asked; /* by callbacks since the last step ended */
     const crn_os *os;
     bool is_used;
 
@@ -106,9 +107,9 @@ struct cairn_load {
 
 /* An event with the facts that hold at any time. */
 cairn_event crn_trainer_event(cairn_trainer *trainer);
-/* Calls a hook; what callbacks ask for is added to *control (may be NULL). */
+/* Calls a hook; what callbacks ask for is added to trainer->asked, for the end of the step. */
 cairn_status crn_trainer_call(cairn_trainer *trainer, crn_hook hook, const cairn_event *event,
-                              cairn_control *control, cairn_error *err);
+                              cairn_error *err);
 /* Logs metrics: hook on_log. */
 cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation,
                                      const cairn_metric *metrics, size_t count, cairn_error *err);

@@ -38,8 +38,8 @@ cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cai
         cairn_state_tree_add(trainer->tree, CRN_STATE_GLOBAL_STEP, &trainer->step_state, err));
     if (is_training) {
         cairn_event event = crn_trainer_event(trainer);
-        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_setup, &event, NULL, err));
-        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_post_setup, &event, NULL, err));
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_setup, &event, err));
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_post_setup, &event, err));
     }
     CRN_TRY_PLAIN(cairn_state_tree_allocate(trainer->tree, err));
     if (is_training)

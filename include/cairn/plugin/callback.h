@@ -60,7 +60,7 @@ typedef struct cairn_event {
     uint64_t validations_left;  /**< Validations after `step`: on_train_batch_end. */
 } cairn_event;
 
-/** What a hook may ask for. */
+/** What a hook may ask for, at any time; it is done when the step or its validation ends. */
 typedef struct cairn_control {
     bool stop;          /**< End the run after this step, saved if checkpoints are on. */
     bool save;          /**< Save after this step, whatever the schedule says. */

@@ -277,6 +277,22 @@ static void a_callback_that_asks_to_stop_ends_the_run_saved(void **state)
     assert_true(tk_exists(f->dir, "checkpoint_2.mdl"));
 }
 
+static void a_callback_may_ask_to_stop_in_a_validation(void **state)
+{
+    struct fixture *const f = *state;
+    f->options.loop.num_steps = cairn_int(10);
+    f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_INT, .i = 3};
+    f->options.checkpoint.steps = cairn_int(5);
+    f->recorder.asks_in = "on_validate_end";
+    f->recorder.asks_at = 3;
+    f->recorder.asks_stop = true;
+    tk_assert_ok(fit(f), &f->err);
+    assert_int_equal(f->result.outcome, CAIRN_OUTCOME_FINISHED);
+    assert_int_equal(f->result.step, 3);
+    assert_string_equal(f->result.reason, "enough");
+    assert_true(tk_exists(f->dir, "checkpoint_3.mdl"));
+}
+
 static void a_callback_that_asks_to_save_saves_beside_the_schedule(void **state)
 {
     struct fixture *const f = *state;
@@ -354,6 +370,7 @@ int main(void)
                                         begin, end),
         cmocka_unit_test_setup_teardown(a_callback_that_asks_to_stop_ends_the_run_saved, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(a_callback_may_ask_to_stop_in_a_validation, begin, end),
         cmocka_unit_test_setup_teardown(a_callback_that_asks_to_save_saves_beside_the_schedule,
                                         begin, end),
         cmocka_unit_test_setup_teardown(a_failing_hook_ends_the_run_and_is_named, begin, end),
