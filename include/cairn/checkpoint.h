@@ -66,9 +66,9 @@ typedef struct cairn_store_options {
     const char *checkpoint_name; /**< NULL: CAIRN_CHECKPOINT_NAME_DEFAULT. Copied. */
     bool is_read_only;           /**< No lock, no sweep, nothing written. */
     const cairn_log *log;        /**< May be NULL. Borrowed until close. */
-    uint64_t staging_bytes;  /**< Most memory for copies of blocks that are needed for an update
-                                  before an asynchronous save has written them. 0: 64 MiB or 2 % of
-                                  the state, whichever is more. CAIRN_STAGING_NONE: no copies. */
+    uint64_t staging_bytes;      /**< Most memory for copies of blocks that are needed for an update
+                                      before an asynchronous save has written them. 0: 64 MiB or 2 % of
+                                      the state, whichever is more. CAIRN_STAGING_NONE: no copies. */
     unsigned writer_threads; /**< Of asynchronous saves; 0: 2. At most CAIRN_WRITER_THREADS_MAX. */
 } cairn_store_options;
 
@@ -179,7 +179,7 @@ typedef struct cairn_save_result {
     uint64_t save_counter; /**< Of the full checkpoint. */
     double seconds;        /**< From the capture until all of it was durable. */
     uint64_t step;
-    bool is_durable;       /**< The full checkpoint is, whatever became of the extras. */
+    bool is_durable;                /**< The full checkpoint is, whatever became of the extras. */
     const char *const *extra_paths; /**< [extra_count] NULL: not saved. Borrowed as path. */
     size_t extra_count;
     double blocked_seconds; /**< For which the caller or an updater had to wait. */
