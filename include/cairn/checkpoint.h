@@ -66,9 +66,9 @@ typedef struct cairn_store_options {
     const char *checkpoint_name; /**< NULL: CAIRN_CHECKPOINT_NAME_DEFAULT. Copied. */
     bool is_read_only;           /**< No lock, no sweep, nothing written. */
     const cairn_log *log;        /**< May be NULL. Borrowed until close. */
-    uint64_t staging_bytes;      /**< Most memory for copies of blocks that are needed for an update
-                                      before an asynchronous save has written them. 0: 64 MiB or 2 % of
-                                      the state, whichever is more. CAIRN_STAGING_NONE: no copies. */
+    /** Most memory for copies of blocks that an update needs before an asynchronous save has
+     *  written them. 0: 64 MiB or 2 % of the state, whichever is more. CAIRN_STAGING_NONE: none. */
+    uint64_t staging_bytes;
     unsigned writer_threads; /**< Of asynchronous saves; 0: 2. At most CAIRN_WRITER_THREADS_MAX. */
 } cairn_store_options;
 
