@@ -308,7 +308,7 @@ class SignalTest(ResumeCase):
         with kit.Running(self.fit_args(self.config_path, self.parts)) as running:
             self.assertTrue(running.wait_for(r"Step=3,"))
             # Its messages are not read now, so it cannot come to its end between the two.
-            while process_state(running.process.pid) != "S":
+            while not is_writing_messages(running.process.pid):
                 pass
             running.signal(signal.SIGINT)
             while is_pending(running.process.pid, signal.SIGINT):
@@ -319,10 +319,11 @@ class SignalTest(ResumeCase):
         self.assertEqual({}, done.result)
 
 
-def process_state(pid):
-    """"S" if the process sleeps, as in a write that nobody reads."""
-    with open("/proc/%d/stat" % pid, encoding="ascii") as file:
-        return file.read().rsplit(")", 1)[1].split()[0]
+def is_writing_messages(pid):
+    """Whether the process waits in a write to standard error, which nobody reads."""
+    with open("/proc/%d/syscall" % pid, encoding="ascii") as file:
+        words = file.read().split()
+    return words[:1] == ["1"] and words[1:2] == ["0x2"]  # write(2, ...) on x86-64
 
 
 def is_pending(pid, number):
