@@ -42,6 +42,8 @@ typedef struct cairn_trainer_options {
     /** Polled at step ends; true asks for a save. NULL: never. */
     bool (*save_requested)(void *user);
     void *user;
+    /** Loss scaling and clipping; max_gradient_norm above, if not 0, stands for the one in here. */
+    cairn_precision_options precision;
 } cairn_trainer_options;
 
 CAIRN_API cairn_trainer_options cairn_trainer_options_default(void);

@@ -28,7 +28,7 @@ static cairn_status evaluate_batch(cairn_trainer *trainer, cairn_loader *loader,
     cairn_status rc = CAIRN_OK;
     cairn_batch batch = {.struct_size = sizeof batch};
     cairn_loss loss = {0};
-    const cairn_pass pass = {.struct_size = sizeof pass, .seed = trainer->seed, .loss_scale = 1.0f};
+    const cairn_pass pass = crn_trainer_validation_pass(trainer);
     CRN_TRY_PLAIN(cairn_loader_next(loader, &batch, err));
     event->batch = &batch;
     event->samples = (uint64_t)batch.samples;
@@ -36,9 +36,11 @@ static cairn_status evaluate_batch(cairn_trainer *trainer, cairn_loader *loader,
     *loss_sum += loss.loss * loss.weight;
     *weight_sum += loss.weight;
     event->loss = loss.loss;
+    event->computed = &loss;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_batch_end, event, err));
 out:
     event->batch = NULL;
+    event->computed = NULL;
     return rc;
 }
 
@@ -91,6 +93,12 @@ cairn_status crn_trainer_validate_all_loaders(cairn_trainer *trainer, bool *out_
             return CAIRN_OK;
         trainer->validation_losses[i] = result.loss;
     }
+    const cairn_event event = crn_trainer_event(trainer);
+    trainer->is_validation_cut = false;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_run_validation, &event, err));
+    *out_stopped = trainer->is_validation_cut;
+    if (*out_stopped)
+        return CAIRN_OK;
     for (size_t i = 0; i < trainer->val_count; i++) {
         char name[32];
         (void)snprintf(name, sizeof name, i == 0 ? "val_loss" : "val_loss/%zu", i);

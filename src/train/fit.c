@@ -62,13 +62,7 @@ static cairn_status micro_batch(cairn_trainer *trainer, uint64_t index, cairn_ev
     const uint64_t parts = (uint64_t)trainer->options.loop.grad_accum_steps;
     cairn_batch batch = {.struct_size = sizeof batch};
     cairn_loss loss = {0};
-    const cairn_pass pass = {
-        .struct_size = sizeof pass,
-        .is_training = true,
-        .seed = trainer->seed,
-        .step = trainer->step * parts + index,
-        .loss_scale = 1.0f / (float)parts,
-    };
+    const cairn_pass pass = crn_trainer_training_pass(trainer, index, event->is_log_step);
     CRN_TRY_PLAIN(cairn_loader_next(trainer->train, &batch, err));
     event->batch = &batch;
     if (index == 0)
@@ -76,12 +70,14 @@ static cairn_status micro_batch(cairn_trainer *trainer, uint64_t index, cairn_ev
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_forward, event, err));
     CRN_TRY_PLAIN(trainer->model.ops->compute(trainer->model.self, &batch, &pass, &loss, err));
     event->loss = loss.loss;
+    event->computed = &loss;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_backward, event, err));
     facts->loss += loss.loss / (double)parts;
     facts->tokens += loss.weight;
     facts->samples += (uint64_t)batch.samples;
 out:
     event->batch = NULL;
+    event->computed = NULL;
     return rc;
 }
 
@@ -101,19 +97,22 @@ static cairn_status update(cairn_trainer *trainer, cairn_event *event, struct st
     facts->learning_rate = learning_rate(trainer);
     for (size_t i = 0; i < CAIRN_GROUP_COUNT; i++)
         rates[i] = facts->learning_rate;
-    facts->gradient_norm = cairn_gradient_norm(trainer->model_state);
+    facts->gradient_norm = crn_trainer_finish_gradients(trainer, &event->is_skipped);
+    event->loss_scale = 1.0;
     event->loss = facts->loss;
     event->gradient_norm = facts->gradient_norm;
     event->samples = facts->samples;
     event->learning_rates = rates;
     event->learning_rate_count = CAIRN_GROUP_COUNT;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_optimizer_step, event, err));
-    if (trainer->options.max_gradient_norm > 0.0)
-        cairn_clip_gradients(trainer->model_state, facts->gradient_norm,
-                             trainer->options.max_gradient_norm);
-    CRN_TRY_PLAIN(trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree, rates, err));
-    trainer->scheduler_t++;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_step, event, err));
+    if (!event->is_skipped) {
+        crn_trainer_clip(trainer, facts->gradient_norm);
+        CRN_TRY_PLAIN(
+            trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree, rates, err));
+        trainer->scheduler_t++;
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_step, event, err));
+    }
+    CRN_TRY_PLAIN(crn_trainer_scaler_step(trainer, event->is_skipped, err));
 out:
     event->learning_rates = NULL;
     event->learning_rate_count = 0;
@@ -154,7 +153,7 @@ static cairn_status train_step(cairn_trainer *trainer, cairn_error *err)
     struct step_facts facts = {.start_ns = trainer->os->monotonic_ns(trainer->os)};
     cairn_event event = crn_trainer_event(trainer);
     event.is_log_step = is_log_step(trainer, trainer->step + 1);
-    event.loss_scale = 1.0;
+    event.loss_scale = cairn_loss_scaler_scale(trainer->scaler);
     zero_gradients(trainer);
     for (uint64_t i = 0; i < (uint64_t)trainer->options.loop.grad_accum_steps; i++)
         CRN_TRY_PLAIN(micro_batch(trainer, i, &event, &facts, err));

@@ -15,6 +15,7 @@ cairn_trainer_options cairn_trainer_options_default(void)
         .model_dir = MODEL_DIR_DEFAULT,
         .loop = cairn_loop_options_default(),
         .checkpoint = cairn_checkpoint_options_default(),
+        .precision = cairn_precision_options_default(),
     };
 }
 
@@ -81,6 +82,7 @@ cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
                  "several schedulers for one learning rate; use one SequentialLR");
     CRN_TRY_PLAIN(own_options(trainer, options, err));
+    CRN_TRY_PLAIN(crn_trainer_make_scaler(trainer, err));
     CRN_TRY_PLAIN(cairn_checkpoint_name_check(trainer->options.checkpoint.checkpoint_name, err));
     *out = trainer;
     trainer = NULL;
@@ -110,6 +112,8 @@ void cairn_trainer_destroy(cairn_trainer *trainer)
     if (trainer->optimizer.ops != NULL)
         trainer->optimizer.ops->destroy(trainer->optimizer.self);
     cairn_scheduler_destroy(trainer->scheduler);
+    cairn_loss_scaler_destroy(trainer->scaler);
+    crn_free(trainer->observers);
     cairn_store_close(trainer->store); /* Before the tree, which a save may be reading. */
     cairn_state_tree_destroy(trainer->tree);
     crn_saving_dispose(&trainer->saving);
@@ -168,6 +172,7 @@ cairn_status crn_trainer_call(cairn_trainer *trainer, crn_hook hook, const cairn
     sum->save = sum->save || asked.save;
     if (asked.stop && !sum->stop) {
         sum->stop = true;
+        sum->complete = asked.complete;
         sum->reason = asked.reason != NULL ? asked.reason : "callback";
     }
     return rc;
