@@ -173,8 +173,7 @@ cairn_status crn_build(const cairn_app_request *request, crn_verb verb,
     options.seed = config->seed;
     options.loop = config->loop;
     options.checkpoint = config->checkpoint;
-    if (config->precision.max_gradient_norm.is_set)
-        options.max_gradient_norm = config->precision.max_gradient_norm.value;
+    options.precision = config->precision;
     options.params_json = out->params_json;
     options.environment_json = out->environment_json;
     options.log = log;

@@ -49,7 +49,8 @@ cairn_pass crn_trainer_training_pass(cairn_trainer *trainer, uint64_t index, boo
     };
     if (may_overflow && pass.check == CAIRN_CHECK_ALL)
         pass.check = CAIRN_CHECK_VALUES;
-    if (is_log_step && trainer->observer_count > 0) {
+    /* One micro-batch stands for the step. */
+    if (is_log_step && index + 1 == parts && trainer->observer_count > 0) {
         pass.observe = show;
         pass.observer = trainer;
     }

@@ -168,7 +168,7 @@ static cairn_status fit(struct fixture *f)
 #define SAVE_HOOKS(step) "on_save_checkpoint@" step " on_after_save_checkpoint@" step
 #define VALIDATION_HOOKS(step)                                                                     \
     "on_validate_start@" step " on_validate_batch_end@" step " on_validate_batch_end@" step        \
-    " on_validate_end@" step " on_log@" step
+    " on_validate_end@" step " run_validation@" step " on_log@" step
 
 /* Fails the test unless the recorder saw exactly @pieces, one after the other. */
 static void assert_hooks_are(const struct fixture *f, const char *const *pieces)
