@@ -78,6 +78,7 @@ typedef struct cairn_control {
     bool stop;          /**< End the run after this step, saved if checkpoints are on. */
     bool save;          /**< Save after this step, whatever the schedule says. */
     const char *reason; /**< Static string; needed with stop. */
+    bool complete;      /**< With stop: nothing is left of the run, so --resume does no more. */
 } cairn_control;
 
 typedef cairn_status (*cairn_hook_fn)(void *self, const cairn_event *event, cairn_control *control,
