@@ -280,8 +280,7 @@ static void be_complete(cairn_trainer *trainer, const char *reason, cairn_fit_re
     out->reason = reason;
 }
 
-/* A callback ended the run for good at this very step. */
-static bool is_ended_for_good(const cairn_trainer *trainer)
+bool crn_trainer_is_ended_for_good(const cairn_trainer *trainer)
 {
     return trainer->is_resumed && trainer->run.complete_reason != NULL &&
            trainer->run.complete_step == trainer->step;
@@ -324,11 +323,13 @@ static cairn_status run_fit(cairn_trainer *trainer, cairn_fit_result *out, cairn
     event = crn_trainer_event(trainer);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_start, &event, err));
     const bool is_over = trainer->step >= trainer->schedule.end_step;
+    const bool is_for_good = crn_trainer_is_ended_for_good(trainer);
     /* After the callbacks have agreed, so that a refused start leaves the old run resumable. */
-    if (!is_over && !is_ended_for_good(trainer))
+    if (!is_over)
         CRN_TRY_PLAIN(write_run(trainer, err));
-    CRN_TRY_PLAIN(is_ended_for_good(trainer) ? CAIRN_OK : finish_validation(trainer, &stop, err));
-    if (is_ended_for_good(trainer)) {
+    if (!is_for_good)
+        CRN_TRY_PLAIN(finish_validation(trainer, &stop, err));
+    if (is_for_good) {
         CRN_TRY_PLAIN(be_ended_for_good(trainer, out, err));
     } else if (stop != NULL) {
         out->outcome = CAIRN_OUTCOME_STOPPED;

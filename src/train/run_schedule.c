@@ -56,6 +56,9 @@ static cairn_status epoch_steps(const cairn_loop_options *loop, uint64_t batches
     uint64_t steps = whole;
     if (loop->steps_per_epoch.is_set)
         steps = (uint64_t)loop->steps_per_epoch.value;
+    *out = steps;
+    if (batches_per_epoch == 0)
+        return CAIRN_OK;
     *culprit = "steps_per_epoch";
     if (steps > whole)
         CRN_FAIL(err, CAIRN_ECONFIG,
@@ -69,7 +72,6 @@ static cairn_status epoch_steps(const cairn_loop_options *loop, uint64_t batches
                  " batches, fewer than grad_accum_steps %" PRId64,
                  batches_per_epoch, loop->grad_accum_steps);
     *culprit = NULL;
-    *out = steps;
 out:
     return rc;
 }

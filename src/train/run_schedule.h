@@ -23,7 +23,8 @@ typedef struct crn_run_schedule {
 } crn_run_schedule;
 
 /*
- * @batches_per_epoch: of the training loader, before accumulation.
+ * @batches_per_epoch: of the training loader, before accumulation; 0: not known yet, and what
+ * contradicts the data is not found.
  * @has_validation: false: eval_frequency has no effect.
  * ECONFIG: no limit given, a count below its least, num_epochs with num_steps, steps_per_epoch
  * longer than the data, eval_frequency a float outside (0, 1] or negative, max_time no time.

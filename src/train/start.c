@@ -510,6 +510,8 @@ cairn_status crn_trainer_start(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_er
         CRN_TRY_PLAIN(ordinary(trainer, &start, ckpt, err));
     CRN_TRY_PLAIN(identify_run(trainer, &start, err));
     CRN_TRY_PLAIN(crn_trainer_make_schedule(trainer, err));
+    if (crn_trainer_is_ended_for_good(trainer))
+        trainer->schedule.end_step = trainer->step;
     if (!trainer->options.seed.is_set)
         cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
                           "No seed was given; using seed %" PRIu64 ".", trainer->seed);
@@ -555,6 +557,8 @@ cairn_status crn_trainer_start_validation(cairn_trainer *trainer, cairn_ckpt ckp
         plan.path = latest != NULL ? latest->path : NULL;
         plan.is_plain_allowed = false;
     }
+    crn_free(trainer->loaded_path);
+    CRN_TRY_PLAIN(copy_text(&trainer->loaded_path, plan.path, err));
     if (plan.path != NULL) {
         CRN_TRY_PLAIN(crn_trainer_load(trainer, &plan, &outcome, err));
     } else {

@@ -178,6 +178,9 @@ cairn_status crn_trainer_step(cairn_trainer *trainer, cairn_error *err);
 /* loop.c: trains to the end of the schedule or until a stop; saves and validates on the way. */
 cairn_status crn_trainer_loop(cairn_trainer *trainer, cairn_fit_result *out, cairn_error *err);
 
+/* Whether a callback has ended the run that goes on, at this very step. */
+bool crn_trainer_is_ended_for_good(const cairn_trainer *trainer);
+
 /* summary.c: the "Trainer Fit Summary", and a line for each loop. */
 void crn_trainer_log_summary(const cairn_trainer *trainer);
 void crn_trainer_log_segment(const cairn_trainer *trainer);
