@@ -1,15 +1,11 @@
 /* ModelEvalMetrics: perplexity and accuracy of a validation (Model Zoo reference, 2.7). */
-#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 
 #include "base/mem.h"
 #include "base/try.h"
 #include "cairn/callbacks.h"
 
 static const char k_name[] = "ModelEvalMetrics";
-
-enum { METRIC_SIZE = 64 };
 
 /* Sums over the tokens of the validation that runs. */
 struct sums {
@@ -46,15 +42,9 @@ static cairn_status on_validate_batch_end(void *self, const cairn_event *event,
 
 static cairn_status tell(const cairn_event *event, const char *name, double value, cairn_error *err)
 {
-    cairn_status rc = CAIRN_OK;
-    char numbered[METRIC_SIZE];
-    (void)snprintf(numbered, sizeof numbered, event->loader_index > 0 ? "%s/%" PRIu64 : "%s", name,
-                   event->loader_index);
-    cairn_log_message(cairn_trainer_log(event->trainer), CAIRN_LOG_INFO, "  - %s = %.6g", numbered,
+    cairn_log_message(cairn_trainer_log(event->trainer), CAIRN_LOG_INFO, "  - %s = %.6g", name,
                       value);
-    CRN_TRY_PLAIN(cairn_trainer_add_metric(event->trainer, numbered, value, err));
-out:
-    return rc;
+    return cairn_trainer_add_metric(event->trainer, name, value, err);
 }
 
 static cairn_status on_validate_end(void *self, const cairn_event *event, cairn_control *control,

@@ -199,9 +199,7 @@ static cairn_status compute(void *self, const cairn_batch *batch, const cairn_pa
     crn_run run = {.seed = pass.seed,
                    .step = pass.step,
                    .loss_scale = pass.loss_scale,
-                   .check = pass.check,
-                   .observe = pass.observe,
-                   .observer = pass.observer,
+                   .pass = &pass,
                    .wants_metrics = pass.wants_metrics && m->options.compute_eval_metrics};
     CRN_TRY_PLAIN(crn_tokens_read(batch, m->options.vocab_size, m->options.max_position_embeddings,
                                   &tokens, err));

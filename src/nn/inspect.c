@@ -99,15 +99,16 @@ cairn_status crn_tape_inspect_forward(const crn_tape *tape, size_t number, const
     cairn_status rc = CAIRN_OK;
     const crn_op *const op = &tape->ops[number];
     char buf[NAME_SIZE];
-    if (run->check == CAIRN_CHECK_NONE && run->observe == NULL)
+    const cairn_pass *const pass = run->pass;
+    if (pass == NULL || (pass->check == CAIRN_CHECK_NONE && pass->observe == NULL))
         return CAIRN_OK;
     const char *const name = name_of(tape, number, buf);
-    if (run->check != CAIRN_CHECK_NONE)
+    if (pass->check != CAIRN_CHECK_NONE)
         CRN_TRY_PLAIN(check_forward(tape, number, name, run, err));
-    if (run->observe != NULL && op->out != CRN_VALUE_NONE) {
+    if (pass->observe != NULL && op->out != CRN_VALUE_NONE) {
         const crn_var *const out = &tape->vars[op->out];
         CRN_TRY_PLAIN(
-            run->observe(run->observer, name, out->data, (size_t)(out->rows * out->cols), err));
+            pass->observe(pass->observer, name, out->data, (size_t)(out->rows * out->cols), err));
     }
 out:
     return rc;
@@ -119,7 +120,7 @@ cairn_status crn_tape_inspect_backward(const crn_tape *tape, size_t number, cons
     cairn_status rc = CAIRN_OK;
     const crn_op *const op = &tape->ops[number];
     char buf[NAME_SIZE];
-    if (run->check != CAIRN_CHECK_ALL)
+    if (run->pass == NULL || run->pass->check != CAIRN_CHECK_ALL)
         return CAIRN_OK;
     const char *const name = name_of(tape, number, buf);
     for (int i = 0; i < CRN_OP_INPUTS_MAX; i++) {

@@ -37,10 +37,9 @@ typedef struct crn_run {
     float loss_scale; /* Gradients are those of loss_scale * loss. */
     double loss;      /* Set by the operation that computes it. */
     double weight;
-    cairn_check check;
-    cairn_observe_fn observe; /* NULL: nobody looks. */
-    void *observer;
-    bool wants_metrics; /* Set the two below; they are as in cairn_loss. */
+    const cairn_pass *pass; /* What else was asked: to be told of the loss before the gradients are
+                               computed, checks, an observer; NULL: nothing. */
+    bool wants_metrics;     /* Set the two below; they are as in cairn_loss. */
     double token_loss;
     double correct;
 } crn_run;
@@ -69,8 +68,8 @@ void crn_tape_set_input(crn_tape *tape, crn_value input, const void *data);
  * CAIRN_EBUG if shapes did not fit. */
 cairn_status crn_tape_plan(crn_tape *tape, cairn_error *err);
 /* Forward and, in training, backward. @run is read and its results are set.
- * CAIRN_EINVAL: training, but a parameter has no gradient. CAIRN_ENONFINITE: run->check found a
- * number that is not finite. CAIRN_EDEVICE, and what run->observe returns. */
+ * CAIRN_EINVAL: training, but a parameter has no gradient. CAIRN_ENONFINITE: pass->check found a
+ * number that is not finite. CAIRN_EDEVICE, and what pass->observe returns. */
 cairn_status crn_tape_run(crn_tape *tape, crn_run *run, cairn_error *err);
 
 /* Floats [rows][cols] of @value; valid from a run to the next if the tape has no training and the

@@ -7,13 +7,7 @@
 
 enum { METRIC_SIZE = 96 };
 
-static bool is_stop_requested(const cairn_trainer *trainer)
-{
-    const cairn_trainer_options *const options = &trainer->options;
-    return options->stop_requested != NULL && options->stop_requested(options->user) != NULL;
-}
-
-/* The mean over tokens; the same batches as in crn_trainer_evaluate. *@out_loss is not set if it is
+/* The mean over tokens; the same batches as in evaluate.c. *@out_loss is not set if it is
  * asked to stop. */
 static cairn_status mean_loss(cairn_trainer *trainer, cairn_loader *loader,
                               const cairn_state *weights, double *out_loss, cairn_error *err)
@@ -32,8 +26,8 @@ static cairn_status mean_loss(cairn_trainer *trainer, cairn_loader *loader,
     for (uint64_t i = 0; i < batches; i++) {
         cairn_batch batch = {.struct_size = sizeof batch};
         cairn_loss loss = {0};
-        trainer->is_validation_cut = is_stop_requested(trainer);
-        if (trainer->is_validation_cut)
+        trainer->round_stop = crn_trainer_stop_reason(trainer);
+        if (trainer->round_stop != NULL)
             return CAIRN_OK;
         CRN_TRY_PLAIN(cairn_loader_next(loader, &batch, err));
         CRN_TRY_PLAIN(trainer->model.ops->compute(trainer->model.self, &batch, &pass, &loss, err));
@@ -49,17 +43,19 @@ cairn_status cairn_trainer_validate_weights(cairn_trainer *trainer, const cairn_
                                             const char *prefix, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    for (size_t i = 0; i < trainer->val_count && !trainer->is_validation_cut; i++) {
-        char name[METRIC_SIZE];
+    char name[METRIC_SIZE];
+    (void)snprintf(name, sizeof name, "%s/val_loss", prefix);
+    for (size_t i = 0; i < trainer->round_count && trainer->round_stop == NULL; i++) {
         double loss = 0.0;
-        CRN_TRY(err, mean_loss(trainer, trainer->val[i], weights, &loss, err),
+        CRN_TRY(err, mean_loss(trainer, trainer->round_loaders[i], weights, &loss, err),
                 "validate with the state '%s'", cairn_state_name(weights));
-        if (trainer->is_validation_cut)
+        if (trainer->round_stop != NULL)
             break;
-        (void)snprintf(name, sizeof name, i == 0 ? "%s/val_loss" : "%s/val_loss/%zu", prefix, i);
         cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "%s: %.5f", name, loss);
+        trainer->validated_loader = i;
         CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, name, loss, err));
     }
 out:
+    trainer->validated_loader = 0;
     return rc;
 }

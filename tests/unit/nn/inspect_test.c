@@ -102,14 +102,21 @@ static void weights_that_do_not_fit__are_refused_by_name(void **state)
         cairn_pass pass = tiny_pass(false, 0);
         cairn_loss loss = {0};
         tiny_declare(&t, &options);
-        pass.weights = declare_copy(&t, i == 0 ? 2 : -1, i == 1 ? 2 : -1);
+        const cairn_state *const wrong = declare_copy(&t, i == 0 ? 2 : -1, i == 1 ? 2 : -1);
+        pass.weights = wrong;
         tiny_allocate(&t);
         assert_int_equal(t.model.ops->compute(t.model.self, &batch, &pass, &loss, &t.err),
                          CAIRN_EINCOMPATIBLE);
         assert_error(&t, "state 'ema' has no tensor of the name and shape of "
                          "'transformer_decoder.layers.0.self_attn.proj_q_dense_layer.weight'");
-        pass.weights = NULL; /* The model itself works as before. */
-        (void)tiny_compute(&t, &batch, &pass);
+        pass.weights = NULL; /* The model computes with its own as before, not with some of each. */
+        tiny_randomize(&t, 3);
+        const double own = tiny_compute(&t, &batch, &pass).loss;
+        pass.weights = wrong;
+        assert_int_equal(t.model.ops->compute(t.model.self, &batch, &pass, &loss, &t.err),
+                         CAIRN_EINCOMPATIBLE);
+        pass.weights = NULL;
+        assert_true(tiny_compute(&t, &batch, &pass).loss == own);
         tiny_destroy(&t);
     }
 }
