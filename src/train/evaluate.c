@@ -162,8 +162,8 @@ static cairn_status finish_round(cairn_trainer *trainer, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     CRN_TRY_PLAIN(crn_metric_list_copy(&trainer->validation, &trainer->metrics, err));
     trainer->validation_step = trainer->step;
-    trainer->validation_index++;
     CRN_TRY_PLAIN(crn_trainer_log_metrics(trainer, true, err));
+    trainer->validation_index++;
 out:
     return rc;
 }

@@ -213,8 +213,7 @@ out:
     return rc;
 }
 
-/* The Model Zoo's: every log_steps from the run's start, and the last (reference, section 2.8). */
-static bool is_log_step(const cairn_trainer *trainer, uint64_t step)
+bool crn_trainer_is_log_step(const cairn_trainer *trainer, uint64_t step)
 {
     const crn_run_schedule *const schedule = &trainer->schedule;
     const uint64_t every = trainer->options.log_steps > 0 ? trainer->options.log_steps : 1;
@@ -226,7 +225,7 @@ static cairn_event step_event(cairn_trainer *trainer)
     cairn_event event = crn_trainer_event(trainer);
     event.batch_index = trainer->step - trainer->segment_first;
     event.batch_count = trainer->segment_end - trainer->segment_first;
-    event.is_log_step = is_log_step(trainer, trainer->step + 1);
+    event.is_log_step = crn_trainer_is_log_step(trainer, trainer->step + 1);
     event.loss_scale = cairn_loss_scaler_scale(trainer->scaler);
     return event;
 }
@@ -270,6 +269,7 @@ static cairn_status finish_validation(cairn_trainer *trainer, const char **out_s
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
                       "the validation of step %" PRIu64 " is missing; running it first",
                       trainer->step);
+    trainer->validation_index--; /* The count took it for done. */
     return crn_trainer_validate_round(trainer, out_stop, err);
 }
 

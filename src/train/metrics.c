@@ -91,6 +91,9 @@ cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation,
 {
     cairn_event event = take_metrics(trainer);
     event.is_validation = is_validation;
+    event.is_log_step = is_validation || crn_trainer_is_log_step(trainer, trainer->step);
+    if (is_validation)
+        event.loop_index = trainer->validation_index;
     return event.metric_count == 0 ? CAIRN_OK
                                    : crn_trainer_call(trainer, CRN_HOOK_on_log, &event, err);
 }

@@ -476,6 +476,16 @@ static cairn_status read_old_run(cairn_trainer *trainer, struct start *start, bo
     return rc;
 }
 
+/* Segments and rounds of validations are counted from where the run started. */
+static void number_loops(cairn_trainer *trainer)
+{
+    const crn_run_schedule *const schedule = &trainer->schedule;
+    const uint64_t done = crn_run_schedule_validations_after(schedule, schedule->first_step) -
+                          crn_run_schedule_validations_after(schedule, trainer->step);
+    trainer->loop_index = done;
+    trainer->validation_index = done;
+}
+
 /* Of several trainers of a file, run.json is that of the one that started last. */
 static bool is_my_turn(cairn_trainer *trainer, const cairn_run *old)
 {
@@ -510,6 +520,7 @@ cairn_status crn_trainer_start(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_er
         CRN_TRY_PLAIN(ordinary(trainer, &start, ckpt, err));
     CRN_TRY_PLAIN(identify_run(trainer, &start, err));
     CRN_TRY_PLAIN(crn_trainer_make_schedule(trainer, err));
+    number_loops(trainer);
     if (crn_trainer_is_ended_for_good(trainer))
         trainer->schedule.end_step = trainer->step;
     if (!trainer->options.seed.is_set)

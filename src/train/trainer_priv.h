@@ -204,6 +204,9 @@ bool crn_trainer_save_is_due(cairn_trainer *trainer, const cairn_control *contro
 /* Whether the run saves by itself at all, and so at its end. */
 bool crn_trainer_saves_at_end(const cairn_trainer *trainer);
 
+/* fit.c: whether metrics of the step are shown: every log_steps from the run's start, and of the
+ * last (Model Zoo reference, 2.8). */
+bool crn_trainer_is_log_step(const cairn_trainer *trainer, uint64_t step);
 /* fit.c: one step: its micro-batches, the update, the count. */
 cairn_status crn_trainer_step(cairn_trainer *trainer, cairn_error *err);
 /* loop.c: trains to the end of the schedule or until a stop; saves and validates on the way. */
