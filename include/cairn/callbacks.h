@@ -56,7 +56,8 @@ CAIRN_API cairn_status cairn_duration_profiler_new(cairn_callback *out, cairn_er
  *  share of the peak). @retval CAIRN_ECONFIG */
 CAIRN_API cairn_status cairn_flop_utilization_new(const cairn_flop_utilization_options *options,
                                                   cairn_callback *out, cairn_error *err);
-/** Writes model_dir/performance.json when the fit ends. */
+/** Writes performance.json into the folder of the process (cairn_trainer_run_dir, else model_dir)
+ *  when the fit ends. */
 CAIRN_API cairn_status cairn_save_performance_data_new(cairn_callback *out, cairn_error *err);
 /** After a failure with CAIRN_ENONFINITE it says what SkipSamples needs to go on. */
 CAIRN_API cairn_status cairn_samples_streamed_info_new(cairn_callback *out, cairn_error *err);

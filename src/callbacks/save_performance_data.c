@@ -129,7 +129,8 @@ static cairn_status on_fit_end(void *self, const cairn_event *event, cairn_contr
 {
     const struct performance *const performance = self;
     cairn_status rc = CAIRN_OK;
-    const char *const folder = cairn_trainer_model_dir(event->trainer);
+    const char *const run_dir = cairn_trainer_run_dir(event->trainer);
+    const char *const folder = run_dir != NULL ? run_dir : cairn_trainer_model_dir(event->trainer);
     crn_str path = {0};
     crn_str part = {0};
     crn_str text = {0};
