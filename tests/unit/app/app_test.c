@@ -43,7 +43,7 @@ static cairn_app_request make_request(const char *dir, char params[TK_PATH_SIZE]
 static void a_stop_while_data_are_read__ends_the_call_with_nothing_made(void **state)
 {
     const char *const dir = *state;
-    for (int stop = 1; stop <= 2; stop++) { /* after the training data, after the validation data */
+    for (int stop = 1; stop <= 2; stop++) { /* after the training data, before the others */
         struct polls polls = {.stop = stop};
         char params[TK_PATH_SIZE];
         char model_dir[TK_PATH_SIZE];
