@@ -106,9 +106,9 @@ static cairn_status make_data(const crn_build_context *context, const crn_app_co
     CRN_NEED(err, out->val, "validation loaders");
     for (; out->val_count < config->val.count; out->val_count++) {
         const crn_choice *const choice = &config->val.items[out->val_count];
+        CRN_TRY_PLAIN(check_stop(context->request, err));
         CRN_TRY(err, choice->class->make(choice->options, &out->val[out->val_count], err),
                 "val_dataloader");
-        CRN_TRY_PLAIN(check_stop(context->request, err));
     }
 out:
     return rc;
