@@ -12,8 +12,8 @@
 
 #include "torture/torture.h"
 
-/* Threads wait for each other by system calls, so lives differ in length: a sweep is at its end when
- * so many lives in a row came to theirs. */
+/* Threads wait for each other by system calls, so lives differ in length: a sweep is at its end
+ * when so many lives in a row came to theirs. */
 enum { ENDS = 6 };
 
 /* A life and what it finds. */

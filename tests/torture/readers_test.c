@@ -120,7 +120,8 @@ static void play(tt_world *world, const char *script)
     tk_assert_ok(tt_world_play(world, script, &err), &err);
 }
 
-/* Two saves and two prunes a round; the alternatives of the second, which no prune takes, go too. */
+/* Two saves and two prunes a round; the alternatives of the second, which no prune takes, go too.
+ */
 static void save_and_prune(tt_world *world, uint64_t rounds)
 {
     char path[TT_PATH_SIZE];

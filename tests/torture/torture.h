@@ -39,7 +39,7 @@ typedef struct tt_world {
     const char *root;   /* checkpoint_root; NULL: dir */
     tt_event_fn report; /* may be NULL */
     void *user;
-    bool goes_on;    /* after an error, with the next deed, as training does */
+    bool goes_on;     /* after an error, with the next deed, as training does */
     unsigned writers; /* threads of asynchronous saves; 0: as many as usual */
 
     cairn_store *store;

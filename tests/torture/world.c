@@ -132,11 +132,10 @@ static cairn_status start(tt_world *w, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     cairn_catalogue *catalogue = NULL;
     cairn_run run = {.run_id = TT_RUN};
-    const cairn_store_options options = {
-        .struct_size = sizeof options,
-        .model_dir = w->dir,
-        .checkpoint_root = w->root,
-        .writer_threads = w->writers};
+    const cairn_store_options options = {.struct_size = sizeof options,
+                                         .model_dir = w->dir,
+                                         .checkpoint_root = w->root,
+                                         .writer_threads = w->writers};
     CRN_TRY_PLAIN(close_store(w));
     if (w->tree == NULL)
         w->tree = tt_tree_new();
