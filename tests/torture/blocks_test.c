@@ -43,17 +43,38 @@ static const char *const k_make_ext4[] = {"mkfs.ext4",
 static const char *const k_make_xfs[] = {"mkfs.xfs", "-q", "-f", "-K", NULL};
 static const char *const k_make_btrfs[] = {"mkfs.btrfs", "-q", "-f", "-K", NULL};
 
-static const file_system k_ext4 = {"ext4", "ext4", "", k_make_ext4, 64, 5000, 1, 1};
-static const file_system k_ext4_loose = {"ext4, data=writeback, noauto_da_alloc",
-                                         "ext4",
-                                         "data=writeback,noauto_da_alloc",
-                                         k_make_ext4,
-                                         64,
-                                         5000,
-                                         1,
-                                         1};
-static const file_system k_xfs = {"xfs", "xfs", "", k_make_xfs, 320, 2500, 1, 24};
-static const file_system k_btrfs = {"btrfs", "btrfs", "", k_make_btrfs, 256, 2500, 2, 1};
+static const file_system k_ext4 = {.name = "ext4",
+                                   .type = "ext4",
+                                   .options = "",
+                                   .make = k_make_ext4,
+                                   .megabytes = 64,
+                                   .images = 3000,
+                                   .stride = 1,
+                                   .pages = 1};
+static const file_system k_ext4_loose = {.name = "ext4 with data=writeback and noauto_da_alloc",
+                                         .type = "ext4",
+                                         .options = "data=writeback,noauto_da_alloc",
+                                         .make = k_make_ext4,
+                                         .megabytes = 64,
+                                         .images = 3000,
+                                         .stride = 1,
+                                         .pages = 1};
+static const file_system k_xfs = {.name = "xfs",
+                                  .type = "xfs",
+                                  .options = "",
+                                  .make = k_make_xfs,
+                                  .megabytes = 320,
+                                  .images = 2000,
+                                  .stride = 1,
+                                  .pages = 24};
+static const file_system k_btrfs = {.name = "btrfs",
+                                    .type = "btrfs",
+                                    .options = "",
+                                    .make = k_make_btrfs,
+                                    .megabytes = 256,
+                                    .images = 2000,
+                                    .stride = 2,
+                                    .pages = 1};
 
 /* A file system with a life on it, kept as it was before the accident. */
 typedef struct place {

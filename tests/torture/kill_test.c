@@ -176,8 +176,8 @@ static void kill__loses_nothing_at_any_system_call(void **state)
 static void kill__loses_nothing_when_the_next_start_is_killed_too(void **state)
 {
     (void)state;
-    static const scenario k_life = {.before = "orsnsns", .script = "ornspesp"};
-    static const char k_again[] = "orsp";
+    static const scenario k_life = {.before = "orsnsns", .script = "ornspebwsp"};
+    static const char k_again[] = "orbwsp";
     const uint64_t seed = tt_seed();
     const uint64_t pairs = tt_is_long() ? 5000 : 200;
     uint64_t random = seed;
