@@ -65,7 +65,7 @@ class Starts(kit.Case):
         return int(re.findall(r"Saved checkpoint \S*/checkpoint_(\d+)\.mdl", trained)[-1])
 
     def check(self, step):
-        """All that is there is whole, the newest is where training stopped, nothing is left over."""
+        """All there is is whole, the newest is where training stopped, nothing is left over."""
         names = os.listdir(self.model_dir)
         self.assertIn("checkpoint_%d.mdl" % step, names)
         self.assertEqual([], [name for name in names if name.endswith(".part")])
