@@ -186,11 +186,16 @@ static void serve_one(int fuse, const struct fuse_in_header *in, const tt_block_
     }
 }
 
-/* Until the disk is unmounted, or the test is gone: then its file system gets errors, and nobody
- * waits for ever. */
+/*
+ * Until the disk is unmounted, or the test is gone: then its file system gets errors, and nobody
+ * waits for ever. For that the mounts must not be ours too: a process that ends unmounts what is
+ * only its own before it lets go of its descriptors, so it would wait for its own answers.
+ */
 static void serve(int fuse, const tt_block_disk *d)
 {
     static _Alignas(uint64_t) uint8_t s_request[WRITE_MAX + 2 * PAGE];
+    if (unshare(CLONE_NEWNS) != 0 || umount2(d->file, MNT_DETACH) != 0)
+        _exit(6);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)setsid(); /* An interrupt at the terminal is for the test, which unmounts first. */
     for (;;) {
@@ -283,6 +288,9 @@ void tt_disk_close(tt_block_disk *d)
         (void)umount2(d->mount, MNT_DETACH);
     if (d->is_served)
         (void)umount2(d->file, MNT_DETACH);
+    /* A test that failed may have files open there: the disk goes all the same. */
+    if (d->server > 0 && d->is_mounted)
+        (void)kill(d->server, SIGKILL);
     if (d->server > 0)
         (void)waitpid(d->server, &status, 0);
     (void)pthread_mutex_destroy(&d->shared->lock);
