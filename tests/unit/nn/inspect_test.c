@@ -29,6 +29,12 @@ static const cairn_tensor *find(const tiny *t, const char *name)
     return tensor;
 }
 
+static void set(const tiny *t, const cairn_tensor *tensor, int64_t element, float value)
+{
+    tiny_begin(t, tensor)[element] = value;
+    tiny_end(t, tensor);
+}
+
 /* --- other weights --- */
 
 /* A copy of the model's tensors in a state of its own, planned before the tree is allocated. */
@@ -54,7 +60,8 @@ static void copy_to(const tiny *t, const cairn_state *to)
 {
     for (size_t i = 0; i < cairn_state_tensor_count(to); i++) {
         const cairn_tensor *const tensor = cairn_state_tensor_at(to, i);
-        memcpy(tiny_data(t, tensor), find(t, tensor->name)->data, tensor->bytes);
+        memcpy(tiny_begin(t, tensor), find(t, tensor->name)->data, tensor->bytes);
+        tiny_end(t, tensor);
     }
 }
 
@@ -157,9 +164,9 @@ static void checks__name_the_first_parameter_that_is_not_finite(void **state)
     tiny_randomize(&t, 1);
     assert_int_equal(check(&t, tiny_pass(true, 0), CAIRN_CHECK_ALL), CAIRN_OK);
     /* The later layer's NaN must not hide the earlier one's. */
-    tiny_data(&t, find(&t, "transformer_decoder.layers.1.ffn.ffn.1.linear_layer.bias"))[3] = NAN;
-    tiny_data(&t, find(&t, "transformer_decoder.layers.0.ffn.ffn.0.linear_layer.weight"))[17] =
-        (float)INFINITY;
+    set(&t, find(&t, "transformer_decoder.layers.1.ffn.ffn.1.linear_layer.bias"), 3, NAN);
+    set(&t, find(&t, "transformer_decoder.layers.0.ffn.ffn.0.linear_layer.weight"), 17,
+        (float)INFINITY);
     assert_int_equal(check(&t, tiny_pass(false, 0), CAIRN_CHECK_NONE), CAIRN_OK);
     assert_int_equal(check(&t, tiny_pass(false, 0), CAIRN_CHECK_VALUES), CAIRN_ENONFINITE);
     assert_error(&t, "forward of linear 'transformer_decoder.layers.0.ffn.ffn.0.linear_layer': "
@@ -177,7 +184,7 @@ static void checks__name_the_first_output_that_is_not_finite(void **state)
     tiny_randomize(&t, 1);
     const cairn_tensor *const gamma = find(&t, "ln_f.weight");
     for (int64_t i = 0; i < cairn_tensor_elements(gamma); i++)
-        tiny_data(&t, gamma)[i] = 3e38F; /* Finite, but too large to be multiplied. */
+        set(&t, gamma, i, 3e38F); /* Finite, but too large to be multiplied. */
     assert_int_equal(check(&t, tiny_pass(false, 0), CAIRN_CHECK_VALUES), CAIRN_ENONFINITE);
     assert_error(&t, "forward of layer norm 'ln_f': its output is the first tensor that is not "
                      "finite");
@@ -195,7 +202,7 @@ static void checks__name_the_first_gradient_that_is_not_finite(void **state)
     pass.loss_scale = 3e38F;
     pass.seed = 42;
     /* The gradients overflow, the values do not. */
-    tiny_data(&t, find(&t, "ln_f.weight"))[2] = 1e4F;
+    set(&t, find(&t, "ln_f.weight"), 2, 1e4F);
     assert_int_equal(check(&t, pass, CAIRN_CHECK_VALUES), CAIRN_OK);
     tiny_zero_gradients(&t);
     assert_int_equal(check(&t, pass, CAIRN_CHECK_ALL), CAIRN_ENONFINITE);
