@@ -116,6 +116,8 @@ static inline cairn_opt_float cairn_float(double value)
  *   CRN_OPT_LIST(name, help)                                     cairn_opt_list, empty
  *   CRN_OPT_PAIR(name, first, second, min, max, help)            cairn_opt_pair
  *   CRN_OPT_INIT(name, help)                                     cairn_initializer, DEFAULT
+ *   CRN_OPT_NESTED(name, section, help)                          cairn_<section>_options, a map with
+ *                                                                the keys of that section
  *   CRN_OPT_REQUIRED(name)       the option above must be given
  *   CRN_OPT_ALIAS(other, name)   an older or other spelling of an option above
  *   CRN_OPT_NO_EFFECT(name, why) a Model Zoo key without meaning here: accepted, one notice
@@ -159,6 +161,12 @@ typedef struct cairn_linear_lr_options {
 typedef struct cairn_cosine_decay_lr_options {
 #include "cairn/options/cosine_decay_lr.def"
 } cairn_cosine_decay_lr_options;
+typedef struct cairn_attention_params_options {
+#include "cairn/options/attention_params.def"
+} cairn_attention_params_options;
+typedef struct cairn_pos_scaling_options {
+#include "cairn/options/pos_scaling.def"
+} cairn_pos_scaling_options;
 typedef struct cairn_gpt2_options {
 #include "cairn/options/gpt2.def"
 } cairn_gpt2_options;
@@ -180,6 +188,8 @@ CAIRN_API cairn_adamw_options cairn_adamw_options_default(void);
 CAIRN_API cairn_constant_lr_options cairn_constant_lr_options_default(void);
 CAIRN_API cairn_linear_lr_options cairn_linear_lr_options_default(void);
 CAIRN_API cairn_cosine_decay_lr_options cairn_cosine_decay_lr_options_default(void);
+CAIRN_API cairn_attention_params_options cairn_attention_params_options_default(void);
+CAIRN_API cairn_pos_scaling_options cairn_pos_scaling_options_default(void);
 CAIRN_API cairn_gpt2_options cairn_gpt2_options_default(void);
 CAIRN_API cairn_text_data_options cairn_text_data_options_default(void);
 

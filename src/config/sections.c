@@ -71,6 +71,18 @@ static const crn_row k_cosine_decay_lr_rows[] = {
 };
 #undef CRN_OPT_STRUCT
 
+#define CRN_OPT_STRUCT cairn_attention_params_options
+static const crn_row k_attention_params_rows[] = {
+#include "cairn/options/attention_params.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_pos_scaling_options
+static const crn_row k_pos_scaling_rows[] = {
+#include "cairn/options/pos_scaling.def"
+};
+#undef CRN_OPT_STRUCT
+
 #define CRN_OPT_STRUCT cairn_gpt2_options
 static const crn_row k_gpt2_rows[] = {
 #include "cairn/options/gpt2.def"
@@ -111,7 +123,9 @@ static const crn_section k_sections[] = {
     SECTION(linear_lr, "schedulers.LinearLR", "A learning rate that changes along a line."),
     SECTION(cosine_decay_lr, "schedulers.CosineDecayLR",
             "A learning rate that changes along half a cosine."),
-    SECTION(gpt2, "model", "The GPT-2 and GPT-3 models."),
+    SECTION(gpt2, "model", "The GPT-2, GPT-3 and Llama models."),
+    SECTION(attention_params, "model.extra_attention_params", "More options of the attention."),
+    SECTION(pos_scaling, "model.pos_scaling_extra_args", "More options of rotary positions."),
     SECTION(text_data, "dataloader.TextDataProcessor", "Text files whose bytes are the tokens."),
 };
 
@@ -134,6 +148,8 @@ DEFAULTS(adamw)
 DEFAULTS(constant_lr)
 DEFAULTS(linear_lr)
 DEFAULTS(cosine_decay_lr)
+DEFAULTS(attention_params)
+DEFAULTS(pos_scaling)
 DEFAULTS(gpt2)
 DEFAULTS(text_data)
 

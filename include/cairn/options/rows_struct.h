@@ -12,6 +12,7 @@
 #define CRN_OPT_LIST(name, help) cairn_opt_list name;
 #define CRN_OPT_PAIR(name, preset1, preset2, min, max, help) cairn_opt_pair name;
 #define CRN_OPT_INIT(name, help) cairn_initializer name;
+#define CRN_OPT_NESTED(name, section, help) cairn_##section##_options name;
 #define CRN_OPT_REQUIRED(name)
 #define CRN_OPT_ALIAS(other, name)
 #define CRN_OPT_NO_EFFECT(name, why)
