@@ -2,7 +2,9 @@
  * fp32 loops over dense row-major arrays on the processor; nothing here knows tensors or tapes.
  *
  * Shapes stand in comments: [R][C] has R rows of C elements. R is usually B * T, the tokens of a
- * batch. Outputs must not overlap inputs unless a function says so. Work is divided statically and
+ * batch. Outputs must not overlap inputs unless a function says so, but forward functions that turn
+ * elements, rows or heads each into themselves (activations, gates, norms, rotary, scale) may write
+ * over their input. Work is divided statically and
  * every sum has a fixed order that does not depend on the number of threads (only the matrix
  * products of oneDNN may), so the same inputs give the same bits. Functions are thread safe on
  * different outputs; those that return nothing cannot fail.
@@ -207,6 +209,24 @@ cairn_status crn_attention_backward(const crn_attention_shape *shape,
                                     const float *lse, const float *dy,
                                     const crn_attention_gradients *out, int workers, float *scratch,
                                     cairn_error *err);
+
+/* --- decode.c: attention of a few new tokens, for generation --- */
+
+/* Tokens [first, first + rows) of one sequence, of which all keys and values so far are kept. */
+typedef struct crn_decode_shape {
+    int64_t first;
+    int64_t rows;
+    int64_t heads;
+    int64_t kv_heads;
+    int64_t head_size;
+    int64_t window; /* as in crn_attention_shape */
+    int64_t sinks;
+    float scale;
+} crn_decode_shape;
+
+/* y, q [rows][H * D]; k, v [first + rows][G * D]; @scores [H][first + rows] is scratch. */
+void crn_decode_attention(const crn_decode_shape *shape, const float *q, const float *k,
+                          const float *v, float *y, float *scores);
 
 /* --- cross_entropy.c --- */
 

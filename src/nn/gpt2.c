@@ -6,15 +6,11 @@
  */
 #include "nn/gpt2.h"
 
-#include <string.h>
-
 #include "base/mem.h"
 #include "base/try.h"
 #include "kernels/kernels.h"
 #include "nn/rotary.h"
 #include "nn/tokens.h"
-
-enum { GENERATE_STEP = 64 }; /* Growing texts are padded to multiples of it: few plans. */
 
 static cairn_status declare(void *self, cairn_state *state, cairn_error *err)
 {
@@ -54,33 +50,19 @@ static cairn_status next_logits(void *self, const int32_t *tokens, int64_t count
 {
     cairn_status rc = CAIRN_OK;
     crn_gpt2 *const m = self;
-    const int64_t limit = m->options.max_position_embeddings;
-    const int64_t c = m->options.hidden_size;
-    const int64_t used = count < limit ? count : limit;
-    const int64_t rounded = (used + GENERATE_STEP - 1) / GENERATE_STEP * GENERATE_STEP;
-    const int64_t time = rounded < limit ? rounded : limit;
-    crn_plan *plan = NULL;
-    crn_run run = {0};
     if (count < 1)
         CRN_FAIL(err, CAIRN_EINVAL, "a continuation needs at least one token");
-    for (int64_t i = 0; i < time; i++) { /* A token does not see later ones: any will do there. */
-        m->padded[i] = i < used ? tokens[count - used + i] : 0;
-        CRN_TRY_PLAIN(crn_check_token("tokens", i, time, m->padded[i], m->options.vocab_size, err));
-    }
-    CRN_TRY_PLAIN(
-        crn_plans_get(&m->plans, CRN_PLAN_GENERATE, 1, time, crn_gpt2_record, m, &plan, err));
-    crn_tape_set_input(plan->tape, plan->ids, m->padded);
-    CRN_TRY_PLAIN(crn_tape_run(plan->tape, &run, err));
-    const crn_matrix hidden = {.data = crn_tape_data(plan->tape, plan->hidden) + (used - 1) * c,
-                               .stride = c};
-    const crn_matrix weight = {.data = m->head.weight->data, .stride = c, .is_transposed = true};
-    CRN_TRY_PLAIN(crn_gemm(1, m->options.vocab_size, c, 1.0F, hidden, weight, 0.0F, out_logits,
-                           m->options.vocab_size, err));
-    if (m->head.bias != NULL)
-        crn_add_bias(1, m->options.vocab_size, m->head.bias->data, out_logits);
-    crn_scale(m->options.vocab_size, (float)m->logits_scale, out_logits, false, out_logits);
+    for (int64_t i = 0; i < count; i++)
+        CRN_TRY_PLAIN(crn_check_token("tokens", i, count, tokens[i], m->options.vocab_size, err));
+    CRN_TRY_PLAIN(crn_gpt2_next_logits(m, tokens, count, out_logits, err));
 out:
     return rc;
+}
+
+static void parameters_changed(void *self)
+{
+    const crn_gpt2 *const m = self;
+    crn_gpt2_cache_forget(m->cache);
 }
 
 static int64_t vocab_size(const void *self)
@@ -104,7 +86,7 @@ static void destroy(void *self)
     crn_rotary_table_dispose(&m->rotary);
     crn_params_dispose(&m->params);
     crn_free(m->blocks);
-    crn_free(m->padded);
+    crn_gpt2_cache_destroy(m->cache);
     crn_free(m);
 }
 
@@ -114,6 +96,7 @@ static const cairn_model_ops k_ops = {.struct_size = sizeof(cairn_model_ops),
                                       .initialize = initialize,
                                       .compute = compute,
                                       .next_logits = next_logits,
+                                      .parameters_changed = parameters_changed,
                                       .vocab_size = vocab_size,
                                       .max_sequence_length = max_sequence_length,
                                       .destroy = destroy};
@@ -125,9 +108,7 @@ cairn_status cairn_gpt2_new(const cairn_gpt2_options *options, cairn_model *out,
     CRN_NEED(err, m, "a model");
     CRN_TRY_PLAIN(crn_gpt2_configure(m, options, err));
     m->blocks = crn_calloc((size_t)options->num_hidden_layers, sizeof *m->blocks);
-    m->padded = crn_calloc((size_t)options->max_position_embeddings, sizeof *m->padded);
     CRN_NEED(err, m->blocks, "a model");
-    CRN_NEED(err, m->padded, "a model");
     out->ops = &k_ops;
     out->self = m;
     m = NULL;

@@ -19,6 +19,9 @@ typedef struct crn_gpt2_block {
     crn_layer ffn1;
 } crn_gpt2_block;
 
+/* The keys and values of a text so far: gpt2_decode.c. */
+typedef struct crn_gpt2_cache crn_gpt2_cache;
+
 typedef struct crn_gpt2 {
     cairn_gpt2_options options; /* Its texts are read by cairn_gpt2_new only. */
     bool is_per_token;
@@ -45,7 +48,7 @@ typedef struct crn_gpt2 {
     crn_layer norm;
     crn_layer head;
     crn_rotary_table rotary;
-    int32_t *padded; /* [max_position_embeddings] */
+    crn_gpt2_cache *cache; /* NULL until the first text */
     crn_plans plans;
 } crn_gpt2;
 
@@ -53,6 +56,15 @@ typedef struct crn_gpt2 {
 cairn_status crn_gpt2_configure(crn_gpt2 *m, const cairn_gpt2_options *options, cairn_error *err);
 /* Adds all parameters to @state in the Model Zoo's order. */
 cairn_status crn_gpt2_declare(crn_gpt2 *m, cairn_state *state, cairn_error *err);
+
+/* gpt2_decode.c: logits[vocab_size] of the token that follows @tokens, which are within the
+ * vocabulary; count >= 1. What it shares with the call before is not computed again. */
+cairn_status crn_gpt2_next_logits(crn_gpt2 *m, const int32_t *tokens, int64_t count,
+                                  float *out_logits, cairn_error *err);
+/* The parameters have changed. Accepts NULL. */
+void crn_gpt2_cache_forget(crn_gpt2_cache *cache);
+/* Accepts NULL. */
+void crn_gpt2_cache_destroy(crn_gpt2_cache *cache);
 
 /* gpt2_record.c: the operations of a pass (crn_plan_record_fn). */
 void crn_gpt2_record(const void *model, crn_plan *plan);

@@ -87,9 +87,6 @@ void crn_gpt2_record(const void *model, crn_plan *plan)
     for (int64_t i = 0; i < m->options.num_hidden_layers; i++)
         x = record_block(m, plan, &m->blocks[i], x);
     x = norm(m, t, x, &m->norm);
-    plan->hidden = x;
-    if (plan->use == CRN_PLAN_GENERATE)
-        return;
     plan->labels = crn_tape_input(t);
     plan->mask = crn_tape_input(t);
     x = crn_op_scale(t, linear(t, x, &m->head), m->logits_scale);

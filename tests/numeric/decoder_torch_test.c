@@ -215,7 +215,9 @@ static void check_first_pass(const cairn_gpt2_options *o, const figures *want)
         assert_near(tensor->name, n, sqrt(squares), want->gradients[n].norm,
                     k_limit * want->gradients[n].norm + 1e-8);
     }
-    tiny_ok(&t, t.model.ops->next_logits(t.model.self, a.ids, T, logits, &t.err));
+    /* A token at a time, as a text grows, so that most of it is kept from call to call. */
+    for (int n = 3; n <= T; n++)
+        tiny_ok(&t, t.model.ops->next_logits(t.model.self, a.ids, n, logits, &t.err));
     for (int i = 0; i < V; i++)
         assert_near("logit", i, (double)logits[i], want->logits[i], k_limit);
     tiny_destroy(&t);

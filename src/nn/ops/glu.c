@@ -4,10 +4,8 @@
 
 enum { X, GATE };
 
-static crn_gate gate_of(const crn_op *op)
+crn_gate crn_gate_of(crn_gated kind)
 {
-    crn_gated kind;
-    CRN_OP_ATTRIBUTES(op, &kind);
     switch (kind) {
     case CRN_GATED_GEGLU:
         return CRN_GATE_GELU;
@@ -19,6 +17,13 @@ static crn_gate gate_of(const crn_op *op)
     default:
         return CRN_GATE_LINEAR;
     }
+}
+
+static crn_gate gate_of(const crn_op *op)
+{
+    crn_gated kind;
+    CRN_OP_ATTRIBUTES(op, &kind);
+    return crn_gate_of(kind);
 }
 
 static int64_t count_of(const crn_tape *tape, const crn_op *op)

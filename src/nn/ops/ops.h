@@ -5,6 +5,7 @@
 #ifndef CRN_NN_OPS_OPS_H
 #define CRN_NN_OPS_OPS_H
 
+#include "kernels/kernels.h"
 #include "nn/tape.h"
 
 /* words[ids] + positions: [B * T][C]. @ids is an input, int32 [B][T]; no positions:
@@ -69,6 +70,8 @@ typedef enum crn_gated {
     CRN_GATED_SWIGLU
 } crn_gated;
 
+/* What the gate of @kind goes through. */
+crn_gate crn_gate_of(crn_gated kind);
 /* x * act(gate) */
 crn_value crn_op_glu(crn_tape *tape, crn_value x, crn_value gate, crn_gated kind);
 
