@@ -116,7 +116,7 @@ static inline cairn_opt_float cairn_float(double value)
  *   CRN_OPT_LIST(name, help)                                     cairn_opt_list, empty
  *   CRN_OPT_PAIR(name, first, second, min, max, help)            cairn_opt_pair
  *   CRN_OPT_INIT(name, help)                                     cairn_initializer, DEFAULT
- *   CRN_OPT_NESTED(name, section, help)                          cairn_<section>_options, a map with
+ *   CRN_OPT_NESTED(name, section, help)                          cairn_<section>_options, a map of
  *                                                                the keys of that section
  *   CRN_OPT_REQUIRED(name)       the option above must be given
  *   CRN_OPT_ALIAS(other, name)   an older or other spelling of an option above

@@ -112,7 +112,7 @@ def frequencies(rope):
 
 
 def rotate(x, rope):
-    """x is [B, heads, T, D]: each pair of neighbours times exp(i t frequency), as complex numbers."""
+    """x is [B, heads, T, D]: pairs of neighbours times exp(i t frequency), as complex numbers."""
     angles = torch.outer(torch.arange(T, dtype=torch.float64), frequencies(rope))
     turn = torch.polar(torch.ones_like(angles), angles)
     turn = turn.to(torch.complex128 if x.dtype == torch.float64 else torch.complex64)
