@@ -58,6 +58,8 @@ typedef struct cairn_event {
     const cairn_error *failure; /**< on_*_exception */
     uint64_t saves_left;        /**< Periodic saves after `step`: on_train_batch_end. */
     uint64_t validations_left;  /**< Validations after `step`: on_train_batch_end. */
+    /** Like learning_rates, one a parameter group. */
+    const double *weight_decays;
 } cairn_event;
 
 /** What a hook may ask for, at any time; it is done when the step or its validation ends. */
