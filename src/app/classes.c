@@ -207,10 +207,10 @@ const crn_registry crn_callbacks = REGISTRY("callback", k_callbacks);
 const crn_registry crn_loggers = REGISTRY("logger", k_loggers);
 const crn_registry crn_processors = REGISTRY("data_processor", k_processors);
 
-void crn_where_join(char out[CRN_WHERE_SIZE], const char *parent, const char *name)
+void crn_where_join(char out[CRN_PLACE_SIZE], const char *parent, const char *name)
 {
-    if (snprintf(out, CRN_WHERE_SIZE, "%s.%s", parent, name) >= CRN_WHERE_SIZE)
-        memcpy(out + CRN_WHERE_SIZE - sizeof "...", "...", sizeof "...");
+    if (snprintf(out, CRN_PLACE_SIZE, "%s.%s", parent, name) >= CRN_PLACE_SIZE)
+        memcpy(out + CRN_PLACE_SIZE - sizeof "...", "...", sizeof "...");
 }
 
 bool crn_registry_choose(const crn_registry *registry, const char *name, const crn_node *node,

@@ -32,8 +32,8 @@ extern const crn_registry crn_loggers;    /* as callbacks */
 extern const crn_registry crn_processors; /* out: cairn_loader ** */
 
 /* The path of an option for messages; a longer one is cut. */
-enum { CRN_WHERE_SIZE = 200 };
-void crn_where_join(char out[CRN_WHERE_SIZE], const char *parent, const char *name);
+enum { CRN_PLACE_SIZE = 200 };
+void crn_where_join(char out[CRN_PLACE_SIZE], const char *parent, const char *name);
 
 /* A class that a configuration named, with its options read. */
 typedef struct crn_choice {

@@ -55,7 +55,7 @@ static void read_tag(const crn_node *node, const char *where, crn_param_filters 
                      crn_diag *diag)
 {
     static const char *const k_keys[] = {"params", "tag"};
-    char inner[CRN_WHERE_SIZE];
+    char inner[CRN_PLACE_SIZE];
     if (node->kind != CRN_NODE_MAP) {
         crn_diag_error(diag, node, "%s must be a list of maps such as {params: \"*bias\", tag: b}",
                        where);
@@ -84,7 +84,7 @@ static void read_tag(const crn_node *node, const char *where, crn_param_filters 
 static void read_factor(const crn_node *node, const char *where, crn_param_filters *filters,
                         crn_diag *diag)
 {
-    char inner[CRN_WHERE_SIZE];
+    char inner[CRN_PLACE_SIZE];
     double factor = 0.0;
     size_t known = 0;
     crn_where_join(inner, where, node->name);
@@ -109,7 +109,7 @@ void crn_read_param_filters(const crn_node *args, const char *where, crn_param_f
 {
     const crn_node *const params = crn_node_get(args, "params");
     const crn_node *const factors = crn_node_get(args, "adjust_learning_rate");
-    char inner[CRN_WHERE_SIZE];
+    char inner[CRN_PLACE_SIZE];
     crn_where_join(inner, where, "params");
     if (!crn_node_is_null(params)) {
         const bool is_list = params->kind == CRN_NODE_LIST;

@@ -134,7 +134,7 @@ static void read_children(crn_doc *doc, crn_node *args, const char *where, crn_s
     static const char *const k_scaled_keys[] = {"param_group_tags", "scheduler"};
     const bool is_scaled = spec->combination == CRN_SCHEDULER_SCALED;
     const size_t keys = spec->combination == CRN_SCHEDULER_CHAINED ? 2 : 3;
-    char inner[CRN_WHERE_SIZE];
+    char inner[CRN_PLACE_SIZE];
     const size_t errors = diag->error_count;
     if (!crn_map_check_keys(args, where, is_scaled ? k_scaled_keys : k_keys, is_scaled ? 2 : keys,
                             diag))
@@ -169,8 +169,8 @@ static void read_one(crn_doc *doc, crn_node *item, const char *where, crn_schedu
                      crn_diag *diag)
 {
     crn_node *args = NULL;
-    char inner[CRN_WHERE_SIZE];
-    char tags[CRN_WHERE_SIZE];
+    char inner[CRN_PLACE_SIZE];
+    char tags[CRN_PLACE_SIZE];
     out->node = item;
     if (!crn_node_class(doc, item, where, &out->name, &args, diag))
         return;

@@ -18,7 +18,7 @@ static bool list_add(crn_choice_list *list, crn_choice choice, crn_diag *diag)
 static void read_section(crn_app_config *config, crn_node *parent, const char *key, void *out,
                          crn_diag *diag)
 {
-    char where[CRN_WHERE_SIZE];
+    char where[CRN_PLACE_SIZE];
     crn_node *const node = crn_doc_ensure_map(config->doc, parent, key, diag);
     const crn_section *const section = crn_section_find(key);
     crn_where_join(where, "trainer.init", key);
@@ -67,7 +67,7 @@ static void read_optimizer(crn_app_config *config, crn_node *init, crn_diag *dia
     crn_node *const node = crn_node_get(init, "optimizer");
     const char *name = NULL;
     crn_node *args = NULL;
-    char where[CRN_WHERE_SIZE];
+    char where[CRN_PLACE_SIZE];
     if (crn_node_is_null(node) ||
         !crn_node_class(config->doc, node, "trainer.init.optimizer", &name, &args, diag))
         return;
@@ -98,7 +98,7 @@ static void read_callback(crn_app_config *config, crn_node *item, bool *has_chec
     const char *name = NULL;
     crn_node *args = NULL;
     crn_choice choice = {0};
-    char where[CRN_WHERE_SIZE];
+    char where[CRN_PLACE_SIZE];
     if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
         return;
     if (crn_names_equal(name, "CheckLoss")) {
@@ -262,8 +262,8 @@ void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn
 {
     static const char *const k_keys[] = {"val_dataloader", "ckpt_path", "train_dataloader"};
     const bool is_fit = strcmp(section->name, "fit") == 0;
-    char place[CRN_WHERE_SIZE];
-    char where[CRN_WHERE_SIZE];
+    char place[CRN_PLACE_SIZE];
+    char where[CRN_PLACE_SIZE];
     crn_where_join(place, "trainer", section->name);
     if (!crn_map_check_keys(section, place, k_keys, is_fit ? 3 : 2, diag))
         return;

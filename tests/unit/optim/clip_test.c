@@ -186,6 +186,27 @@ static void clip__leaves_gradients_below_the_limit_alone(void **state)
     cairn_state_tree_destroy(f.tree);
 }
 
+static void clip_values__moves_every_element_into_the_range(void **state)
+{
+    struct fixture f;
+    (void)state;
+    make(&f);
+    fill(&f);
+    f.small[0] = NAN;
+    f.small[1] = -3.0f;
+    f.small[2] = INFINITY;
+    f.large[7] = 0.125f;
+    cairn_clip_gradient_values(f.model, 0.25);
+    assert_true(isnan(f.small[0]));
+    assert_true(f.small[1] == -0.25f);
+    assert_true(f.small[2] == 0.25f);
+    assert_true(f.small[4] == 0.25f);
+    assert_true(f.large[7] == 0.125f);
+    for (int i = 0; i < LARGE; i++)
+        assert_true(fabsf(f.large[i]) <= 0.25f);
+    cairn_state_tree_destroy(f.tree);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +218,7 @@ int main(void)
         cmocka_unit_test(clip__scales_all_gradients_to_the_limit),
         cmocka_unit_test(clip__adds_a_millionth_to_the_norm),
         cmocka_unit_test(clip__leaves_gradients_below_the_limit_alone),
+        cmocka_unit_test(clip_values__moves_every_element_into_the_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
