@@ -194,10 +194,9 @@ static void tags__must_be_known_and_once(void **state)
     assert_reading_refused("schedulers: [ConstantLR: {learning_rate: 1, param_group_tags: a}]",
                            "p.yaml:1:14: trainer.init.schedulers: ConstantLR is for the tag 'a', "
                            "but optimizer.params gives no tags\n");
-    assert_reading_refused(
-        "optimizer: {params: {params: x, tag: body}}\n"
-        "schedulers: [ConstantLR: {learning_rate: 1, param_group_tags: bodi}]",
-        "p.yaml:2:14: unknown tag 'bodi' in ConstantLR; did you mean 'body'?\n");
+    assert_reading_refused("optimizer: {params: {params: x, tag: body}}\n"
+                           "schedulers: [ConstantLR: {learning_rate: 1, param_group_tags: bodi}]",
+                           "p.yaml:2:14: unknown tag 'bodi' in ConstantLR; did you mean 'body'?\n");
     assert_reading_refused(
         "optimizer: {params: {params: x, tag: a}}\n"
         "schedulers: [ConstantLR: {learning_rate: 1, param_group_tags: [a, a]}]",

@@ -298,8 +298,7 @@ static void check__holds_a_struct_to_the_ranges(void **state)
     pieces.learning_rates.count = 2;
     err = (cairn_error){0};
     assert_int_equal(crn_section_check(table, "x", &pieces, &err), CAIRN_ECONFIG);
-    assert_string_equal(err.frame[0].text,
-                        "x: learning_rates is -1; it must be from 0 to 1000000");
+    assert_string_equal(err.frame[0].text, "x: learning_rates is -1; it must be from 0 to 1000000");
     cairn_constant_lr_options constant = cairn_constant_lr_options_default();
     tk_assert_ok(crn_section_check(section("constant_lr"), "x", &constant, NULL), &err);
     constant.total_iters = cairn_int(0);
@@ -308,8 +307,7 @@ static void check__holds_a_struct_to_the_ranges(void **state)
     cairn_adafactor_options adafactor = cairn_adafactor_options_default();
     tk_assert_ok(crn_section_check(section("adafactor"), "x", &adafactor, NULL), &err);
     adafactor.beta1 = cairn_float(1.5);
-    assert_int_equal(crn_section_check(section("adafactor"), "x", &adafactor, NULL),
-                     CAIRN_ECONFIG);
+    assert_int_equal(crn_section_check(section("adafactor"), "x", &adafactor, NULL), CAIRN_ECONFIG);
 }
 
 static void unknown_keys__get_the_nearest_name_or_the_way_to_find_it(void **state)

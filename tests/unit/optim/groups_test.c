@@ -177,9 +177,8 @@ static void too_many_tags__are_refused(void **state)
 {
     static const char *const k_all[] = {"*"};
     static const char k_names[33][3] = {
-        "a",  "b",  "c",  "d",  "e",  "f",  "g",  "h",  "i",  "j",  "k",
-        "l",  "m",  "n",  "o",  "p",  "q",  "r",  "s",  "t",  "u",  "v",
-        "w",  "x",  "y",  "z",  "aa", "bb", "cc", "dd", "ee", "ff", "gg"};
+        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j",  "k",  "l",  "m",  "n",  "o",  "p", "q",
+        "r", "s", "t", "u", "v", "w", "x", "y", "z", "aa", "bb", "cc", "dd", "ee", "ff", "gg"};
     cairn_state *model = NULL;
     cairn_param_groups *groups = NULL;
     cairn_param_filter filters[33];

@@ -121,12 +121,12 @@ static inline void ok_start(ok_model *m, const char *class, const char *yaml,
     const cairn_status made = ok_try_make(class, yaml, &m->optimizer, &err);
     if (made != CAIRN_OK)
         fail_msg("%s: %s", class, err.frame[0].text);
-    assert_int_equal(
-        cairn_param_groups_new(m->model, filters, filter_count, &m->groups, NULL), CAIRN_OK);
-    assert_int_equal(cairn_state_tree_add(m->tree, "optimizer", &m->state, NULL), CAIRN_OK);
-    assert_int_equal(m->optimizer.ops->declare(m->optimizer.self, m->model, m->groups, m->state,
-                                               NULL),
+    assert_int_equal(cairn_param_groups_new(m->model, filters, filter_count, &m->groups, NULL),
                      CAIRN_OK);
+    assert_int_equal(cairn_state_tree_add(m->tree, "optimizer", &m->state, NULL), CAIRN_OK);
+    assert_int_equal(
+        m->optimizer.ops->declare(m->optimizer.self, m->model, m->groups, m->state, NULL),
+        CAIRN_OK);
     assert_int_equal(cairn_state_tree_allocate(m->tree, NULL), CAIRN_OK);
     assert_int_equal(cairn_state_allocate_gradients(m->model, NULL), CAIRN_OK);
     assert_int_equal(m->optimizer.ops->reset(m->optimizer.self, m->tree, NULL), CAIRN_OK);

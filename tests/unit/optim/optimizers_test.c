@@ -38,7 +38,8 @@ static void make_large(ok_model *m, int i)
     const int64_t matrix[] = {ROWS, COLS};
     ok_new_tree(m);
     (void)ok_add(m->model, "vector", CAIRN_ROLE_BIAS, 1, &vector);
-    /* Muon's Newton-Schulz iteration takes long in a debug build; the rest is element by element. */
+    /* Muon's Newton-Schulz iteration takes long in a debug build; the rest is element by element.
+     */
     if (strcmp(k_cases[i].class, "Muon") != 0)
         (void)ok_add(m->model, "matrix", CAIRN_ROLE_WEIGHT, 2, matrix);
     ok_start(m, k_cases[i].class, k_cases[i].options, NULL, 0);

@@ -146,8 +146,8 @@ static void factors__scale_learning_rates(void **state)
     assert_rates(f, 0, 4, (const double[]){0.25, 0.5, 0.25, 0.5},
                  (const double[]){0.25, 0.25, 0.0, 0.0});
     cairn_scheduler *scaled = NULL;
-    tk_assert_ok(cairn_scale_per_param_lr_new(
-                     constant(8.0, CAIRN_SCHEDULED_LEARNING_RATE, NULL, 0), &scaled, &f->err),
+    tk_assert_ok(cairn_scale_per_param_lr_new(constant(8.0, CAIRN_SCHEDULED_LEARNING_RATE, NULL, 0),
+                                              &scaled, &f->err),
                  &f->err);
     tk_assert_ok(plan(f, &half, 1, &scaled, 1), &f->err);
     assert_rates(f, 0, 4, (const double[]){4.0, 8.0, 4.0, 8.0},
