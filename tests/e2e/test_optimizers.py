@@ -56,8 +56,8 @@ class OptimizersTest(kit.Case):
             with self.subTest(name):
                 config = self.config(optimizer={name: options})
                 whole = self.fit(config, name)
-                half = self.fit(kit.merge(config, {"trainer": {"init": {"loop": {"max_steps": 4}}}}),
-                                name + "_half")
+                stopped = kit.merge(config, {"trainer": {"init": {"loop": {"max_steps": 4}}}})
+                half = self.fit(stopped, name + "_half")
                 self.fit(config, name + "_half", "--resume")
                 self.assertEqual(kit.read_metrics(whole).bits(), kit.read_metrics(half).bits())
                 last = "checkpoint_%d.mdl" % STEPS
@@ -88,7 +88,7 @@ class OptimizersTest(kit.Case):
         config = self.config(optimizer={"AdamW": {"params": [{"params": "*nothing", "tag": "a"}]}})
         name = self.write_config(config)
         done = kit.run(["fit", name, "-o", self.path("none")], kit.USAGE)
-        self.assertRegex(done.err, r"no parameter matches '\*nothing' of optimizer\.params, tag 'a'")
+        self.assertRegex(done.err, r"no parameter matches '\*nothing' of optimizer\.params")
         self.assertFalse(os.path.exists(self.path("none")))
 
     def test_clipping_by_value_and_by_norm__is_refused_with_its_place(self):

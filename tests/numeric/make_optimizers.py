@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Writes optimizers.txt: what each optimizer makes of some parameters, which optimizers_test.c must
-reach.
+"""Writes optimizers.txt: what each optimizer makes of some parameters, for optimizers_test.c.
 
     python3 tests/numeric/make_optimizers.py > tests/numeric/optimizers.txt
 
-Run by hand; needs torch. Lines: "case NAME CLASS VARYING {options}", then for each tensor, after the
-last step, "float64 TENSOR VALUES", computed here element by element from the formulas in
+Run by hand; needs torch. Lines: "case NAME CLASS VARYING {options}", then for each tensor, after
+the last step, "float64 TENSOR VALUES", computed here element by element from the formulas in
 include/cairn/optim.h, and "torch TENSOR VALUES" from torch.optim in float64 with the same settings,
 where the arithmetic is the same. First parameters, gradients and rates come from formulas that both
 sides compute.
@@ -449,7 +448,7 @@ def main():
             if not torchs:
                 continue
             limit = 1e-7 if cls == "ASGD" else 1e-9  # ASGD keeps its rate in float32.
-            assert all(abs(a - b) < limit for a, b in zip(values, torchs[number][1])), (name, tensor)
+            assert all(abs(a - b) < limit for a, b in zip(values, torchs[number][1])), name
             print("torch", tensor, *("%.9g" % v for v in torchs[number][1]))
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes schedulers.txt: the values of schedulers, which tests/unit/app/schedules_test.c must reach.
+"""Writes schedulers.txt: values of schedulers, which tests/unit/app/schedules_test.c must reach.
 
     python3 tests/numeric/make_schedulers.py > tests/numeric/schedulers.txt
 
@@ -105,7 +105,8 @@ CASES = [
      (0.5, lambda o: L.LinearLR(o, start_factor=1.0, end_factor=0.1, total_iters=13))),
     (lr("LinearLR", initial_learning_rate=0.0, end_learning_rate=1.0, total_iters=4, cycle=True),
      lambda t: linear(t, 0.0, 1.0, 4), None),
-    (lr("PolynomialLR", initial_learning_rate=0.5, end_learning_rate=0.0, total_iters=13, power=2.5),
+    (lr("PolynomialLR", initial_learning_rate=0.5, end_learning_rate=0.0, total_iters=13,
+        power=2.5),
      lambda t: 0.0 if t >= 13 else (1 - t / 13) ** 2.5 * 0.5,
      (0.5, lambda o: L.PolynomialLR(o, total_iters=13, power=2.5))),
     (lr("PolynomialLR", initial_learning_rate=0.5, end_learning_rate=0.1, total_iters=7, power=0.5),
@@ -187,7 +188,8 @@ CASES = [
      lambda t: 0.5 * 0.9 ** t * 0.4 ** ((t >= 5) + (t >= 8)),
      (0.5, lambda o: L.ChainedScheduler([L.ExponentialLR(o, 0.9), L.MultiStepLR(o, [5, 8], 0.4)],
                                         o))),
-    (lr("ScalePerParamLR", scheduler=lr("StepLR", initial_learning_rate=0.5, step_size=6, gamma=0.4)),
+    (lr("ScalePerParamLR",
+        scheduler=lr("StepLR", initial_learning_rate=0.5, step_size=6, gamma=0.4)),
      lambda t: 0.5 * 0.4 ** (t // 6), None),
 ]
 
