@@ -129,6 +129,24 @@ static void norm__is_not_finite_if_one_gradient_is_not(void **state)
     cairn_state_tree_destroy(f.tree);
 }
 
+/* More than one group of partial sums. */
+static void norm__counts_every_element_of_a_large_model(void **state)
+{
+    enum { COUNT = 17 * 1000 * 1000 };
+    cairn_state_tree *tree = NULL;
+    cairn_state *model = NULL;
+    const cairn_tensor *tensor = NULL;
+    (void)state;
+    assert_int_equal(cairn_state_tree_new(&tree, NULL), CAIRN_OK);
+    assert_int_equal(cairn_state_tree_add(tree, "model", &model, NULL), CAIRN_OK);
+    add(model, "w", COUNT, &tensor);
+    assert_int_equal(cairn_state_allocate_gradients(model, NULL), CAIRN_OK);
+    tensor->grad[5] = 3.0f;
+    tensor->grad[COUNT - 1] = 4.0f;
+    assert_true(cairn_gradient_norm(model) == 5.0);
+    cairn_state_tree_destroy(tree);
+}
+
 static void norm__is_zero_without_gradients(void **state)
 {
     cairn_state_tree *tree = NULL;
@@ -214,6 +232,7 @@ int main(void)
         cmocka_unit_test(norm__has_the_same_bits_for_any_thread_count),
         cmocka_unit_test(norm__does_not_overflow_where_float_would),
         cmocka_unit_test(norm__is_not_finite_if_one_gradient_is_not),
+        cmocka_unit_test(norm__counts_every_element_of_a_large_model),
         cmocka_unit_test(norm__is_zero_without_gradients),
         cmocka_unit_test(clip__scales_all_gradients_to_the_limit),
         cmocka_unit_test(clip__adds_a_millionth_to_the_norm),

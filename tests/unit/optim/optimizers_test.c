@@ -146,6 +146,23 @@ static void muon__leaves_embeddings_and_vectors_to_adamw(void **state)
     ok_dispose(&m);
 }
 
+/* One element of 100: its update has the size 10 lr, not 100 lr. */
+static void lamb__counts_a_norm_of_at_most_ten(void **state)
+{
+    ok_model m;
+    const int64_t one = 1;
+    (void)state;
+    ok_new_tree(&m);
+    const cairn_tensor *const x = ok_add(m.model, "x", CAIRN_ROLE_WEIGHT, 1, &one);
+    ok_start(&m, "Lamb", "{lr: 0.5}", NULL, 0);
+    *(float *)cairn_tensor_write_begin(m.tree, x, 0, 4) = 100.0f;
+    cairn_tensor_write_end(m.tree, x, 0, 4);
+    x->grad[0] = 0.25f;
+    assert_int_equal(ok_try_step(&m, 0, false), CAIRN_OK);
+    assert_true(fabsf(*(const float *)x->data - 95.0f) < 1e-4f);
+    ok_dispose(&m);
+}
+
 /* Five steps from five leave a matrix whose singular values are near 1: U U^T is near I. */
 static void muon__steps_along_a_nearly_orthogonal_matrix(void **state)
 {
@@ -399,6 +416,7 @@ int main(void)
         cmocka_unit_test(declare__names_state_after_its_parameter),
         cmocka_unit_test(adafactor__keeps_rows_and_columns_of_matrices),
         cmocka_unit_test(muon__leaves_embeddings_and_vectors_to_adamw),
+        cmocka_unit_test(lamb__counts_a_norm_of_at_most_ten),
         cmocka_unit_test(muon__steps_along_a_nearly_orthogonal_matrix),
         cmocka_unit_test(step__gives_the_same_bits_for_any_thread_count),
         cmocka_unit_test(step__takes_each_tiles_own_part),
