@@ -170,6 +170,7 @@ static void training_make(const struct settings *s, struct training *t)
     cairn_gpt2_options options = cairn_gpt2_options_default();
     const cairn_adamw_options adamw = cairn_adamw_options_default();
     cairn_state *moments = NULL;
+    cairn_param_groups *groups = NULL;
     uint32_t seed = 7;
     options.vocab_size = s->vocab;
     options.hidden_size = s->hidden;
@@ -184,7 +185,9 @@ static void training_make(const struct settings *s, struct training *t)
     check(cairn_state_tree_add(t->tree, "model", &t->state, &err), &err);
     check(cairn_state_tree_add(t->tree, "optimizer", &moments, &err), &err);
     check(t->model.ops->declare(t->model.self, t->state, &err), &err);
-    check(t->optimizer.ops->declare(t->optimizer.self, t->state, moments, &err), &err);
+    check(cairn_param_groups_new(t->state, NULL, 0, &groups, &err), &err);
+    check(t->optimizer.ops->declare(t->optimizer.self, t->state, groups, moments, &err), &err);
+    cairn_param_groups_destroy(groups);
     check(cairn_state_tree_allocate(t->tree, &err), &err);
     check(cairn_state_allocate_gradients(t->state, &err), &err);
     check(t->model.ops->initialize(t->model.self, t->tree, 1, &err), &err);
@@ -209,7 +212,8 @@ static void training_step(struct training *t, double *out_compute, double *out_u
     cairn_error err = {0};
     cairn_loss loss = {0};
     size_t floats = 0;
-    const double rates[CAIRN_GROUP_COUNT] = {1e-4, 1e-4};
+    const double rates[] = {1e-4, 1e-4}; /* of the decayed group and the other */
+    const double decays[] = {0.01, 0.0};
     const cairn_pass pass = {.struct_size = sizeof pass,
                              .is_training = true,
                              .seed = 1,
@@ -221,7 +225,7 @@ static void training_step(struct training *t, double *out_compute, double *out_u
     check(t->model.ops->compute(t->model.self, &t->batch, &pass, &loss, &err), &err);
     const double middle = now();
     (void)cairn_gradient_norm(t->state);
-    check(t->optimizer.ops->step(t->optimizer.self, t->tree, rates, &err), &err);
+    check(t->optimizer.ops->step(t->optimizer.self, t->tree, rates, decays, &err), &err);
     *out_compute = middle - start;
     *out_update = now() - middle;
     if (!isfinite(loss.loss))

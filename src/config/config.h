@@ -156,6 +156,11 @@ bool crn_node_to_text(const crn_node *node, const char *where, const char **out,
  * It is YAML as well and parses to the same values. */
 void crn_node_to_json(const crn_node *node, crn_str *out);
 
+/* Appends the value as YAML in block style, a line a value, each line ended; it parses to the same
+ * values. Without @with_defaults only what was given: options that crn_section_read added are left
+ * out, and so are the maps that hold nothing else. */
+void crn_node_to_yaml(const crn_node *node, bool with_defaults, crn_str *out);
+
 /* ---- Documents ---- */
 
 /* A tree with the memory of all its nodes. */
@@ -220,6 +225,8 @@ typedef enum crn_row_kind {
     CRN_ROW_TEXT,
     CRN_ROW_CHOICE,
     CRN_ROW_LIST,
+    CRN_ROW_INTS,
+    CRN_ROW_FLOATS,
     CRN_ROW_PAIR,
     CRN_ROW_INIT,
     CRN_ROW_NESTED, /* text is the name of the section */
@@ -275,6 +282,11 @@ void crn_section_defaults(const crn_section *section, void *out);
  */
 bool crn_section_read(const crn_section *section, const char *where, crn_doc *doc, crn_node *node,
                       void *out, crn_diag *diag);
+
+/* Checks the numbers of the struct @in against the ranges of the table, for options that no reader
+ * has seen. @who begins the message. ECONFIG. */
+cairn_status crn_section_check(const crn_section *section, const char *who, const void *in,
+                               cairn_error *err) CAIRN_MUST_USE;
 
 /* Appends the text of `cairn help SECTION`. */
 void crn_section_help(const crn_section *section, crn_str *out);
