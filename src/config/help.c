@@ -49,6 +49,8 @@ static void append_default(const crn_row *row, crn_str *out)
         crn_str_append(out, row->text != NULL ? row->text : "null");
         return;
     case CRN_ROW_LIST:
+    case CRN_ROW_INTS:
+    case CRN_ROW_FLOATS:
         crn_str_append(out, "[]");
         return;
     case CRN_ROW_PAIR:

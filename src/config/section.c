@@ -65,6 +65,8 @@ static void set_default(const crn_row *row, void *field)
     case CRN_ROW_FLOAT_NULL:
     case CRN_ROW_NUMBER_NULL:
     case CRN_ROW_LIST:
+    case CRN_ROW_INTS:
+    case CRN_ROW_FLOATS:
     case CRN_ROW_INIT:
     case CRN_ROW_REQUIRED:
     case CRN_ROW_ALIAS:
