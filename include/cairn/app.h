@@ -7,6 +7,7 @@
 #ifndef CAIRN_APP_H
 #define CAIRN_APP_H
 
+#include "cairn/plugin/plugin.h"
 #include "cairn/trainer.h"
 
 #ifdef __cplusplus
@@ -33,6 +34,9 @@ typedef struct cairn_app_request {
     const char *(*stop_requested)(void *user);
     bool (*save_requested)(void *user);
     void *user; /**< For the three above. */
+    /** Classes that this program brings along, besides those of `plugins` in the YAML. Borrowed. */
+    const cairn_plugin *const *plugins;
+    size_t plugin_count;
 } cairn_app_request;
 
 /**

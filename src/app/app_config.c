@@ -160,6 +160,9 @@ cairn_status crn_app_config_read(const cairn_app_request *request, crn_verb verb
     crn_diag diag = {0};
     *out = (crn_app_config){0};
     CRN_TRY_PLAIN(parse_file(request, out, &diag, err));
+    for (size_t i = 0; i < request->plugin_count; i++)
+        (void)crn_plugins_add(&out->plugins, request->plugins[i], "a plugin of this program", NULL,
+                              &diag);
     if (diag.error_count == 0 && !diag.is_failed)
         read_trainer(request, verb, out, &diag);
     if (request->resume)
@@ -175,6 +178,7 @@ cairn_status crn_app_config_read_model(const char *params_json, const char *file
 {
     cairn_status rc = CAIRN_OK;
     crn_diag diag = {0};
+    bool has_plugins = false;
     *out = (crn_app_config){0};
     if (crn_doc_parse(params_json, strlen(params_json), file, &diag, &out->doc)) {
         crn_node *const trainer = crn_node_get(crn_doc_root(out->doc), "trainer");
@@ -185,8 +189,12 @@ cairn_status crn_app_config_read_model(const char *params_json, const char *file
         else
             (void)crn_registry_read(&crn_models, name->text, out->doc, name, model,
                                     "trainer.init.model", &out->model, &diag);
+        has_plugins = !crn_node_is_null(crn_node_get(crn_node_get(trainer, "init"), "plugins"));
     }
-    CRN_TRY(err, crn_diag_check(&diag, err), "the parameters kept in the checkpoint");
+    CRN_TRY(err, crn_diag_check(&diag, err),
+            has_plugins ? "the parameters kept in the checkpoint (it was trained with plugins, "
+                          "which are not loaded because a file names them)"
+                        : "the parameters kept in the checkpoint");
 out:
     crn_diag_dispose(&diag);
     return rc;
@@ -217,7 +225,9 @@ void crn_app_config_dispose(crn_app_config *config)
     crn_free(config->train.options);
     schedulers_dispose(config->schedulers, config->scheduler_count);
     choices_dispose(&config->callbacks);
+    choices_dispose(&config->loggers);
     choices_dispose(&config->val);
     crn_doc_destroy(config->doc);
+    crn_plugins_dispose(&config->plugins);
     *config = (crn_app_config){0};
 }

@@ -6,6 +6,7 @@
 #define CRN_APP_APP_CONFIG_H
 
 #include "app/classes.h"
+#include "app/plugins.h"
 
 /* What the program is about to do; decides which sections must be there. */
 typedef enum crn_verb { CRN_VERB_FIT, CRN_VERB_VALIDATE } crn_verb;
@@ -28,6 +29,7 @@ typedef struct crn_choice_list {
 
 typedef struct crn_app_config {
     crn_doc *doc; /* owns all texts */
+    crn_plugins plugins;
     const char *model_dir;
     cairn_opt_int seed;
     crn_choice model;
@@ -40,6 +42,7 @@ typedef struct crn_app_config {
     cairn_logging_options logging;
     crn_choice_list callbacks; /* in YAML order, injected ones after them */
     bool has_progress;         /* ProgressLogger was not removed */
+    crn_choice_list loggers;   /* in YAML order, those that a class makes */
     crn_choice train;          /* class NULL: none */
     crn_choice_list val;
     cairn_ckpt ckpt;

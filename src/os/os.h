@@ -108,6 +108,15 @@ unsigned crn_os_cpu_count(void);
 int crn_thread_start(pthread_t *out, void *(*main)(void *), void *argument, const char *name);
 
 /*
+ * Shared objects. Loads one for the rest of the process (it is never unloaded; loading it again
+ * gives the same); @path has a "/". False: @problem, of @size bytes, says why.
+ */
+bool crn_object_load(const char *path, void **out_object, char *problem, size_t size);
+typedef void (*crn_function)(void);
+/* The function @name of @object, to be cast to its type; NULL if there is none. */
+crn_function crn_object_function(void *object, const char *name);
+
+/*
  * Signals. Installing twice is allowed; the handlers only set flags. The flags are process-wide
  * since signals are; the program, not the library, decides to install them.
  */
