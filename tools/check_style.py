@@ -33,7 +33,7 @@ BANNED = [
      "fdatasync sync syncfs opendir fdopendir readdir scandir mkdir mkdirat rmdir stat lstat fstat "
      "fstatat access truncate ftruncate fallocate posix_fallocate fcntl flock lockf realpath "
      "mkstemp mkdtemp clock_gettime gettimeofday time getrandom signal sigaction fork execv execve "
-     "execvp getpid gethostname", ("os", "cli"), "use the crn_os table (os/os.h)"),
+     "execvp waitpid kill getpid getppid gethostname", ("os", "cli"), "use the crn_os table (os/os.h)"),
 ]
 LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 

@@ -37,6 +37,7 @@ typedef struct cairn_app_request {
     /** Classes that this program brings along, besides those of `plugins` in the YAML. Borrowed. */
     const cairn_plugin *const *plugins;
     size_t plugin_count;
+    const char *attempt; /**< What cairn_app_supervise gave this process; NULL: nothing. */
 } cairn_app_request;
 
 /**
@@ -46,6 +47,30 @@ typedef struct cairn_app_request {
  */
 CAIRN_API cairn_status cairn_app_fit(const cairn_app_request *request, cairn_fit_result *out,
                                      cairn_error *err);
+
+/** How a supervised fit ended. */
+typedef struct cairn_supervised {
+    bool is_supervised; /**< False: the configuration has no `autorestart`; nothing was done. */
+    int exit_code;      /**< Of the last attempt; 1 if a signal ended it. */
+    char *line;         /**< The result for standard output. Yours. */
+} cairn_supervised;
+
+/**
+ * `cairn fit` with `autorestart` in the YAML: runs this very program again, as a child with the
+ * arguments @p argv and "--attempt=..." behind argv[0], and again with "--resume" while it crashes
+ * and brings new checkpoints (docs/guide/autorestart.md). Signals are passed on. The child is
+ * killed when this process ends. Call it before anything starts a thread, and not for a request
+ * with `attempt`.
+ * @param argv  [argc] The subcommand and its arguments, without the name of the program.
+ * @param out   Set on success: cairn_supervised_dispose.
+ * @retval CAIRN_EIO, CAIRN_ENOMEM  No attempt can be made.
+ */
+CAIRN_API cairn_status cairn_app_supervise(const cairn_app_request *request, int argc,
+                                           char *const *argv, cairn_supervised *out,
+                                           cairn_error *err);
+CAIRN_API void cairn_supervised_dispose(cairn_supervised *supervised);
+/** For an attempt: hands the result to the supervisor, which alone writes to standard output. */
+CAIRN_API void cairn_app_attempt_result(const char *attempt, const char *line);
 
 /** `cairn validate`: the `validate` section, or the validation data of `fit`. Statuses likewise. */
 CAIRN_API cairn_status cairn_app_validate(const cairn_app_request *request,

@@ -40,6 +40,7 @@ typedef struct crn_app_config {
     cairn_loop_options loop;
     cairn_checkpoint_options checkpoint;
     cairn_logging_options logging;
+    cairn_autorestart_options autorestart;
     crn_choice_list callbacks; /* in YAML order, injected ones after them */
     bool has_progress;         /* ProgressLogger was not removed */
     crn_choice_list loggers;   /* in YAML order, those that a class makes */
@@ -56,6 +57,18 @@ typedef struct crn_app_config {
  */
 cairn_status crn_app_config_read(const cairn_app_request *request, crn_verb verb,
                                  crn_app_config *out, cairn_error *err);
+/* What the supervisor of restarts has to know before anything is read in earnest. */
+typedef struct crn_peek {
+    uint64_t max_num_restarts; /* 0: no autorestart, or a configuration that cannot be read */
+    char *model_dir;
+    char *text; /* of the file */
+    size_t size;
+} crn_peek;
+
+/* Looks for `autorestart`; says nothing of what is wrong: the fit itself will. */
+void crn_app_config_peek(const cairn_app_request *request, crn_peek *out);
+void crn_peek_dispose(crn_peek *peek);
+
 /* Reads the model section alone, from the resolved parameters of a checkpoint. */
 cairn_status crn_app_config_read_model(const char *params_json, const char *file,
                                        crn_app_config *out, cairn_error *err);

@@ -1,4 +1,5 @@
 /* The verbs: read, build, run. */
+#include "app/attempt.h"
 #include "app/build.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -28,10 +29,17 @@ cairn_status cairn_app_fit(const cairn_app_request *request, cairn_fit_result *o
     cairn_status rc = CAIRN_OK;
     crn_app_config config = {0};
     crn_built built = {0};
+    int attempt = -1;
     *out = (cairn_fit_result){.reason = ""};
+    if (request->attempt != NULL) {
+        crn_signals_obey_parent();
+        CRN_TRY_PLAIN(crn_attempt_open(request->attempt, &attempt, err));
+    }
     CRN_TRY_PLAIN(crn_app_config_read(request, CRN_VERB_FIT, &config, err));
     const cairn_log log = log_of(request, &config);
     CRN_TRY_PLAIN(crn_build(request, CRN_VERB_FIT, &config, &log, &built, err));
+    if (attempt >= 0)
+        CRN_TRY_PLAIN(crn_attempt_watch(built.trainer, attempt, err));
     CRN_TRY_PLAIN(cairn_trainer_fit(built.trainer, built.train, built.val, built.val_count,
                                     config.ckpt, out, err));
 out:

@@ -262,7 +262,8 @@ void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
     notice_device(crn_node_get(init, "device"), diag);
     notice_device(crn_node_get(crn_node_get(init, "backend"), "backend_type"), diag);
     refuse(init, "sparsity", "sparsity", diag);
-    refuse(init, "autorestart", "automatic restarts", diag);
+    if (!crn_node_is_null(crn_node_get(init, "autorestart")))
+        read_section(config, init, "autorestart", &config->autorestart, diag);
     read_model(config, init, diag);
     read_optimizer(config, init, diag);
     read_schedulers(config->doc, crn_node_get(init, "schedulers"), "trainer.init.schedulers",

@@ -91,21 +91,51 @@ static int finish_flags(struct run_flags *flags, const char *params_path)
     return -1;
 }
 
-/* The last line of `fit`: what scripts read. */
-static int print_result(cairn_status status, const cairn_fit_result *result, const cairn_error *err)
+/* The last line of `fit`: what scripts read. An attempt of autorestart hands it to its supervisor,
+ * so that only the last one is printed. */
+static int print_result(const char *attempt, cairn_status status, const cairn_fit_result *result,
+                        const cairn_error *err)
 {
     static const char *const k_outcomes[] = {"finished", "complete", "stopped"};
     const bool is_ok = status == CAIRN_OK;
     int code = CLI_EXIT_OK;
+    char *line = NULL;
     if (!is_ok)
         code = cli_fail(err);
     else if (result->outcome == CAIRN_OUTCOME_STOPPED)
         code = CLI_EXIT_STOPPED;
-    (void)printf("result=%s step=%llu checkpoint=%s reason=%s\n",
+    if (asprintf(&line, "result=%s step=%llu checkpoint=%s reason=%s",
                  is_ok ? k_outcomes[result->outcome] : "failed", (unsigned long long)result->step,
                  result->checkpoint != NULL ? result->checkpoint : "none",
-                 is_ok ? result->reason : cairn_status_name(status));
+                 is_ok ? result->reason : cairn_status_name(status)) < 0)
+        return cairn_exit_code(CAIRN_ENOMEM);
+    if (attempt != NULL)
+        cairn_app_attempt_result(attempt, line);
+    else
+        (void)puts(line);
+    free(line);
     return cli_finish_output(code);
+}
+
+/* Runs the fit in this process, or as a child that is started again when it crashes. */
+static int run_fit(const cairn_app_request *request, int argc, char **argv)
+{
+    cairn_error err = {0};
+    cairn_fit_result result = {0};
+    cairn_supervised supervised = {0};
+    int code = 0;
+    if (cairn_app_supervise(request, argc, argv, &supervised, &err) != CAIRN_OK) {
+        code = cli_fail(&err);
+    } else if (supervised.is_supervised) {
+        (void)puts(supervised.line);
+        code = cli_finish_output(supervised.exit_code);
+    } else {
+        const cairn_status status = cairn_app_fit(request, &result, &err);
+        code = print_result(request->attempt, status, &result, &err);
+        cairn_fit_result_dispose(&result);
+    }
+    cairn_supervised_dispose(&supervised);
+    return code;
 }
 
 int cli_fit(int argc, char **argv)
@@ -116,6 +146,7 @@ int cli_fit(int argc, char **argv)
          "Go on with the run that was interrupted; start it if there is none."},
         {"load_checkpoint_states", 0, CLI_TEXT, &flags.request.load_checkpoint_states, "LIST",
          "Load only these states, such as model."},
+        {"attempt", 0, CLI_TEXT, &flags.request.attempt, NULL, NULL}, /* autorestart's own */
         RUN_OPTIONS(flags),
     };
     const cli_command command = {
@@ -131,18 +162,13 @@ int cli_fit(int argc, char **argv)
     };
     const char *path = NULL;
     size_t count = 0;
-    cairn_error err = {0};
-    cairn_fit_result result = {0};
     int code = cli_parse(&command, argc, argv, &path, &count);
     if (code < 0)
         code = finish_flags(&flags, path);
     if (code == CLI_EXIT_USAGE)
         (void)printf("result=failed step=0 checkpoint=none reason=usage\n");
-    if (code < 0) {
-        const cairn_status status = cairn_app_fit(&flags.request, &result, &err);
-        code = print_result(status, &result, &err);
-        cairn_fit_result_dispose(&result);
-    }
+    if (code < 0)
+        code = run_fit(&flags.request, argc, argv);
     free(flags.sets.items);
     return code;
 }
