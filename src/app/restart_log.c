@@ -117,9 +117,10 @@ static cairn_status make_folder(crn_restart_log *log, const char *model_dir, cai
     for (int i = 0; i < FOLDERS_MAX; i++) {
         crn_file_stat info;
         crn_str_dispose(&path);
-        crn_str_printf(&path, "%s/%s_restartable", model_dir, stamp);
+        crn_str_printf(&path, "%s/%s", model_dir, stamp);
         if (i > 0)
             crn_str_printf(&path, "_%d", i);
+        crn_str_append(&path, "_restartable");
         CRN_TRY_PLAIN(crn_str_check(&path, err));
         if (os->stat(os, CRN_OS_CWD, path.text, &info) == ENOENT)
             break;

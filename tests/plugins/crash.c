@@ -11,7 +11,7 @@
 #include <cairn/plugin/plugin.h>
 
 struct crash_options {
-    cairn_opt_list steps; /* "7:kill", "12:segv" ... */
+    cairn_opt_list steps; /* "start:kill", "7:segv" ... */
     const char *memory;
     bool is_always;
 };
@@ -69,30 +69,49 @@ static cairn_status end(const char *way, cairn_error *err)
         die_of(SIGABRT);
     if (strcmp(way, "exit") == 0)
         _exit(1);
+    if (strcmp(way, "exit0") == 0)
+        exit(0);
     if (strcmp(way, "config") == 0)
         return cairn_error_set(err, CAIRN_ECONFIG, "as asked");
     if (strcmp(way, "data") == 0)
         return cairn_error_set(err, CAIRN_EDATA, "as asked");
+    if (strcmp(way, "nonfinite") == 0)
+        return cairn_error_set(err, CAIRN_ENONFINITE, "as asked");
     if (strcmp(way, "io") == 0)
         return cairn_error_set(err, CAIRN_EIO, "as asked");
     return cairn_error_set(err, CAIRN_ECALLBACK, "as asked");
 }
 
-static cairn_status on_train_batch_end(void *self, const cairn_event *event, cairn_control *control,
-                                       cairn_error *err)
+/* Does what is listed for this place, "start" or a step. */
+static cairn_status come_to(const struct crash *crash, const char *place, cairn_error *err)
 {
-    const struct crash *const crash = self;
-    (void)control;
+    const size_t length = strlen(place);
     for (size_t i = 0; i < crash->options.steps.count; i++) {
         const char *const what = crash->options.steps.items[i];
-        char *way = NULL;
-        if (strtoull(what, &way, 10) != event->step || *way != ':' ||
+        if (strncmp(what, place, length) != 0 || what[length] != ':' ||
             (!crash->options.is_always && was_done(crash, what)))
             continue;
         remember(crash, what);
-        return end(way + 1, err);
+        return end(what + length + 1, err);
     }
     return CAIRN_OK;
+}
+
+static cairn_status on_fit_start(void *self, const cairn_event *event, cairn_control *control,
+                                 cairn_error *err)
+{
+    (void)event;
+    (void)control;
+    return come_to(self, "start", err);
+}
+
+static cairn_status on_train_batch_end(void *self, const cairn_event *event, cairn_control *control,
+                                       cairn_error *err)
+{
+    char place[32];
+    (void)control;
+    (void)snprintf(place, sizeof place, "%llu", (unsigned long long)event->step);
+    return come_to(self, place, err);
 }
 
 static void destroy(void *self)
@@ -104,6 +123,7 @@ static const cairn_callback_ops k_ops = {
     .struct_size = sizeof k_ops,
     .name = "Crash",
     .destroy = destroy,
+    .on_fit_start = on_fit_start,
     .on_train_batch_end = on_train_batch_end,
 };
 
