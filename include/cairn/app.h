@@ -113,6 +113,9 @@ CAIRN_API void cairn_app_free(char *text);
 /** Process-wide signal flags for a program: see cairn_app_request. install returns an errno or 0;
  *  SIGTERM and SIGINT ask to stop (a second SIGINT ends at once), SIGUSR1 to save. */
 CAIRN_API int cairn_app_install_signals(void);
+/** For a request with `attempt`, before cairn_app_install_signals: SIGINT counts when the
+ * supervisor passes it on, since a terminal sends it to both. */
+CAIRN_API void cairn_app_obey_supervisor(void);
 CAIRN_API const char *cairn_app_stop_requested(void *unused);
 CAIRN_API bool cairn_app_save_requested(void *unused);
 

@@ -31,10 +31,8 @@ cairn_status cairn_app_fit(const cairn_app_request *request, cairn_fit_result *o
     crn_built built = {0};
     int attempt = -1;
     *out = (cairn_fit_result){.reason = ""};
-    if (request->attempt != NULL) {
-        crn_signals_obey_parent();
+    if (request->attempt != NULL)
         CRN_TRY_PLAIN(crn_attempt_open(request->attempt, &attempt, err));
-    }
     CRN_TRY_PLAIN(crn_app_config_read(request, CRN_VERB_FIT, &config, err));
     const cairn_log log = log_of(request, &config);
     CRN_TRY_PLAIN(crn_build(request, CRN_VERB_FIT, &config, &log, &built, err));
@@ -112,6 +110,11 @@ void cairn_app_free(char *text)
 int cairn_app_install_signals(void)
 {
     return crn_signals_install();
+}
+
+void cairn_app_obey_supervisor(void)
+{
+    crn_signals_obey_parent();
 }
 
 const char *cairn_app_stop_requested(void *unused)

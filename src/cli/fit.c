@@ -87,6 +87,8 @@ static int finish_flags(struct run_flags *flags, const char *params_path)
     request->bar = cli_has_terminal() ? cli_bar : NULL;
     request->stop_requested = cairn_app_stop_requested;
     request->save_requested = cairn_app_save_requested;
+    if (request->attempt != NULL)
+        cairn_app_obey_supervisor();
     (void)cairn_app_install_signals();
     return -1;
 }

@@ -15,15 +15,14 @@
 
 enum { EXIT_NO_PARENT = 1, EXIT_NOT_STARTED = 127 };
 
-/* What is passed on to the child. */
-static const int k_passed[] = {SIGTERM, SIGINT, SIGUSR1};
-enum { PASSED = sizeof k_passed / sizeof k_passed[0] };
-
-static void passed_set(sigset_t *out)
+/* SIGCHLD, and what is passed on to the child. */
+static void fill_waited(sigset_t *set)
 {
-    (void)sigemptyset(out);
-    for (size_t i = 0; i < PASSED; i++)
-        (void)sigaddset(out, k_passed[i]);
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGCHLD);
+    (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGINT);
+    (void)sigaddset(set, SIGUSR1);
 }
 
 int crn_child_memory(size_t size, int *out_fd)
@@ -40,18 +39,18 @@ int crn_child_memory(size_t size, int *out_fd)
     return 0;
 }
 
-/* After fork: only calls that are safe in a handler. */
-static void become(char *const *words, pid_t parent, const sigset_t *mask)
+/* After fork: only calls that are safe in a handler. What is passed on stays blocked and waits
+ * until the child has handlers for it (crn_signals_install). */
+static void become(char *const *words, pid_t parent)
 {
-    sigset_t child_mask = *mask;
+    sigset_t own;
     /* The child ends with its parent, whatever ends that one. */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(EXIT_NO_PARENT); /* It has ended before we asked for that. */
-    /* What is passed on waits until the child has handlers for it (crn_signals_install). */
-    for (size_t i = 0; i < PASSED; i++)
-        (void)sigaddset(&child_mask, k_passed[i]);
-    (void)sigprocmask(SIG_SETMASK, &child_mask, NULL);
+    (void)sigemptyset(&own);
+    (void)sigaddset(&own, SIGCHLD);
+    (void)sigprocmask(SIG_UNBLOCK, &own, NULL);
     (void)execv("/proc/self/exe", words); /* This very program, even if its file was replaced. */
     _exit(EXIT_NOT_STARTED);
 }
@@ -73,7 +72,7 @@ static int wait_for(pid_t child, const sigset_t *waited, crn_child_end *out)
         const int number = sigwaitinfo(waited, &info);
         if (number > 0 && number != SIGCHLD) {
             out->was_asked_to_stop = out->was_asked_to_stop || number != SIGUSR1;
-            (void)kill(child, number);
+            (void)kill(child, number == SIGINT ? CRN_SIGNAL_INTERRUPT : number);
         }
     }
 }
@@ -82,22 +81,25 @@ int crn_child_run(char *const *words, crn_child_end *out)
 {
     struct sigaction ordinary = {.sa_flags = 0};
     sigset_t waited;
-    sigset_t before;
+    sigset_t blocked;
     *out = (crn_child_end){0};
     ordinary.sa_handler = SIG_DFL; /* An inherited "ignore" would reap the child behind our back. */
     (void)sigemptyset(&ordinary.sa_mask);
-    passed_set(&waited);
-    (void)sigaddset(&waited, SIGCHLD);
-    if (sigaction(SIGCHLD, &ordinary, NULL) != 0 || sigprocmask(SIG_BLOCK, &waited, &before) != 0)
+    fill_waited(&waited);
+    blocked = waited;
+    (void)sigaddset(&blocked, CRN_SIGNAL_INTERRUPT); /* For the child, before it is there. */
+    if (sigaction(SIGCHLD, &ordinary, NULL) != 0 || sigprocmask(SIG_BLOCK, &blocked, NULL) != 0)
         return errno;
     if (crn_signal_stop_requested()) /* It came while there still was a handler. */
-        (void)raise(SIGTERM);
+        (void)raise(strcmp(crn_signal_stop_name(), "SIGINT") == 0 ? SIGINT : SIGTERM);
+    if (crn_signal_take_save_request())
+        (void)raise(SIGUSR1);
     const pid_t parent = getpid();
     const pid_t child = fork();
     if (child < 0)
         return errno;
     if (child == 0)
-        become(words, parent, &before);
+        become(words, parent);
     return wait_for(child, &waited, out);
 }
 

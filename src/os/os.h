@@ -145,9 +145,12 @@ const char *crn_signal_name(int number, char buf[32]);
 /* SIGTERM and SIGINT ask to stop (a second SIGINT ends the process at once with 130), SIGUSR1 to
  * save, SIGPIPE is ignored. A mask that was inherited no longer keeps them out. */
 int crn_signals_install(void);
-/* For a child of crn_child_run: SIGINT counts only when its parent passes it on, since a terminal
- * or a batch system sends it to both and two would end the process at once. */
+/* For a child of crn_child_run, before crn_signals_install: SIGINT counts only when its parent
+ * passes it on, since a terminal or a batch system sends it to both and two would end the process
+ * at once. */
 void crn_signals_obey_parent(void);
+/* What SIGINT is passed on as: it does not merge with one that comes from elsewhere. */
+#define CRN_SIGNAL_INTERRUPT SIGRTMIN
 /* True from the first SIGTERM or SIGINT on. */
 bool crn_signal_stop_requested(void);
 /* Name of the signal that asked to stop, or "". Static. */

@@ -11,59 +11,55 @@ enum { EXIT_SECOND_INTERRUPT = 130 };
 static atomic_int s_stop_signal; /* The first of SIGTERM and SIGINT that came. */
 static atomic_int s_interrupts;
 static atomic_bool s_save_requested;
-static atomic_int s_parent; /* The only one whose SIGINT counts; 0: everybody's does. */
+static atomic_bool s_obeys_parent; /* SIGINT counts only as CRN_SIGNAL_INTERRUPT. */
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_BOOL_LOCK_FREE == 2,
                "only lock-free atomics are safe in a handler");
 
-static void on_stop(int number, siginfo_t *info, void *context)
+static void on_stop(int number)
 {
-    const int parent = atomic_load(&s_parent);
     int none = 0;
-    (void)context;
-    if (number == SIGINT && parent != 0 && info->si_pid != parent)
+    if (number == SIGINT && atomic_load(&s_obeys_parent))
         return;
+    if (number == CRN_SIGNAL_INTERRUPT)
+        number = SIGINT;
     if (number == SIGINT && atomic_fetch_add(&s_interrupts, 1) > 0)
         _exit(EXIT_SECOND_INTERRUPT);
     (void)atomic_compare_exchange_strong(&s_stop_signal, &none, number);
 }
 
-static void on_save(int number, siginfo_t *info, void *context)
+static void on_save(int number)
 {
     (void)number;
-    (void)info;
-    (void)context;
     atomic_store(&s_save_requested, true);
 }
 
-static int install(int number, void (*handler)(int, siginfo_t *, void *))
+static int install(int number, void (*handler)(int))
 {
-    struct sigaction action = {.sa_flags = SA_RESTART | SA_SIGINFO};
-    action.sa_sigaction = handler;
+    struct sigaction action = {.sa_flags = SA_RESTART};
+    action.sa_handler = handler;
     return sigemptyset(&action.sa_mask) != 0 || sigaction(number, &action, NULL) != 0 ? errno : 0;
 }
 
 int crn_signals_install(void)
 {
-    struct sigaction ignored = {.sa_flags = 0};
-    sigset_t ours;
+    const int ours[] = {SIGTERM, SIGINT, SIGUSR1, CRN_SIGNAL_INTERRUPT};
+    sigset_t set;
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        (void)sigaddset(&set, ours[i]);
     int e = install(SIGTERM, on_stop);
     e = e != 0 ? e : install(SIGINT, on_stop);
     e = e != 0 ? e : install(SIGUSR1, on_save);
-    ignored.sa_handler = SIG_IGN;
-    (void)sigemptyset(&ignored.sa_mask);
-    if (e == 0 && sigaction(SIGPIPE, &ignored, NULL) != 0)
-        e = errno;
-    (void)sigemptyset(&ours);
-    (void)sigaddset(&ours, SIGTERM);
-    (void)sigaddset(&ours, SIGINT);
-    (void)sigaddset(&ours, SIGUSR1);
-    return e != 0 ? e : pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
+    e = e != 0 ? e : install(SIGPIPE, SIG_IGN);
+    if (e == 0 && atomic_load(&s_obeys_parent))
+        e = install(CRN_SIGNAL_INTERRUPT, on_stop);
+    return e != 0 ? e : pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 void crn_signals_obey_parent(void)
 {
-    atomic_store(&s_parent, getppid());
+    atomic_store(&s_obeys_parent, true);
 }
 
 bool crn_signal_stop_requested(void)

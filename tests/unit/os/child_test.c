@@ -102,7 +102,7 @@ static int supervise_interrupt(void)
     crn_child_end end;
     CHECK(run("own_interrupt", "", &end) == 0);
     CHECK(end.number == 0);
-    CHECK(raise(SIGINT) == 0);
+    CHECK(raise(SIGINT) == 0); /* Blocked since the first child: it is pending. */
     CHECK(run("wait_obedient", "SIGINT", &end) == 0);
     CHECK(end.number == 75 && end.was_asked_to_stop);
     return 0;
@@ -138,7 +138,7 @@ static int be(const char *what, const char *more)
     if (strcmp(what, "own_interrupt") == 0) {
         crn_signals_obey_parent();
         if (crn_signals_install() != 0 || raise(SIGINT) != 0 || raise(SIGINT) != 0)
-            return 1;
+            return 1; /* The second would have ended it. */
         return crn_signal_stop_requested() ? 3 : 0;
     }
     return 99;
