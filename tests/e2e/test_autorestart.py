@@ -104,13 +104,15 @@ class CrashTest(RestartCase):
             self.assertLessEqual(before["ended"], after["started"])
 
     def test_a_total_that_counts_from_the_start_stays_what_it_was(self):
-        self.fit(self.config(name="first.yaml", loop={"max_steps": 13}, autorestart=None), self.path("run"))
+        first = self.config(name="first.yaml", loop={"max_steps": 13}, autorestart=None)
+        self.fit(first, self.path("run"))
         more = {"loop": {"max_steps": None, "num_steps": 20}}
         done = self.fit(self.config(["18:kill", "27:segv"], **more), self.path("run"))
         self.assertEqual(("finished", 33), (done.result["result"], done.step))
 
     def test_a_crash_before_training_does_not_go_on_with_an_older_run(self):
-        self.fit(self.config(name="old.yaml", loop={"max_steps": 20}, autorestart=None), self.path("run"))
+        old = self.config(name="old.yaml", loop={"max_steps": 20}, autorestart=None)
+        self.fit(old, self.path("run"))
         config = self.config(["start:kill", "start:segv"])
         done = self.fit(config, self.path("run"), "--set", "trainer.fit.ckpt_path=null")
         attempts = self.summary(self.path("run"))

@@ -1,4 +1,4 @@
-"""Classes from shared objects: what a good plugin brings, what is said of a bad one; the examples."""
+"""Classes from shared objects: what a good one brings, what is said of a bad one; examples."""
 import csv
 import json
 import os
@@ -150,7 +150,8 @@ class CallbackExampleTest(ExampleCase):
     def test_it_ends_the_run_when_the_mean_is_low_enough(self):
         done = self.fit_here("callback", "run")
         self.assertEqual(("finished", "mean_loss"), (done.result["result"], done.result["reason"]))
-        means = [float(entry["mean_loss"]) for _, entry in sorted(self.metrics("run").steps.items())]
+        steps = self.metrics("run").steps
+        means = [float(steps[step]["mean_loss"]) for step in sorted(steps)]
         self.assertEqual(done.step, len(means))
         self.assertLessEqual(means[-1], 2.5)
         self.assertGreater(min(means[:-1]), 2.5)

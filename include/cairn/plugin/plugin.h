@@ -172,7 +172,8 @@ typedef struct cairn_plugin_class {
 } cairn_plugin_class;
 
 /* clang-format off */
-#define CAIRN_CLASS_OPTIONS(options, type) options, sizeof(options) / sizeof((options)[0]), sizeof(type)
+#define CAIRN_CLASS_OPTIONS(options, type)                                                         \
+    options, sizeof(options) / sizeof((options)[0]), sizeof(type)
 
 /** With options: a name, a sentence, the array of rows, the struct that they fill, the maker. */
 #define CAIRN_CLASS_CALLBACK(name, help, options, type, make)                                      \
