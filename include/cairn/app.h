@@ -33,7 +33,13 @@ typedef struct cairn_app_request {
     /** As in cairn_trainer_options; NULL: never. */
     const char *(*stop_requested)(void *user);
     bool (*save_requested)(void *user);
-    void *user; /**< For the three above. */
+    void *user;           /**< For the functions of this struct. */
+    const char *max_time; /**< --max_time; NULL: as in the YAML. */
+    /** A trainer of a file with several has ended in order, and the next begins: @p index of
+     *  @p count, from 0. Not called for the last. NULL: nobody wants to know. */
+    void (*trainer_done)(void *user, size_t index, size_t count, const cairn_fit_result *result);
+    /** validate and validate_all: a result, as it comes. NULL: nobody wants each. */
+    cairn_validated_fn validated;
     /** Classes that this program brings along, besides those of `plugins` in the YAML. Borrowed. */
     const cairn_plugin *const *plugins;
     size_t plugin_count;
@@ -41,7 +47,10 @@ typedef struct cairn_app_request {
 } cairn_app_request;
 
 /**
- * `cairn fit`. @param out  Set on success and on failure; cairn_fit_result_dispose.
+ * `cairn fit`: the trainers of the file one after the other; all of the file is checked first. A
+ * stop ends all, and so does a failure.
+ * @param out  Of the last trainer that ran. Set on success and on failure;
+ *             cairn_fit_result_dispose.
  * @retval CAIRN_ECONFIG, CAIRN_EUNSUPPORTED  The configuration; nothing was touched.
  * Others as cairn_trainer_fit.
  */
@@ -57,9 +66,9 @@ typedef struct cairn_supervised {
 
 /**
  * `cairn fit` with `autorestart` in the YAML: runs this very program again, as a child with the
- * arguments @p argv and "--attempt=..." behind argv[0], and again with "--resume" while it crashes
- * and brings new checkpoints (docs/guide/autorestart.md). Signals are passed on. The child is
- * killed when this process ends. Call it before anything starts a thread, and not for a request
+ * arguments @p argv and "--attempt=..." behind argv[0], and again, to go on with its run, while it
+ * crashes and brings new checkpoints (docs/guide/autorestart.md). Signals are passed on. The child
+ * is killed when this process ends. Call it before anything starts a thread, and not for a request
  * with `attempt`.
  * @param argv  [argc] The subcommand and its arguments, without the name of the program.
  * @param out   Set on success: cairn_supervised_dispose.
@@ -69,10 +78,17 @@ CAIRN_API cairn_status cairn_app_supervise(const cairn_app_request *request, int
                                            char *const *argv, cairn_supervised *out,
                                            cairn_error *err);
 CAIRN_API void cairn_supervised_dispose(cairn_supervised *supervised);
-/** For an attempt: hands the result to the supervisor, which alone writes to standard output. */
+/** For an attempt: hands the result to the supervisor, which alone writes it to standard output. */
 CAIRN_API void cairn_app_attempt_result(const char *attempt, const char *line);
+/** For an attempt: whether the end of trainer @p index of several is to be told; true once. */
+CAIRN_API bool cairn_app_attempt_tells(const char *attempt, size_t index);
 
-/** `cairn validate`: the `validate` section, or the validation data of `fit`. Statuses likewise. */
+/** `cairn validate_all`: every checkpoint of `validate_all.ckpt_paths` with every loader; results
+ *  go to request->validated. Statuses likewise. */
+CAIRN_API cairn_status cairn_app_validate_all(const cairn_app_request *request, cairn_error *err);
+
+/** `cairn validate`: the `validate` section, or the validation data of `fit`. @param out  Of the
+ *  last trainer of the file. Statuses likewise. */
 CAIRN_API cairn_status cairn_app_validate(const cairn_app_request *request,
                                           cairn_validate_result *out, cairn_error *err);
 

@@ -12,13 +12,14 @@ static const uint64_t k_magic = UINT64_C(0x43524e4154545031);
 
 /* ---- The parent's side ---- */
 
-cairn_status crn_attempt_clear(int fd, cairn_error *err)
+cairn_status crn_attempt_clear(int fd, const crn_attempt_orders *orders, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const crn_os *const os = crn_os_posix();
     crn_attempt *const empty = crn_calloc(1, sizeof *empty);
     CRN_NEED(err, empty, "the record of an attempt");
     empty->magic = k_magic;
+    empty->orders = *orders;
     const int e = os->write_at(os, fd, empty, sizeof *empty, 0);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "write the record of an attempt");
@@ -63,6 +64,18 @@ out:
     return rc;
 }
 
+cairn_status crn_attempt_orders_read(int fd, crn_attempt_orders *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const crn_os *const os = crn_os_posix();
+    size_t got = 0;
+    const int e = os->read_at(os, fd, out, sizeof *out, offsetof(crn_attempt, orders), &got);
+    if (e != 0 || got != sizeof *out)
+        CRN_FAIL(err, CAIRN_EBUG, "the record of an attempt cannot be read");
+out:
+    return rc;
+}
+
 /* What cannot be told does not stop the training. */
 static void put(int fd, const void *bytes, size_t size, size_t offset)
 {
@@ -87,6 +100,7 @@ static void put_text(int fd, const char *text, size_t room, size_t offset)
 
 struct watcher {
     int fd;
+    size_t index;
 };
 
 static cairn_status on_fit_start(void *self, const cairn_event *event, cairn_control *control,
@@ -109,10 +123,11 @@ static cairn_status on_fit_start(void *self, const cairn_event *event, cairn_con
 static cairn_status on_train_start(void *self, const cairn_event *event, cairn_control *control,
                                    cairn_error *err)
 {
+    const struct watcher *const watcher = self;
     (void)event;
     (void)control;
     (void)err;
-    put_number(((const struct watcher *)self)->fd, 1, offsetof(crn_attempt, is_started));
+    put_number(watcher->fd, watcher->index + 1, offsetof(crn_attempt, started_count));
     return CAIRN_OK;
 }
 
@@ -134,12 +149,13 @@ static const cairn_callback_ops k_ops = {
     .on_train_batch_end = on_train_batch_end,
 };
 
-cairn_status crn_attempt_watch(cairn_trainer *trainer, int fd, cairn_error *err)
+cairn_status crn_attempt_watch(cairn_trainer *trainer, int fd, size_t index, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     struct watcher *const watcher = crn_calloc(1, sizeof *watcher);
     CRN_NEED(err, watcher, "a watcher");
     watcher->fd = fd;
+    watcher->index = index;
     const cairn_callback callback = {.ops = &k_ops, .self = watcher};
     CRN_TRY_PLAIN(cairn_trainer_add_callback(trainer, callback, err));
 out:
@@ -151,4 +167,15 @@ void cairn_app_attempt_result(const char *attempt, const char *line)
     int fd = -1;
     if (crn_attempt_open(attempt, &fd, NULL) == CAIRN_OK)
         put_text(fd, line, CRN_ATTEMPT_LINE_SIZE, offsetof(crn_attempt, line));
+}
+
+bool cairn_app_attempt_tells(const char *attempt, size_t index)
+{
+    crn_attempt_orders orders = {0};
+    int fd = -1;
+    if (crn_attempt_open(attempt, &fd, NULL) != CAIRN_OK ||
+        crn_attempt_orders_read(fd, &orders, NULL) != CAIRN_OK || index < orders.told_count)
+        return false;
+    put_number(fd, index + 1, offsetof(crn_attempt, orders.told_count));
+    return true;
 }

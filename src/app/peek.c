@@ -19,13 +19,11 @@ static uint64_t restarts_of(crn_doc *doc, crn_node *init, crn_diag *diag)
 static crn_doc *parse(const cairn_app_request *request, const crn_peek *peek, crn_diag *diag)
 {
     crn_doc *doc = NULL;
-    bool is_clean = crn_doc_parse(peek->text, peek->size, request->params_path, diag, &doc);
-    for (size_t i = 0; is_clean && i < request->assignment_count; i++)
-        is_clean = crn_doc_set(doc, request->assignments[i], diag);
-    if (is_clean)
-        return doc;
-    crn_doc_destroy(doc);
-    return NULL;
+    if (!crn_doc_parse(peek->text, peek->size, request->params_path, diag, &doc))
+        return NULL;
+    for (size_t i = 0; i < request->assignment_count; i++)
+        crn_app_config_assign(doc, request->assignments[i], diag);
+    return doc;
 }
 
 /* The least of all trainers of a list: all have it or none. */

@@ -34,28 +34,24 @@ struct supervisor {
     crn_restarts restarts;
     crn_restart_log log;
     struct newest newest;
-    bool is_started; /* an attempt has begun to train: the next goes on with its run */
+    crn_attempt_orders orders;
 };
 
 /* ---- One attempt ---- */
 
 /* The command line again, with what tells the child that it is an attempt. */
-static cairn_status run_child(const struct supervisor *s, bool is_resume, crn_child_end *out,
-                              cairn_error *err)
+static cairn_status run_child(const struct supervisor *s, crn_child_end *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     char name[] = "cairn";
-    char resume[] = "--resume";
     char flag[FLAG_SIZE];
     size_t count = 0;
-    char **const words = crn_calloc((size_t)s->argc + 4, sizeof *words);
+    char **const words = crn_calloc((size_t)s->argc + 3, sizeof *words);
     CRN_NEED(err, words, "a command line");
     (void)snprintf(flag, sizeof flag, "--attempt=%d", s->fd);
     words[count++] = name;
     words[count++] = s->argv[0];
     words[count++] = flag;
-    if (is_resume && !s->request->resume)
-        words[count++] = resume;
     for (int i = 1; i < s->argc; i++)
         words[count++] = s->argv[i];
     const int e = crn_child_run(words, out);
@@ -70,17 +66,20 @@ static cairn_status run_attempt(struct supervisor *s, crn_restart_attempt *out, 
 {
     cairn_status rc = CAIRN_OK;
     const crn_os *const os = crn_os_posix();
-    out->is_resume = s->is_started || s->request->resume;
-    CRN_TRY_PLAIN(crn_attempt_clear(s->fd, err));
+    const crn_attempt *const attempt = s->attempt;
+    out->is_resume = s->orders.resume_count > 0 || s->request->resume;
+    CRN_TRY_PLAIN(crn_attempt_clear(s->fd, &s->orders, err));
     out->started_ns = os->realtime_ns(os);
-    CRN_TRY_PLAIN(run_child(s, out->is_resume, &out->end, err));
+    CRN_TRY_PLAIN(run_child(s, &out->end, err));
     out->ended_ns = os->realtime_ns(os);
     CRN_TRY_PLAIN(crn_attempt_read(s->fd, s->attempt, err));
-    s->is_started = s->is_started || s->attempt->is_started != 0;
-    out->has_result = s->attempt->line[0] != '\0';
-    out->has_steps = s->attempt->has_steps != 0;
-    out->first_step = s->attempt->first_step;
-    out->last_step = s->attempt->last_step;
+    if (attempt->started_count > s->orders.resume_count)
+        s->orders.resume_count = attempt->started_count;
+    s->orders.told_count = attempt->orders.told_count;
+    out->has_result = attempt->line[0] != '\0';
+    out->has_steps = attempt->has_steps != 0;
+    out->first_step = attempt->first_step;
+    out->last_step = attempt->last_step;
 out:
     return rc;
 }
@@ -274,6 +273,7 @@ cairn_status cairn_app_supervise(const cairn_app_request *request, int argc, cha
                               .params = peek.text,
                               .params_size = peek.size};
     peek.text = NULL; /* Moved. */
+    s.orders.begin_ns = os->monotonic_ns(os);
     s.attempt = crn_calloc(1, sizeof *s.attempt);
     CRN_NEED(err, s.attempt, "the record of an attempt");
     const int e = crn_child_memory(sizeof *s.attempt, &s.fd);

@@ -135,6 +135,43 @@ class CrashTest(RestartCase):
                                            len(self.summary(self.path("run")))))
 
 
+class SeveralTest(RestartCase):
+    """A file with two trainers."""
+
+    def several(self, second_restarts=2):
+        trainers = []
+        for name, crashes, restarts in (("one", ["8:kill"], 2),
+                                        ("two", ["start:kill", "12:segv"], second_restarts)):
+            trainers.append(kit.tiny_config(
+                self.text, model_dir=self.path(name), plugins=[PLUGIN],
+                loop={"max_steps": 20}, checkpoint={"steps": 5, "asynchronous": False},
+                callbacks=[{"Crash": {"steps": crashes, "memory": self.path(name + ".memory")}}],
+                autorestart=restarts and {"max_num_restarts": restarts}))
+            trainers[-1]["trainer"]["fit"]["ckpt_path"] = None
+        return self.write_config({"trainer": trainers}, "several.yaml")
+
+    def test_each_goes_on_with_its_own_run(self):
+        # What lies in the folder of the second trainer is an older run; it must not be resumed.
+        old = self.write_config(kit.tiny_config(self.text, seed=3, loop={"max_steps": 15}))
+        self.fit(old, self.path("two"))
+        done = kit.run(["fit", self.several(), "--threads", "1"])
+        lines = done.out.splitlines()
+        self.assertEqual(2, len(lines), done.out)
+        self.assertRegex(lines[0], r"^result=finished step=20 .* trainer=1/2$")
+        self.assertRegex(lines[1], r"^result=finished step=20 \S+two\S+ reason=max_steps$")
+        fresh = self.write_config(kit.tiny_config(self.text, loop={"max_steps": 20}), "fresh.yaml")
+        self.fit(fresh, self.path("whole"))
+        for name in ("one", "two"):
+            newest = kit.checkpoints(self.path(name))[-1]
+            self.assertEqual(kit.tensors(self.path("whole", "checkpoint_20.mdl")),
+                             kit.tensors(self.path(name, newest)))
+
+    def test_all_of_a_file_have_it_or_none(self):
+        config = self.several(second_restarts=None)
+        done = kit.run(["fit", config], expect=kit.USAGE)
+        self.assertRegex(done.err, r"this trainer has no autorestart, but another has")
+
+
 class GiveUpTest(RestartCase):
     def test_without_progress_it_gives_up_after_the_allowed_restarts(self):
         config = self.config(["8:segv"], always=True, checkpoint={"asynchronous": False})
