@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/try.h"
 #include "cairn/callbacks.h"
-#include "callbacks/sums.h"
+#include "cairn/optim.h"
 
 static const char k_name[] = "ComputeNorm";
 
@@ -72,7 +72,7 @@ static cairn_status log_layers(const struct norms *norms, cairn_trainer *trainer
         const cairn_tensor *const tensor = cairn_state_tensor_at(model, i);
         if (norms->layers[i] != NO_LAYER && tensor->grad != NULL)
             norms->squares[norms->layers[i]] +=
-                crn_sum_of_squares(tensor->grad, (size_t)cairn_tensor_elements(tensor));
+                cairn_sum_of_squares(tensor->grad, (size_t)cairn_tensor_elements(tensor));
     }
     for (size_t i = 0; i < norms->layer_count; i++) {
         char name[METRIC_SIZE];
@@ -89,7 +89,7 @@ static double params_norm(const cairn_state *model)
     for (size_t i = 0; i < cairn_state_tensor_count(model); i++) {
         const cairn_tensor *const tensor = cairn_state_tensor_at(model, i);
         if (tensor->dtype == CAIRN_DTYPE_F32 && tensor->role != CAIRN_ROLE_OTHER)
-            squares += crn_sum_of_squares(tensor->data, (size_t)cairn_tensor_elements(tensor));
+            squares += cairn_sum_of_squares(tensor->data, (size_t)cairn_tensor_elements(tensor));
     }
     return sqrt(squares);
 }

@@ -4,8 +4,8 @@
 
 #include "base/mem.h"
 #include "base/try.h"
+#include "cairn/optim.h"
 #include "callbacks/listener.h"
-#include "callbacks/sums.h"
 
 static const char k_name[] = "NormTensorListener";
 
@@ -20,7 +20,7 @@ static cairn_status heard(void *user, cairn_trainer *trainer, const char *name, 
                           size_t count, cairn_error *err)
 {
     struct norms *const norms = user;
-    const double squares = crn_sum_of_squares(values, count);
+    const double squares = cairn_sum_of_squares(values, count);
     norms->squares += squares;
     return cairn_trainer_add_metric(trainer, name, sqrt(squares), err);
 }

@@ -140,14 +140,6 @@ out:
     return rc;
 }
 
-/* Learning rate of the coming update; the optimizer's own where no scheduler is. */
-static double learning_rate(const cairn_trainer *trainer)
-{
-    if (trainer->scheduler != NULL)
-        return cairn_scheduler_value(trainer->scheduler, trainer->scheduler_t);
-    return trainer->optimizer.ops->learning_rate(trainer->optimizer.self);
-}
-
 /* The gradients have done their work; the schedulers count the step, unless it was skipped. */
 static cairn_status after_update(cairn_trainer *trainer, cairn_event *event, cairn_error *err)
 {
@@ -169,26 +161,28 @@ static cairn_status update(cairn_trainer *trainer, cairn_event *event, struct st
                            cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    double rates[CAIRN_GROUP_COUNT];
-    facts->learning_rate = learning_rate(trainer);
-    for (size_t i = 0; i < CAIRN_GROUP_COUNT; i++)
-        rates[i] = facts->learning_rate;
+    crn_rates *const rates = &trainer->rates;
+    crn_rates_compute(rates, &trainer->optimizer, trainer->scheduler_t);
+    facts->learning_rate = crn_rates_count(rates) > 0 ? rates->learning_rates[0] : 0.0;
     facts->gradient_norm = crn_trainer_finish_gradients(trainer, &event->is_skipped);
     event->loss_scale = 1.0;
     event->gradient_norm = facts->gradient_norm;
-    event->learning_rates = rates;
-    event->learning_rate_count = CAIRN_GROUP_COUNT;
+    event->learning_rates = rates->learning_rates;
+    event->weight_decays = rates->weight_decays;
+    event->learning_rate_count = crn_rates_count(rates);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_optimizer_step, event, err));
     if (!event->is_skipped) {
         crn_trainer_clip(trainer, facts->gradient_norm);
-        CRN_TRY_PLAIN(
-            trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree, rates, err));
+        CRN_TRY_PLAIN(trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree,
+                                                   rates->learning_rates, rates->weight_decays,
+                                                   err));
         CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_step, event, err));
     }
     CRN_TRY_PLAIN(after_update(trainer, event, err));
     CRN_TRY_PLAIN(crn_trainer_scaler_step(trainer, event->is_skipped, err));
 out:
     event->learning_rates = NULL;
+    event->weight_decays = NULL;
     event->learning_rate_count = 0;
     return rc;
 }

@@ -5,26 +5,23 @@
 #include "base/try.h"
 #include "train/trainer_priv.h"
 
-static cairn_status check_clipping(const cairn_trainer *trainer, cairn_error *err)
+/* What a program said beside the options of the section comes first. */
+static void take_limit(double *limit, cairn_opt_float option)
 {
-    cairn_status rc = CAIRN_OK;
-    const cairn_precision_options *const o = &trainer->options.precision;
-    const bool has_value = o->max_gradient_value.is_set && o->max_gradient_value.value > 0.0;
-    if (has_value && trainer->options.max_gradient_norm > 0.0)
-        CRN_FAIL(err, CAIRN_ECONFIG,
-                 "precision: max_gradient_norm and max_gradient_value are both set; gradients are "
-                 "clipped by one of them");
-out:
-    return rc;
+    if (!(*limit > 0.0) && option.is_set)
+        *limit = option.value;
 }
 
 cairn_status crn_trainer_make_scaler(cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    cairn_precision_options *const o = &trainer->options.precision;
-    if (!(trainer->options.max_gradient_norm > 0.0) && o->max_gradient_norm.is_set)
-        trainer->options.max_gradient_norm = o->max_gradient_norm.value;
-    CRN_TRY_PLAIN(check_clipping(trainer, err));
+    cairn_trainer_options *const options = &trainer->options;
+    cairn_precision_options *const o = &options->precision;
+    take_limit(&options->max_gradient_norm, o->max_gradient_norm);
+    take_limit(&options->max_gradient_value, o->max_gradient_value);
+    if (options->max_gradient_norm > 0.0 && options->max_gradient_value > 0.0)
+        CRN_FAIL(err, CAIRN_ECONFIG,
+                 "gradients are clipped by max_gradient_norm or max_gradient_value, not by both");
     CRN_TRY_PLAIN(cairn_loss_scaler_new(o, &trainer->scaler, err));
 out:
     o->fp16_type = NULL; /* Borrowed for the call. */
@@ -54,11 +51,11 @@ double crn_trainer_finish_gradients(cairn_trainer *trainer, bool *out_is_skipped
 
 void crn_trainer_clip(cairn_trainer *trainer, double norm)
 {
-    const cairn_opt_float most = trainer->options.precision.max_gradient_value;
-    if (trainer->options.max_gradient_norm > 0.0)
-        cairn_clip_gradients(trainer->model_state, norm, trainer->options.max_gradient_norm);
-    if (most.is_set && most.value > 0.0)
-        cairn_clip_gradient_values(trainer->model_state, most.value);
+    const cairn_trainer_options *const options = &trainer->options;
+    if (options->max_gradient_norm > 0.0)
+        cairn_clip_gradients(trainer->model_state, norm, options->max_gradient_norm);
+    if (options->max_gradient_value > 0.0)
+        cairn_clip_gradient_values(trainer->model_state, options->max_gradient_value);
 }
 
 cairn_status crn_trainer_scaler_step(cairn_trainer *trainer, bool is_skipped, cairn_error *err)

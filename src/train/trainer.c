@@ -66,7 +66,6 @@ cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model
     if (trainer != NULL) {
         trainer->model = model;
         trainer->optimizer = optimizer;
-        trainer->scheduler = scheduler_count > 0 ? schedulers[0] : NULL;
         trainer->os = crn_os_posix();
     } else {
         if (model.ops != NULL)
@@ -74,14 +73,12 @@ cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model
         if (optimizer.ops != NULL)
             optimizer.ops->destroy(optimizer.self);
     }
-    for (size_t i = trainer != NULL ? 1 : 0; i < scheduler_count; i++)
+    for (size_t i = 0; trainer == NULL && i < scheduler_count; i++)
         cairn_scheduler_destroy(schedulers[i]);
     CRN_NEED(err, trainer, "a trainer");
+    CRN_TRY_PLAIN(crn_rates_take(&trainer->rates, schedulers, scheduler_count, err));
     if (model.ops == NULL)
         CRN_FAIL(err, CAIRN_EINVAL, "a trainer needs a model");
-    if (scheduler_count > 1)
-        CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                 "several schedulers for one learning rate; use one SequentialLR");
     CRN_TRY_PLAIN(own_options(trainer, options, err));
     CRN_TRY_PLAIN(crn_trainer_make_scaler(trainer, err));
     CRN_TRY_PLAIN(cairn_checkpoint_name_check(trainer->options.checkpoint.checkpoint_name, err));
@@ -113,7 +110,7 @@ void cairn_trainer_destroy(cairn_trainer *trainer)
         trainer->model.ops->destroy(trainer->model.self);
     if (trainer->optimizer.ops != NULL)
         trainer->optimizer.ops->destroy(trainer->optimizer.self);
-    cairn_scheduler_destroy(trainer->scheduler);
+    crn_rates_dispose(&trainer->rates);
     cairn_loss_scaler_destroy(trainer->scaler);
     crn_free(trainer->observers);
     cairn_store_close(trainer->store); /* Before the tree, which a save may be reading. */

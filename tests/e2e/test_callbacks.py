@@ -324,7 +324,7 @@ class FaultTest(Case):
     def test_contradictions_are_refused_before_anything_is_made(self):
         for number, (init, says) in enumerate((
                 ({"precision": {"max_gradient_norm": 1.0, "max_gradient_value": 1.0}},
-                 "max_gradient_norm and max_gradient_value are both set"),
+                 "max_gradient_norm or max_gradient_value, not by both"),
                 ({"precision": {"loss_scaling_factor": "automatic"}},
                  "'automatic'; it must be a number above 0, or dynamic"),
                 ({"precision": {"fp16_type": "cbfloat16"}},

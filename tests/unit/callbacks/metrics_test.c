@@ -1,5 +1,4 @@
 /* Callbacks that only measure: their formulas, names and moments. */
-#include "callbacks/sums.h"
 #include "callbacks/timed.h"
 #include "unit/callbacks/callback_kit.h"
 
@@ -60,30 +59,6 @@ static void compute_norm__takes_only_layers_for_layers(void **state)
                    sqrt((355.0 + 20.0 * 20.0) / 4.0));
     ck_destroy(callback);
     ck_dispose(&t);
-}
-
-static void sums_of_squares__have_the_bits_of_their_cut_not_of_threads(void **state)
-{
-    enum { COUNT = 300007 };
-    float *const x = malloc(COUNT * sizeof *x);
-    long double expected = 0.0L;
-    (void)state;
-    assert_non_null(x);
-    for (int i = 0; i < COUNT; i++) {
-        x[i] = (float)(i % 1000 * 7919 % 1000 - 500) / 37.0F;
-        expected += (long double)x[i] * (long double)x[i];
-    }
-    const double sum = crn_sum_of_squares(x, COUNT);
-    assert_true(fabs(sum - (double)expected) <= 1e-14 * (double)expected);
-    /* The same cut by hand, so one thread's sum is any number's. */
-    double by_hand = 0.0;
-    for (int start = 0; start < COUNT; start += 32 * 1024) {
-        const int size = COUNT - start < 32 * 1024 ? COUNT - start : 32 * 1024;
-        by_hand += crn_sum_of_squares(x + start, (size_t)size);
-    }
-    assert_true(sum == by_hand);
-    assert_true(crn_sum_of_squares(x, 0) == 0.0);
-    free(x);
 }
 
 /* ---- LogOptimizerParamGroup ---- */
@@ -377,7 +352,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compute_norm__logs_norms_of_parameters_gradients_and_layers),
         cmocka_unit_test(compute_norm__takes_only_layers_for_layers),
-        cmocka_unit_test(sums_of_squares__have_the_bits_of_their_cut_not_of_threads),
         cmocka_unit_test(log_optimizer_param_group__logs_each_group_under_its_number),
         cmocka_unit_test(log_optimizer_param_group__refuses_other_keys),
         cmocka_unit_test(model_eval_metrics__sums_over_tokens_and_begins_anew),
