@@ -245,10 +245,8 @@ CAIRN_API cairn_status cairn_store_save_poll(cairn_store *store, bool *out_is_do
 CAIRN_API cairn_status cairn_store_save_wait(cairn_store *store, cairn_save_result *out,
                                              cairn_error *err);
 
-/** Bytes that a full checkpoint of @p tree (allocated) takes; 0 if it cannot be told. Exact for a
- *  save without params_json and environment_json; cairn_store_save_bytes counts them. */
-CAIRN_API uint64_t cairn_checkpoint_bytes(const cairn_state_tree *tree);
-/** Bytes of all files that cairn_store_save would write now, exactly. @retval CAIRN_EINVAL */
+/** Bytes of all files that cairn_store_save would write now, exactly. @p tree must be allocated.
+ *  @retval CAIRN_EINVAL */
 CAIRN_API cairn_status cairn_store_save_bytes(const cairn_store *store,
                                               const cairn_state_tree *tree,
                                               const cairn_save_request *request,

@@ -130,11 +130,3 @@ out:
     crn_job_dispose(&job);
     return rc;
 }
-
-uint64_t cairn_checkpoint_bytes(const cairn_state_tree *tree)
-{
-    static const cairn_store k_any = {.save_counter = 0};
-    static const cairn_save_request k_plain = {.struct_size = sizeof k_plain};
-    uint64_t bytes = 0;
-    return cairn_store_save_bytes(&k_any, tree, &k_plain, &bytes, NULL) == CAIRN_OK ? bytes : 0;
-}
