@@ -125,6 +125,7 @@ static cairn_status log_step(cairn_trainer *trainer, const struct step_facts *fa
 {
     const int64_t now = trainer->os->monotonic_ns(trainer->os);
     const double seconds = (double)(now - facts->start_ns) * 1e-9;
+    crn_trainer_plan_step(trainer, seconds);
     const cairn_metric metrics[] = {
         {"loss", facts->loss},
         {"lr", facts->learning_rate},
@@ -285,11 +286,11 @@ static cairn_status run_fit(cairn_trainer *trainer, cairn_fit_result *out, cairn
     cairn_status rc = CAIRN_OK;
     bool is_stopped = false;
     cairn_event event;
-    event = crn_trainer_event(trainer);
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_start, &event, err));
+    CRN_TRY_PLAIN(crn_trainer_begin_fit(trainer, err));
     /* After the callbacks have agreed, so that a refused start leaves the old run resumable. */
     if (trainer->step < trainer->schedule.end_step && !trainer->is_resumed)
         CRN_TRY(err, cairn_run_write(trainer->store, &trainer->run, err), "write run.json");
+    CRN_TRY_PLAIN(crn_trainer_catch_up(trainer, err));
     CRN_TRY_PLAIN(finish_validation(trainer, &is_stopped, err));
     if (is_stopped) {
         out->outcome = CAIRN_OUTCOME_STOPPED;
@@ -394,6 +395,7 @@ out:
     if (rc != CAIRN_OK) {
         cairn_event event = crn_trainer_event(trainer);
         crn_trainer_settle_save(trainer);
+        crn_trainer_log_saves(trainer);
         event.failure = err;
         (void)crn_trainer_call(trainer, CRN_HOOK_on_fit_exception, &event, NULL);
     }

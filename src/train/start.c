@@ -181,6 +181,7 @@ static cairn_status load_nothing(cairn_trainer *trainer, cairn_error *err)
     trainer->loaded_path = NULL;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, err));
     CRN_TRY_PLAIN(crn_trainer_reset_tree(trainer, err));
+    CRN_TRY_PLAIN(crn_trainer_initialize_model(trainer, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
                       "No checkpoint was provided. Using randomly initialized model parameters.");
 out:
@@ -522,12 +523,14 @@ cairn_status crn_trainer_start_validation(cairn_trainer *trainer, cairn_ckpt ckp
         plan.path = latest != NULL ? latest->path : NULL;
         plan.is_plain_allowed = false;
     }
-    if (plan.path != NULL)
+    if (plan.path != NULL) {
         CRN_TRY_PLAIN(crn_trainer_load(trainer, &plan, &outcome, err));
-    else
+    } else {
+        CRN_TRY_PLAIN(crn_trainer_initialize_model(trainer, err));
         cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
                           "No checkpoint was provided. Using randomly initialized model "
                           "parameters.");
+    }
 out:
     crn_load_outcome_dispose(&outcome);
     cairn_catalogue_destroy(catalogue);
