@@ -209,8 +209,7 @@ CAIRN_API cairn_status cairn_store_save(cairn_store *store, const cairn_state_tr
  * Blocking: until durable.
  */
 CAIRN_API cairn_status cairn_store_save_missing(cairn_store *store, const cairn_state_tree *tree,
-                                                const char *path,
-                                                const cairn_save_request *request,
+                                                const char *path, const cairn_save_request *request,
                                                 cairn_save_result *out, cairn_error *err);
 
 /* ---- Saving while the training goes on -----------------------------------------------------

@@ -53,7 +53,8 @@ uint64_t crn_job_bytes(const crn_job *job);
 
 /* Makes the private file @i. */
 cairn_status crn_job_begin(crn_job *job, size_t i, crn_write_mode mode, cairn_error *err);
-/* The name that extra @i gets if it is free: from that of the full file, which has its own. Yours. */
+/* The name that extra @i gets if it is free: from that of the full file, which has its own. Yours.
+ */
 cairn_status crn_job_extra_name(const crn_job *job, size_t i, char **out, cairn_error *err);
 /*
  * Commits file @i, whose data and digests are complete; an extra only after the full file.

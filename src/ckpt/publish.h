@@ -37,9 +37,10 @@ typedef enum crn_write_mode {
 
 typedef struct crn_publish {
     const crn_folder *folder;
-    char *part; /* the private name; NULL while there is no file */
-    int fd;     /* -1 once closed */
-    int lock_fd; /* the same open file: its lock holds until the private name is no more; -1: none */
+    char *part;  /* the private name; NULL while there is no file */
+    int fd;      /* -1 once closed */
+    int lock_fd; /* the same open file: its lock holds until the private name is no more; -1: none
+                  */
     crn_write_mode mode;
 } crn_publish;
 

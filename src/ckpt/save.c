@@ -128,8 +128,8 @@ static cairn_status is_there(const crn_job *job, size_t i, const cairn_catalogue
     for (size_t k = 0; k < cairn_catalogue_count(catalogue) && !*out; k++) {
         const cairn_checkpoint_info *const info = cairn_catalogue_at(catalogue, k);
         *out = info->is_readable && info->has_metadata && !info->is_full &&
-               strcmp(info->run_id, job->run_id) == 0 &&
-               info->save_counter == job->save_counter && crn_name_is_variant(name, info->file);
+               strcmp(info->run_id, job->run_id) == 0 && info->save_counter == job->save_counter &&
+               crn_name_is_variant(name, info->file);
     }
 out:
     crn_free(name);

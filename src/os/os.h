@@ -78,7 +78,8 @@ struct crn_os {
     int (*list)(const crn_os *os, int dir, crn_list_fn fn, void *user);
     /* Open-file-description lock on the whole file, not waiting: EAGAIN if another holds it. */
     int (*lock)(const crn_os *os, int fd);
-    /* Bytes that this user may still write where @dir is; EOPNOTSUPP where nobody knows. */
+    /* Bytes that this user may still write where @dir is: the free space, or what a quota leaves
+     * if that is less. EOPNOTSUPP where nobody knows. */
     int (*free_bytes)(const crn_os *os, int dir, uint64_t *out_bytes);
     /* The absolute path with links resolved; *out_path is yours (crn_free). */
     int (*real_path)(const crn_os *os, const char *path, char **out_path);

@@ -37,7 +37,7 @@ struct cairn_state {
     size_t value_count;
     size_t value_capacity;
     crn_name_index value_names; /* from keys to values: a file may claim very many */
-    uint64_t region_end; /* where the last tensor ends within the region */
+    uint64_t region_end;        /* where the last tensor ends within the region */
     uint64_t region_bytes;
     float *gradients;
     uint64_t gradient_bytes;

@@ -107,8 +107,8 @@ static void plan_extras(const cairn_trainer *trainer, struct plan *plan)
         const uint64_t bytes = both > plan->full_bytes ? both - plan->full_bytes : 0;
         plan->extra_bytes = add(plan->extra_bytes, bytes);
         /* None is ever deleted, and the last save has one in any case. */
-        plan->most_bytes =
-            add(plan->most_bytes, multiply(least(plan->saves / extra->every + 1, plan->saves), bytes));
+        plan->most_bytes = add(plan->most_bytes,
+                               multiply(least(plan->saves / extra->every + 1, plan->saves), bytes));
         plan->bytes_a_save += (double)bytes / (double)extra->every;
     }
 }
@@ -182,17 +182,18 @@ static cairn_status check_disk(const cairn_trainer *trainer, const struct plan *
         return CAIRN_OK;
     if (left < needed)
         CRN_FAIL(err, CAIRN_ENOSPACE,
-                 "'%s' has room (free space, quota) for %s (%" PRIu64 " bytes), but a single save takes %s (%" PRIu64
+                 "'%s' has room (free space, quota) for %s (%" PRIu64
+                 " bytes), but a single save takes %s (%" PRIu64
                  " bytes); make room, or set checkpoint_root to another folder",
                  folder, crn_format_bytes(left, left_text), left,
                  crn_format_bytes(needed, need_text), needed);
     if (left < plan->most_bytes)
-        cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
-                          "the disk may get full: '%s' has room (free space, quota) for %s (%" PRIu64
-                          " bytes), and the plan takes up to %s (%" PRIu64
-                          " bytes); KeepNCheckpoints bounds it",
-                          folder, crn_format_bytes(left, left_text), left,
-                          crn_format_bytes(plan->most_bytes, need_text), plan->most_bytes);
+        cairn_log_message(
+            trainer->options.log, CAIRN_LOG_WARNING,
+            "the disk may get full: '%s' has room (free space, quota) for %s (%" PRIu64
+            " bytes), and the plan takes up to %s (%" PRIu64 " bytes); KeepNCheckpoints bounds it",
+            folder, crn_format_bytes(left, left_text), left,
+            crn_format_bytes(plan->most_bytes, need_text), plan->most_bytes);
 out:
     return rc;
 }

@@ -86,8 +86,7 @@ out:
 }
 
 /* The checkpoint is durable: callbacks hear of it, then the notes are written. */
-static cairn_status committed(cairn_trainer *trainer, const cairn_save_cost *cost,
-                              cairn_error *err)
+static cairn_status committed(cairn_trainer *trainer, const cairn_save_cost *cost, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_event event = crn_trainer_event(trainer);

@@ -41,9 +41,9 @@ typedef struct crn_saving {
     uint64_t requests_seen; /* those that it answers */
     bool has_validation;    /* a validation of its step, to be noted once it is committed */
     double *validation_losses;
-    unsigned failures; /* saves in a row without a durable checkpoint */
-    uint64_t lacking;  /* saves in a row of which anything is missing */
-    uint64_t failed;   /* and all of them */
+    unsigned failures;      /* saves in a row without a durable checkpoint */
+    uint64_t lacking;       /* saves in a row of which anything is missing */
+    uint64_t failed;        /* and all of them */
     cairn_save_cost *costs; /* of each save that ended */
     size_t cost_count;
     size_t cost_capacity;
@@ -100,8 +100,8 @@ struct cairn_trainer {
     crn_plan_extra *plan_extras;
     size_t plan_extra_count;
     size_t plan_extra_capacity;
-    double bytes_a_save;   /* on average, alternatives included; 0: not known or told already */
-    uint64_t steps_timed;  /* of this process, until bytes_a_save is told */
+    double bytes_a_save;  /* on average, alternatives included; 0: not known or told already */
+    uint64_t steps_timed; /* of this process, until bytes_a_save is told */
 
     cairn_loader *train; /* borrowed during fit */
     cairn_loader **val;  /* borrowed */

@@ -65,12 +65,12 @@ typedef struct cairn_event {
     size_t learning_rate_count;
     const cairn_metric *metrics; /**< on_log: what to log. */
     size_t metric_count;
-    cairn_load *load;           /**< preprocess_checkpoint */
-    cairn_save *save;           /**< on_save_checkpoint; on_fit_start: see there */
-    const char *path;           /**< The checkpoint that was saved or loaded; NULL for none. */
-    const cairn_error *failure; /**< on_*_exception */
-    uint64_t saves_left;        /**< Periodic saves after `step`: on_train_batch_end. */
-    uint64_t validations_left;  /**< Validations after `step`: on_train_batch_end. */
+    cairn_load *load;            /**< preprocess_checkpoint */
+    cairn_save *save;            /**< on_save_checkpoint; on_fit_start: see there */
+    const char *path;            /**< The checkpoint that was saved or loaded; NULL for none. */
+    const cairn_error *failure;  /**< on_*_exception */
+    uint64_t saves_left;         /**< Periodic saves after `step`: on_train_batch_end. */
+    uint64_t validations_left;   /**< Validations after `step`: on_train_batch_end. */
     const cairn_save_cost *cost; /**< on_after_save_checkpoint, on_save_exception */
     uint64_t failed_saves; /**< Saves in a row of which something is missing; 0: the last succeeded.
                                 Known at every hook. */

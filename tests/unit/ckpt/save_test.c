@@ -245,8 +245,7 @@ static void save_missing__writes_what_the_save_would_have_written_and_that_once(
     const cairn_run run = {.run_id = CK_RUN};
     ck_fill(tree, 5);
     for (int i = 0; i < 2; i++) {
-        const char *const folder =
-            i == 0 ? tk_join(whole, dir, "whole") : tk_join(cut, dir, "cut");
+        const char *const folder = i == 0 ? tk_join(whole, dir, "whole") : tk_join(cut, dir, "cut");
         cairn_store *const store = ck_open(ck_os(), folder);
         cairn_run_adopt(store, &run, 6);
         cairn_save_request request = {.struct_size = sizeof request,
@@ -311,8 +310,7 @@ static void save_missing__that_fails_leaves_nothing_and_tries_again(void **state
         cairn_save_result made;
         tk_fault_reset(&fault);
         fault.fail_at = n;
-        const cairn_status rc =
-            cairn_store_save_missing(store, tree, path, &request, &made, &err);
+        const cairn_status rc = cairn_store_save_missing(store, tree, path, &request, &made, &err);
         is_done = fault.failed == 0;
         assert_int_equal(tk_fault_open_count(&fault), open_before);
         assert_int_equal(made.bytes > 0, tk_exists(dir, "model_checkpoint_4.mdl"));

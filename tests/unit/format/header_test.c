@@ -149,9 +149,9 @@ static void header_digest__is_only_found_at_its_place(void **state)
     write_sample(&text);
     const uint8_t *const bytes = (const uint8_t *)text.text;
     cairn_error err = {0};
-    tk_assert_status(crn_header_digest((const uint8_t *)k_moved, sizeof k_moved - 1, &stored,
-                                       &computed, &err),
-                     CAIRN_ECORRUPT, &err);
+    tk_assert_status(
+        crn_header_digest((const uint8_t *)k_moved, sizeof k_moved - 1, &stored, &computed, &err),
+        CAIRN_ECORRUPT, &err);
     tk_assert_status(crn_header_digest(bytes, 8 + 40 + 32, &stored, &computed, &err),
                      CAIRN_ECORRUPT, &err);
     text.text[8 + 40 + 5] = 'A';
@@ -169,8 +169,8 @@ static void header_digest__without_memory_is_no_damage(void **state)
     crn_str text = {0};
     write_sample(&text);
     crn_mem_fail_at(1, 1);
-    const cairn_status rc = crn_header_digest((const uint8_t *)text.text, text.length, &stored,
-                                              &computed, &err);
+    const cairn_status rc =
+        crn_header_digest((const uint8_t *)text.text, text.length, &stored, &computed, &err);
     crn_mem_fail_at(0, 0);
     tk_assert_status(rc, CAIRN_ENOMEM, &err);
     crn_str_dispose(&text);

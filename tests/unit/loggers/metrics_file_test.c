@@ -170,9 +170,10 @@ static void saved(cairn_callback callback, uint64_t step, const char *path,
                   const cairn_save_cost *cost)
 {
     cairn_control control = {0};
-    const cairn_event event = {.struct_size = sizeof event, .step = step, .path = path, .cost = cost};
-    assert_int_equal(
-        callback.ops->on_after_save_checkpoint(callback.self, &event, &control, NULL), CAIRN_OK);
+    const cairn_event event = {
+        .struct_size = sizeof event, .step = step, .path = path, .cost = cost};
+    assert_int_equal(callback.ops->on_after_save_checkpoint(callback.self, &event, &control, NULL),
+                     CAIRN_OK);
 }
 
 static void save_failed(cairn_callback callback, uint64_t step, const char *path)

@@ -201,8 +201,8 @@ static void initial_weights__are_not_computed_for_a_strict_load(void **state)
     tk_assert_ok(fit(f), &f->err);
     assert_int_equal(s_initialize_calls, 0);
     f->options.checkpoint.resume = false;
-    f->ckpt = (cairn_ckpt){.kind = CAIRN_CKPT_PATH,
-                           .path = tk_join(path, f->dir, "checkpoint_4.mdl")};
+    f->ckpt =
+        (cairn_ckpt){.kind = CAIRN_CKPT_PATH, .path = tk_join(path, f->dir, "checkpoint_4.mdl")};
     f->selects = "model"; /* fine-tuning */
     tk_assert_ok(fit(f), &f->err);
     assert_int_equal(s_initialize_calls, 0);
@@ -229,8 +229,8 @@ static void initial_weights__are_computed_where_a_load_may_leave_some_out(void *
     struct fixture *const f = *state;
     char path[TK_PATH_SIZE];
     tk_assert_ok(fit(f), &f->err);
-    f->ckpt = (cairn_ckpt){.kind = CAIRN_CKPT_PATH,
-                           .path = tk_join(path, f->dir, "checkpoint_4.mdl")};
+    f->ckpt =
+        (cairn_ckpt){.kind = CAIRN_CKPT_PATH, .path = tk_join(path, f->dir, "checkpoint_4.mdl")};
     f->selects = "optimizer";
     f->options.seed = cairn_int(3);
     tk_assert_ok(fit(f), &f->err);
@@ -249,8 +249,8 @@ static void initial_weights__are_computed_after_all_when_a_tolerant_load_lacks_t
     char path[TK_PATH_SIZE];
     tk_assert_ok(fit(f), &f->err);
     s_has_second = true;
-    f->ckpt = (cairn_ckpt){.kind = CAIRN_CKPT_PATH,
-                           .path = tk_join(path, f->dir, "checkpoint_4.mdl")};
+    f->ckpt =
+        (cairn_ckpt){.kind = CAIRN_CKPT_PATH, .path = tk_join(path, f->dir, "checkpoint_4.mdl")};
     f->options.seed = cairn_int(3);
     f->options.checkpoint.disable_strict_checkpoint_loading = true;
     const cairn_status rc = fit(f);
@@ -307,8 +307,8 @@ static void catch_up__is_not_for_what_another_run_saved(void **state)
     struct fixture *const f = *state;
     char path[TK_PATH_SIZE];
     cut_off(f);
-    f->ckpt = (cairn_ckpt){.kind = CAIRN_CKPT_PATH,
-                           .path = tk_join(path, f->dir, "checkpoint_4.mdl")};
+    f->ckpt =
+        (cairn_ckpt){.kind = CAIRN_CKPT_PATH, .path = tk_join(path, f->dir, "checkpoint_4.mdl")};
     f->selects = "model"; /* So a new run begins. */
     f->extra = NULL;
     f->belongs = false;
