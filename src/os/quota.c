@@ -29,12 +29,12 @@ uint64_t crn_quota_left(const struct dqblk *quota, int64_t now_s)
     return quota->dqb_curspace < limit ? limit - quota->dqb_curspace : 0;
 }
 
-static uint64_t left_of(int dir, int type, unsigned id)
+static uint64_t left_of(int dir, unsigned type, unsigned id)
 {
     uint64_t left = UINT64_MAX;
 #ifdef SYS_quotactl_fd
     struct dqblk quota = {0};
-    if (syscall(SYS_quotactl_fd, dir, QCMD(Q_GETQUOTA, type), id, &quota) == 0)
+    if (syscall(SYS_quotactl_fd, dir, QCMD((unsigned)Q_GETQUOTA, type), id, &quota) == 0)
         left = crn_quota_left(&quota, (int64_t)time(NULL));
 #else
     (void)dir;

@@ -335,15 +335,15 @@ class ReportTest(FilesCase):
 
     def test_the_end_sums_up_what_saves_took(self):
         done = self.fit(self.write_config(self.config()), self.model_dir)
-        self.assertRegex(done.err, r"Saved checkpoint \S+_4\.mdl \(.* GB/s, \d+ % of the fastest "
-                                   r"save; training waited [\d.]+ ms\)")
+        self.assertRegex(done.err, r"Saved checkpoint \S+_4\.mdl \(.* GB/s, \d+ % of the "
+                                   r"fastest save; training waited [\d.]+ ms\)")
         self.assertRegex(done.err, r"3 saves, 0 failed; training waited for each: p50 [\d.]+ ms, "
                                    r"p99 [\d.]+ ms, max [\d.]+ ms")
-        self.assertRegex(done.err, r"saves wrote [\d.]+ \w+; in the background for each: p50 [\d.]+ "
-                                   r"ms, p99 [\d.]+ ms, max [\d.]+ ms; p50 [\d.]+ GB/s, \d+ % of "
-                                   r"the fastest \([\d.]+ GB/s\)")
-        self.assertRegex(done.err, r"plan: saves write up to [\d.]+ \w+ an hour, [\d.]+ \w+ a day "
-                                   r"\(a save every 2 steps of \S+ s\)")
+        self.assertRegex(done.err, r"saves wrote [\d.]+ \w+; in the background for each: p50 "
+                                   r"[\d.]+ ms, p99 [\d.]+ ms, max [\d.]+ ms; p50 [\d.]+ GB/s, "
+                                   r"\d+ % of the fastest \([\d.]+ GB/s\)")
+        self.assertRegex(done.err, r"plan: saves write up to [\d.]+ \w+ an hour, [\d.]+ \w+ a "
+                                   r"day \(a save every 2 steps of \S+ s\)")
 
 
 class RepairTest(FilesCase):
