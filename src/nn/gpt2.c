@@ -185,7 +185,8 @@ static cairn_status compute(void *self, const cairn_batch *batch, const cairn_pa
     gpt2 *const m = self;
     crn_tokens tokens = {0};
     crn_plan *plan = NULL;
-    crn_run run = {.seed = pass->seed, .step = pass->step, .loss_scale = pass->loss_scale};
+    crn_run run = {
+        .seed = pass->seed, .step = pass->step, .loss_scale = pass->loss_scale, .pass = pass};
     CRN_TRY_PLAIN(crn_tokens_read(batch, m->options.vocab_size, m->options.max_position_embeddings,
                                   &tokens, err));
     CRN_TRY_PLAIN(crn_plans_get(&m->plans, pass->is_training ? CRN_PLAN_TRAIN : CRN_PLAN_EVALUATE,

@@ -21,8 +21,8 @@ cairn_status crn_trainer_begin_fit(cairn_trainer *trainer, cairn_error *err)
 }
 
 /* As after a save of which not all is there: the next one tries again, if there is a next. */
-static cairn_status failed(cairn_trainer *trainer, cairn_status status, const cairn_error *failure,
-                           cairn_error *err)
+static cairn_status failed(cairn_trainer *trainer, bool has_steps_left, cairn_status status,
+                           const cairn_error *failure, cairn_error *err)
 {
     const cairn_save_cost cost = {.struct_size = sizeof cost};
     char text[ERROR_SIZE];
@@ -33,7 +33,7 @@ static cairn_status failed(cairn_trainer *trainer, cairn_status status, const ca
     event.failure = failure;
     event.cost = &cost;
     (void)crn_trainer_call(trainer, CRN_HOOK_on_save_exception, &event, NULL);
-    if (!crn_save_is_tolerable(status) || trainer->step >= trainer->schedule.end_step) {
+    if (!crn_save_is_tolerable(status) || !has_steps_left) {
         if (err != NULL)
             *err = *failure;
         return status;
@@ -46,7 +46,7 @@ static cairn_status failed(cairn_trainer *trainer, cairn_status status, const ca
     return CAIRN_OK;
 }
 
-cairn_status crn_trainer_catch_up(cairn_trainer *trainer, cairn_error *err)
+cairn_status crn_trainer_catch_up(cairn_trainer *trainer, bool has_steps_left, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_error failure = {0};
@@ -65,5 +65,5 @@ cairn_status crn_trainer_catch_up(cairn_trainer *trainer, cairn_error *err)
                           trainer->step);
     crn_trainer_log_extras(trainer, &trainer->due, &result);
     crn_save_dispose(&trainer->due);
-    return rc != CAIRN_OK ? failed(trainer, rc, &failure, err) : CAIRN_OK;
+    return rc != CAIRN_OK ? failed(trainer, has_steps_left, rc, &failure, err) : CAIRN_OK;
 }

@@ -46,7 +46,7 @@ void crn_save_dispose(cairn_save *save)
 void crn_saving_dispose(crn_saving *saving)
 {
     crn_save_dispose(&saving->save);
-    crn_free(saving->validation_losses);
+    crn_metric_list_dispose(&saving->validation);
     crn_free(saving->costs);
     *saving = (crn_saving){0};
 }
@@ -156,6 +156,8 @@ static cairn_status ended(cairn_trainer *trainer, cairn_status status,
     trainer->saving.is_pending = false;
     trainer->saving.lacking = status != CAIRN_OK ? trainer->saving.lacking + 1 : 0;
     if (result->is_durable) {
+        crn_time_limit_note_save(&trainer->time_limit,
+                                 trainer->saving.prepared_ns + (int64_t)(result->seconds * 1e9));
         CRN_TRY_PLAIN(remember(trainer, result->path, err));
         crn_trainer_log_saved(trainer, result, &cost);
         CRN_TRY_PLAIN(committed(trainer, &cost, err));
@@ -278,6 +280,7 @@ cairn_status crn_trainer_save(cairn_trainer *trainer, crn_save_why why, cairn_er
     event.save = &saving->save;
     CRN_TRY_PLAIN(crn_trainer_values_to_tree(trainer, err));
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_save_checkpoint, &event, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_postprocess_checkpoint, &event, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "Saving checkpoint at step %" PRIu64,
                       trainer->step);
     saving->prepared_ns = now_ns(trainer) - begin_ns;

@@ -45,7 +45,16 @@ typedef struct cairn_pass {
     uint64_t seed;    /**< Random numbers are a function of (seed, step) and the place only. */
     uint64_t step;    /**< Number of the micro-batch since the beginning of training, from 0. */
     float loss_scale; /**< Gradients are those of loss_scale * loss (1 / grad_accum_steps). */
+    /** In training, to be called once the loss is known and before the gradients are computed; a
+     *  failure ends the pass with it. NULL: nobody wants it. A model that cannot tell the two
+     *  apart need not call it. */
+    cairn_status (*after_forward)(void *user, double loss, double weight, cairn_error *err);
+    void *user; /**< For after_forward. */
 } cairn_pass;
+
+/** Calls pass->after_forward if it is there. For models. */
+CAIRN_API cairn_status cairn_pass_after_forward(const cairn_pass *pass, double loss, double weight,
+                                                cairn_error *err);
 
 /** What a pass gives. */
 typedef struct cairn_loss {

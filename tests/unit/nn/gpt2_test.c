@@ -288,9 +288,10 @@ static void gradients_with_dropout__are_the_slope_along_themselves(void **state)
             const cairn_tensor *const tensor = cairn_state_tensor_at(t.state, n);
             const float *const all = cairn_state_gradients(t.state, &count);
             const float *const own = gradients + (tensor->grad - all);
-            float *const data = tiny_data(&t, tensor);
+            float *const data = tiny_begin(&t, tensor);
             for (int64_t i = 0; i < cairn_tensor_elements(tensor); i++)
                 data[i] += (float)((side == 0 ? step : -2.0 * step) * (double)own[i]);
+            tiny_end(&t, tensor);
         }
         losses[side] = train_once(&t, 1, 5, NULL);
     }
