@@ -135,13 +135,14 @@ class Running:
     """
     AHEAD = 8
 
-    def __init__(self, args, cwd=None, program=BIN):
+    def __init__(self, args, cwd=None, program=BIN, new_session=False):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         self.out_file = tempfile.TemporaryFile()
         self.process = subprocess.Popen([program] + [str(arg) for arg in args],
                                         stdout=self.out_file, stderr=theirs,
-                                        stdin=subprocess.DEVNULL, cwd=cwd, env=environment())
+                                        stdin=subprocess.DEVNULL, cwd=cwd, env=environment(),
+                                        start_new_session=new_session)
         theirs.close()
         self.socket = ours
         self.socket.settimeout(TIMEOUT_S)
