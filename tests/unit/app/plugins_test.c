@@ -1,7 +1,6 @@
 /* What is done with the table of a plugin; tests/e2e/test_plugins.py has whole shared objects. */
 #include "unit/config/config_kit.h"
 
-
 #include "app/plugins.h"
 #include "base/mem.h"
 
