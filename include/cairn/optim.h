@@ -284,6 +284,8 @@ CAIRN_API void cairn_scheduler_destroy(cairn_scheduler *scheduler);
 /** 2-norm of all gradients of @p model together, in fixed partial sums: the same bits for the same
  *  thread count. */
 CAIRN_API double cairn_gradient_norm(cairn_state *model);
+/** The sum of the squares of @p x [count] in double, in fixed partial sums likewise. */
+CAIRN_API double cairn_sum_of_squares(const float *x, size_t count);
 /** Multiplies all gradients by max_norm / (norm + 1e-6) if that is below 1 (PyTorch's
  *  clip_grad_norm_). @p norm is that of cairn_gradient_norm. */
 CAIRN_API void cairn_clip_gradients(cairn_state *model, double norm, double max_norm);

@@ -48,6 +48,8 @@ typedef struct cairn_trainer_options {
     int64_t clock_start_ns;    /**< When the time of loop.max_time began, by the monotonic clock; 0:
                                     when fit is called. */
     double max_gradient_value; /**< 0: no clipping by value. Not together with max_gradient_norm. */
+    /** Loss scaling and clipping; the two limits above, if not 0, stand for those in here. */
+    cairn_precision_options precision;
 } cairn_trainer_options;
 
 CAIRN_API cairn_trainer_options cairn_trainer_options_default(void);

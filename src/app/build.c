@@ -165,10 +165,7 @@ static cairn_trainer_options trainer_options(const crn_build_context *context,
     options.seed = config->seed;
     options.loop = config->loop;
     options.checkpoint = config->checkpoint;
-    if (config->precision.max_gradient_norm.is_set)
-        options.max_gradient_norm = config->precision.max_gradient_norm.value;
-    if (config->precision.max_gradient_value.is_set)
-        options.max_gradient_value = config->precision.max_gradient_value.value;
+    options.precision = config->precision;
     options.params_json = built->params_json;
     options.environment_json = built->environment_json;
     options.log = context->log;

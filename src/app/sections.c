@@ -94,7 +94,26 @@ static void check_clipping(const crn_app_config *config, const crn_node *init, c
 
 /* ---- Callbacks and loggers ---- */
 
-static void read_callback(crn_app_config *config, crn_node *item, bool *has_check_loss,
+/* What the Model Zoo adds to every run. Its ModelZooParamsMetadata and DumpAvailableTensorNames are
+ * known, but there is nothing for them to do. */
+static const char *const k_injected[] = {
+    "CheckLoss",        "LogOptimizerParamGroup", "ComputeNorm",
+    "ModelEvalMetrics", "RateProfiler",           "DurationProfiler",
+    "FlopUtilization",  "SavePerformanceData",    "SamplesStreamedInfo"};
+static const char *const k_needless[] = {"ModelZooParamsMetadata", "DumpAvailableTensorNames"};
+enum {
+    INJECTED = sizeof k_injected / sizeof k_injected[0],
+    NEEDLESS = sizeof k_needless / sizeof k_needless[0]
+};
+
+/* Adds the callback, unless it is one that is left out. */
+static void add_callback(crn_app_config *config, crn_choice choice, crn_diag *diag)
+{
+    if (choice.class == NULL || !list_add(&config->callbacks, choice, diag))
+        crn_free(choice.options);
+}
+
+static void read_callback(crn_app_config *config, crn_node *item, bool is_listed[INJECTED],
                           crn_diag *diag)
 {
     static const char k_where[] = "trainer.init.callbacks";
@@ -102,25 +121,29 @@ static void read_callback(crn_app_config *config, crn_node *item, bool *has_chec
     crn_node *args = NULL;
     crn_choice choice = {0};
     char where[CRN_PLACE_SIZE];
+    const bool is_bare = item->kind == CRN_NODE_TEXT; /* "- Name" asks for it with its defaults */
     if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
         return;
-    if (crn_names_equal(name, "CheckLoss")) {
-        *has_check_loss = true;
-        if (crn_node_is_null(args))
-            return; /* "Name: null" removes what would be injected. */
-    }
+    const int injected = crn_names_find(name, k_injected, INJECTED);
+    if (injected >= 0)
+        is_listed[injected] = true;
+    if ((injected >= 0 || crn_names_find(name, k_needless, NEEDLESS) >= 0) && !is_bare &&
+        crn_node_is_null(args))
+        return; /* "- Name: null" removes what would be injected. */
     crn_where_join(where, k_where, name);
     const crn_registry callbacks =
         crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_CALLBACK);
-    (void)crn_registry_read(&callbacks, name, config->doc, item, args, where, &choice, diag);
-    if (choice.class == NULL || !list_add(&config->callbacks, choice, diag))
-        crn_free(choice.options);
+    if (!crn_is_flags(name))
+        (void)crn_registry_read(&callbacks, name, config->doc, item, args, where, &choice, diag);
+    else if (crn_registry_choose(&callbacks, name, item, where, &choice, diag))
+        (void)crn_read_flags(name, args, where, &choice.options, diag);
+    add_callback(config, choice, diag);
 }
 
 static void read_callbacks(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
     crn_node *const list = crn_node_get(init, "callbacks");
-    bool has_check_loss = false;
+    bool is_listed[INJECTED] = {false};
     if (!crn_node_is_null(list) && list->kind != CRN_NODE_LIST) {
         crn_diag_error(diag, list,
                        "trainer.init.callbacks must be a list, such as "
@@ -128,11 +151,12 @@ static void read_callbacks(crn_app_config *config, crn_node *init, crn_diag *dia
         return;
     }
     for (crn_node *item = list != NULL ? list->first : NULL; item != NULL; item = item->next)
-        read_callback(config, item, &has_check_loss, diag);
-    if (!has_check_loss) {
+        read_callback(config, item, is_listed, diag);
+    for (size_t i = 0; i < INJECTED; i++) {
         crn_choice choice = {0};
-        if (crn_registry_choose(&crn_callbacks, "CheckLoss", init, "default", &choice, diag))
-            (void)list_add(&config->callbacks, choice, diag);
+        if (!is_listed[i] &&
+            crn_registry_default(&crn_callbacks, k_injected[i], init, &choice, diag))
+            add_callback(config, choice, diag);
     }
 }
 
@@ -194,6 +218,21 @@ static void notice_device(const crn_node *node, crn_diag *diag)
     crn_diag_notice(diag, node, "%s: this version computes on the CPU", node->name);
 }
 
+static void notice_precision(const crn_app_config *config, const crn_node *node, crn_diag *diag)
+{
+    const cairn_precision_options *const o = &config->precision;
+    const char *const factor = o->loss_scaling_factor;
+    double number = 1.0;
+    if (o->enabled)
+        crn_diag_notice(diag, crn_node_get(node, "enabled"),
+                        "precision: this version computes in float32, not in %s", o->fp16_type);
+    if (strcmp(o->fp16_type, "bfloat16") == 0 && factor != NULL &&
+        !(crn_f64_from_text(factor, &number) && number == 1.0))
+        crn_diag_notice(diag, crn_node_get(node, "loss_scaling_factor"),
+                        "precision.loss_scaling_factor has no effect with fp16_type bfloat16, "
+                        "which has the range of float32");
+}
+
 static void refuse(const crn_node *init, const char *key, const char *feature, crn_diag *diag)
 {
     const crn_node *const node = crn_node_get(init, key);
@@ -235,9 +274,7 @@ void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
     read_section(config, init, "logging", &config->logging, diag);
     if (!has_loop)
         config->loop.num_epochs = cairn_int(1); /* As TrainingLoop(num_epochs=1) in the original. */
-    if (config->precision.enabled)
-        crn_diag_notice(diag, crn_node_get(crn_node_get(init, "precision"), "enabled"),
-                        "precision: this version computes in float32");
+    notice_precision(config, crn_node_get(init, "precision"), diag);
     read_callbacks(config, init, diag);
     read_loggers(config, init, diag);
 }

@@ -83,6 +83,7 @@ static cairn_status check_row(const crn_row *row, const char *who, const void *f
     case CRN_ROW_NUMBER:
     case CRN_ROW_NUMBER_NULL:
     case CRN_ROW_BOOL:
+    case CRN_ROW_BOOL_NULL:
     case CRN_ROW_TEXT:
     case CRN_ROW_CHOICE:
     case CRN_ROW_LIST:

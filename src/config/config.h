@@ -219,6 +219,7 @@ typedef enum crn_row_kind {
     CRN_ROW_NUMBER,
     CRN_ROW_NUMBER_NULL,
     CRN_ROW_BOOL,
+    CRN_ROW_BOOL_NULL,
     CRN_ROW_TEXT,
     CRN_ROW_CHOICE,
     CRN_ROW_LIST,

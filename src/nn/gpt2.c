@@ -6,6 +6,8 @@
  */
 #include "nn/gpt2.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/try.h"
 #include "kernels/kernels.h"
@@ -23,25 +25,43 @@ static cairn_status initialize(void *self, cairn_state_tree *tree, uint64_t seed
     return crn_params_initialize(&m->params, tree, seed, err);
 }
 
-static cairn_status compute(void *self, const cairn_batch *batch, const cairn_pass *pass,
+/* A program that was compiled for an older header gives a shorter one. */
+static cairn_pass whole_pass(const cairn_pass *given)
+{
+    cairn_pass pass = {.struct_size = sizeof pass};
+    memcpy(&pass, given, given->struct_size < sizeof pass ? given->struct_size : sizeof pass);
+    return pass;
+}
+
+static cairn_status compute(void *self, const cairn_batch *batch, const cairn_pass *given,
                             cairn_loss *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_gpt2 *const m = self;
+    const cairn_pass pass = whole_pass(given);
     crn_tokens tokens = {0};
     crn_plan *plan = NULL;
-    crn_run run = {
-        .seed = pass->seed, .step = pass->step, .loss_scale = pass->loss_scale, .pass = pass};
+    crn_run run = {.seed = pass.seed,
+                   .step = pass.step,
+                   .loss_scale = pass.loss_scale,
+                   .pass = &pass,
+                   .wants_metrics = pass.wants_metrics && m->options.compute_eval_metrics};
     CRN_TRY_PLAIN(crn_tokens_read(batch, m->options.vocab_size, m->options.max_position_embeddings,
                                   &tokens, err));
-    CRN_TRY_PLAIN(crn_plans_get(&m->plans, pass->is_training ? CRN_PLAN_TRAIN : CRN_PLAN_EVALUATE,
+    CRN_TRY_PLAIN(crn_plans_get(&m->plans, pass.is_training ? CRN_PLAN_TRAIN : CRN_PLAN_EVALUATE,
                                 tokens.batch, tokens.time, crn_gpt2_record, m, &plan, err));
     crn_tape_set_input(plan->tape, plan->ids, tokens.ids);
     crn_tape_set_input(plan->tape, plan->labels, tokens.labels);
     crn_tape_set_input(plan->tape, plan->mask, tokens.mask);
+    CRN_TRY_PLAIN(crn_tape_use_weights(plan->tape, pass.weights, err));
     CRN_TRY_PLAIN(crn_tape_run(plan->tape, &run, err));
     out->loss = run.loss;
     out->weight = run.weight;
+    if (run.wants_metrics) {
+        out->has_metrics = true;
+        out->token_loss = run.token_loss;
+        out->correct = run.correct;
+    }
 out:
     return rc;
 }
@@ -78,6 +98,36 @@ static int64_t max_sequence_length(const void *self)
     return m->options.max_position_embeddings;
 }
 
+/* Keys that a query sees, on average over a sequence of @time tokens. */
+static double mean_keys(const cairn_gpt2_options *o, int64_t time)
+{
+    const cairn_opt_int window = o->attention_sliding_window_length;
+    const cairn_opt_int sinks = o->attention_sink_tokens;
+    int64_t most = time;
+    if (window.is_set && window.value + (sinks.is_set ? sinks.value : 0) < time)
+        most = window.value + (sinks.is_set ? sinks.value : 0);
+    const double growing = (double)most * ((double)most + 1.0) / 2.0;
+    return (growing + (double)(time - most) * (double)most) / (double)time;
+}
+
+/* Of what must be computed; the backward takes twice the forward. */
+static double flops(const void *self, const cairn_batch *batch, bool is_training)
+{
+    const crn_gpt2 *const m = self;
+    const cairn_gpt2_options *const o = &m->options;
+    const cairn_batch_field *const ids = cairn_batch_find(batch, "input_ids");
+    if (ids == NULL || ids->rank != 2 || ids->shape[1] < 1)
+        return 0.0;
+    const double tokens = (double)ids->shape[0] * (double)ids->shape[1];
+    const double c = (double)o->hidden_size;
+    const double kv = c / (double)o->num_heads * (double)m->kv_heads;
+    const double layer = 2.0 * c * c + 2.0 * c * kv +
+                         (m->is_gated ? 3.0 : 2.0) * c * (double)o->filter_size +
+                         2.0 * c * mean_keys(o, ids->shape[1]);
+    const double all = (double)o->num_hidden_layers * layer + c * (double)o->vocab_size;
+    return 2.0 * tokens * all * (is_training ? 3.0 : 1.0);
+}
+
 static void destroy(void *self)
 {
     crn_gpt2 *const m = self;
@@ -100,7 +150,9 @@ static const cairn_model_ops k_ops = {.struct_size = sizeof(cairn_model_ops),
                                       .parameters_changed = parameters_changed,
                                       .vocab_size = vocab_size,
                                       .max_sequence_length = max_sequence_length,
-                                      .destroy = destroy};
+                                      .destroy = destroy,
+                                      .flops = flops,
+                                      .takes_weights = true};
 
 cairn_status cairn_gpt2_new(const cairn_gpt2_options *options, cairn_model *out, cairn_error *err)
 {

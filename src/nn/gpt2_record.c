@@ -89,6 +89,8 @@ void crn_gpt2_record(const void *model, crn_plan *plan)
     x = norm(m, t, x, &m->norm);
     plan->labels = crn_tape_input(t);
     plan->mask = crn_tape_input(t);
-    x = crn_op_scale(t, linear(t, x, &m->head), m->logits_scale);
+    x = linear(t, x, &m->head);
+    crn_tape_name(t, x, "lm_head"); /* Tied, its weight has another module's name. */
+    x = crn_op_scale(t, x, m->logits_scale);
     crn_op_cross_entropy(t, x, plan->labels, plan->mask, &loss);
 }

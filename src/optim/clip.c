@@ -9,6 +9,11 @@ double cairn_gradient_norm(cairn_state *model)
     return grad != NULL ? sqrt(crn_sum_of_squares(grad, count)) : 0.0;
 }
 
+double cairn_sum_of_squares(const float *x, size_t count)
+{
+    return crn_sum_of_squares(x, count);
+}
+
 void cairn_clip_gradients(cairn_state *model, double norm, double max_norm)
 {
     /* The small addend is PyTorch's, in clip_grad_norm_. */

@@ -44,7 +44,7 @@ static cairn_status evaluate_batch(cairn_trainer *trainer, cairn_loader *loader,
     cairn_status rc = CAIRN_OK;
     cairn_batch batch = {.struct_size = sizeof batch};
     cairn_loss loss = {0};
-    const cairn_pass pass = {.struct_size = sizeof pass, .seed = trainer->seed, .loss_scale = 1.0f};
+    const cairn_pass pass = crn_trainer_validation_pass(trainer);
     CRN_TRY_PLAIN(cairn_loader_next(loader, &batch, err));
     event->batch = &batch;
     event->samples = (uint64_t)batch.samples;
@@ -54,6 +54,7 @@ static cairn_status evaluate_batch(cairn_trainer *trainer, cairn_loader *loader,
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_step_start, event, err));
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_forward, event, err));
     CRN_TRY_PLAIN(trainer->model.ops->compute(trainer->model.self, &batch, &pass, &loss, err));
+    event->computed = &loss;
     CRN_TRY_PLAIN(after_forward(trainer, event, &loss, err));
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_step_end, event, err));
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_batch_end, event, err));
@@ -62,6 +63,7 @@ static cairn_status evaluate_batch(cairn_trainer *trainer, cairn_loader *loader,
     sums->samples += event->samples;
 out:
     event->batch = NULL;
+    event->computed = NULL;
     return rc;
 }
 
@@ -144,7 +146,11 @@ static cairn_status evaluate_all(cairn_trainer *trainer, const struct round *rou
     }
     trainer->validated_loader = 0;
     event.loader_index = 0;
+    trainer->round_loaders = round->loaders;
+    trainer->round_count = round->count;
+    trainer->round_stop = NULL;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_run_validation, &event, err));
+    *out_stop = trainer->round_stop;
 out:
     trainer->validated_loader = 0;
     return rc;

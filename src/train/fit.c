@@ -85,25 +85,21 @@ static cairn_status compute(cairn_trainer *trainer, uint64_t index, cairn_event 
     const uint64_t parts = (uint64_t)trainer->options.loop.grad_accum_steps;
     cairn_loss loss = {0};
     struct watched_pass watched = {.trainer = trainer, .event = event};
-    const cairn_pass pass = {
-        .struct_size = sizeof pass,
-        .is_training = true,
-        .seed = trainer->seed,
-        .step = trainer->step * parts + index,
-        .loss_scale = 1.0f / (float)parts,
-        .after_forward = after_forward,
-        .user = &watched,
-    };
+    cairn_pass pass = crn_trainer_training_pass(trainer, index, event->is_log_step);
+    pass.after_forward = after_forward;
+    pass.user = &watched;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_forward, event, err));
     CRN_TRY_PLAIN(
         trainer->model.ops->compute(trainer->model.self, event->batch, &pass, &loss, err));
     if (!watched.is_told) /* The model cannot tell forward from backward. */
         CRN_TRY_PLAIN(after_forward(&watched, loss.loss, loss.weight, err));
+    event->computed = &loss;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_backward, event, err));
     facts->loss += loss.loss / (double)parts;
     facts->tokens += loss.weight;
     facts->samples += (uint64_t)event->batch->samples;
 out:
+    event->computed = NULL;
     return rc;
 }
 
@@ -144,25 +140,18 @@ out:
     return rc;
 }
 
-static void clip(cairn_trainer *trainer, double norm)
-{
-    const cairn_trainer_options *const options = &trainer->options;
-    if (options->max_gradient_norm > 0.0)
-        cairn_clip_gradients(trainer->model_state, norm, options->max_gradient_norm);
-    if (options->max_gradient_value > 0.0)
-        cairn_clip_gradient_values(trainer->model_state, options->max_gradient_value);
-}
-
-/* The gradients have done their work; the schedulers count the step. */
+/* The gradients have done their work; the schedulers count the step, unless it was skipped. */
 static cairn_status after_update(cairn_trainer *trainer, cairn_event *event, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_optimizer_zero_grad, event, err));
     zero_gradients(trainer);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_zero_grad, event, err));
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_scheduler_step, event, err));
-    trainer->scheduler_t++;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_scheduler_step, event, err));
+    if (!event->is_skipped) {
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_scheduler_step, event, err));
+        trainer->scheduler_t++;
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_scheduler_step, event, err));
+    }
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_step_end, event, err));
 out:
     return rc;
@@ -175,17 +164,22 @@ static cairn_status update(cairn_trainer *trainer, cairn_event *event, struct st
     crn_rates *const rates = &trainer->rates;
     crn_rates_compute(rates, &trainer->optimizer, trainer->scheduler_t);
     facts->learning_rate = crn_rates_count(rates) > 0 ? rates->learning_rates[0] : 0.0;
-    facts->gradient_norm = cairn_gradient_norm(trainer->model_state);
+    facts->gradient_norm = crn_trainer_finish_gradients(trainer, &event->is_skipped);
+    event->loss_scale = 1.0;
     event->gradient_norm = facts->gradient_norm;
     event->learning_rates = rates->learning_rates;
     event->weight_decays = rates->weight_decays;
     event->learning_rate_count = crn_rates_count(rates);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_optimizer_step, event, err));
-    clip(trainer, facts->gradient_norm);
-    CRN_TRY_PLAIN(trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree,
-                                               rates->learning_rates, rates->weight_decays, err));
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_step, event, err));
+    if (!event->is_skipped) {
+        crn_trainer_clip(trainer, facts->gradient_norm);
+        CRN_TRY_PLAIN(trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree,
+                                                   rates->learning_rates, rates->weight_decays,
+                                                   err));
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_step, event, err));
+    }
     CRN_TRY_PLAIN(after_update(trainer, event, err));
+    CRN_TRY_PLAIN(crn_trainer_scaler_step(trainer, event->is_skipped, err));
 out:
     event->learning_rates = NULL;
     event->weight_decays = NULL;
@@ -227,7 +221,7 @@ static cairn_event step_event(cairn_trainer *trainer)
     event.batch_index = trainer->step - trainer->segment_first;
     event.batch_count = trainer->segment_end - trainer->segment_first;
     event.is_log_step = crn_trainer_is_log_step(trainer, trainer->step + 1);
-    event.loss_scale = 1.0;
+    event.loss_scale = cairn_loss_scaler_scale(trainer->scaler);
     return event;
 }
 

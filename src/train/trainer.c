@@ -15,6 +15,7 @@ cairn_trainer_options cairn_trainer_options_default(void)
         .model_dir = MODEL_DIR_DEFAULT,
         .loop = cairn_loop_options_default(),
         .checkpoint = cairn_checkpoint_options_default(),
+        .precision = cairn_precision_options_default(),
     };
 }
 
@@ -79,9 +80,7 @@ cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model
     if (model.ops == NULL)
         CRN_FAIL(err, CAIRN_EINVAL, "a trainer needs a model");
     CRN_TRY_PLAIN(own_options(trainer, options, err));
-    if (trainer->options.max_gradient_norm > 0.0 && trainer->options.max_gradient_value > 0.0)
-        CRN_FAIL(err, CAIRN_ECONFIG,
-                 "gradients are clipped by max_gradient_norm or max_gradient_value, not by both");
+    CRN_TRY_PLAIN(crn_trainer_make_scaler(trainer, err));
     CRN_TRY_PLAIN(cairn_checkpoint_name_check(trainer->options.checkpoint.checkpoint_name, err));
     *out = trainer;
     trainer = NULL;
@@ -112,6 +111,8 @@ void cairn_trainer_destroy(cairn_trainer *trainer)
     if (trainer->optimizer.ops != NULL)
         trainer->optimizer.ops->destroy(trainer->optimizer.self);
     crn_rates_dispose(&trainer->rates);
+    cairn_loss_scaler_destroy(trainer->scaler);
+    crn_free(trainer->observers);
     cairn_store_close(trainer->store); /* Before the tree, which a save may be reading. */
     cairn_state_tree_destroy(trainer->tree);
     crn_saving_dispose(&trainer->saving);

@@ -3,6 +3,7 @@
 #define CRN_TRAIN_TRAINER_PRIV_H
 
 #include "base/str.h"
+#include "cairn/loss_scaler.h"
 #include "cairn/trainer.h"
 #include "os/os.h"
 #include "train/callback_list.h"
@@ -15,6 +16,7 @@
 #define CRN_STATE_OPTIMIZER   "optimizer"
 #define CRN_STATE_SCHEDULERS  "schedulers"
 #define CRN_STATE_DATALOADER  "dataloader"
+#define CRN_STATE_GRAD_SCALER "grad_scaler"
 #define CRN_STATE_GLOBAL_STEP "global_step"
 
 /* In the notes of a checkpoint: starts in a row that finished no step. */
@@ -52,6 +54,11 @@ typedef struct crn_metric_list {
     size_t name_capacity;
 } crn_metric_list;
 
+/* Who is shown what a pass computes. */
+typedef struct crn_observer {
+    cairn_observe_fn fn;
+    void *user;
+} crn_observer;
 /* The save that is under way, and what became of those before. Zeroed is none. */
 typedef struct crn_saving {
     bool is_pending;
@@ -79,6 +86,15 @@ struct cairn_trainer {
     crn_callback_list loggers;
     crn_metric_list metrics;
     cairn_control asked; /* by callbacks since the last step ended */
+    cairn_loss_scaler *scaler;
+    cairn_check train_check;
+    cairn_check validation_check;
+    crn_observer *observers;
+    size_t observer_count;
+    size_t observer_capacity;
+    cairn_loader **round_loaders; /* [round_count] of the round of validations; borrowed */
+    size_t round_count;
+    const char *round_stop; /* why a callback's own validation was cut off; NULL: it was not */
     const crn_os *os;
     bool is_used;
 
@@ -161,6 +177,21 @@ cairn_status crn_metric_list_copy(crn_metric_list *to, const crn_metric_list *fr
                                   cairn_error *err);
 void crn_metric_list_dispose(crn_metric_list *list);
 
+/* watch.c: how micro-batch @index of the step that runs is computed, with the wishes of callbacks;
+ * @is_log_step: its values are shown to observers. */
+cairn_pass crn_trainer_training_pass(cairn_trainer *trainer, uint64_t index, bool is_log_step);
+cairn_pass crn_trainer_validation_pass(const cairn_trainer *trainer);
+
+/* precision.c: makes the scaler that the options ask for. ECONFIG. */
+cairn_status crn_trainer_make_scaler(cairn_trainer *trainer, cairn_error *err);
+/* Adds its state to the tree, if it has one. */
+cairn_status crn_trainer_declare_scaler(cairn_trainer *trainer, cairn_error *err);
+/* All micro-batches are computed: the gradients become those of the loss itself, and their norm is
+ * measured. *out_is_skipped: they overflowed, and there is to be no update. */
+double crn_trainer_finish_gradients(cairn_trainer *trainer, bool *out_is_skipped);
+void crn_trainer_clip(cairn_trainer *trainer, double norm);
+/* The step is over. Adds the metric loss_scale if it is wanted. ENONFINITE: it cannot go on. */
+cairn_status crn_trainer_scaler_step(cairn_trainer *trainer, bool is_skipped, cairn_error *err);
 /* stop.c: why the run is to stop now: what stop_requested says, or "max_time" when a step and a
  * save may not fit into loop.max_time any more. NULL: it goes on. */
 const char *crn_trainer_stop_reason(cairn_trainer *trainer);

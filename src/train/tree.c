@@ -21,6 +21,7 @@ static cairn_status plan_training(cairn_trainer *trainer, cairn_error *err)
     CRN_TRY_PLAIN(cairn_state_tree_add(tree, CRN_STATE_SCHEDULERS, &trainer->scheduler_state, err));
     CRN_TRY_PLAIN(
         cairn_state_tree_add(tree, CRN_STATE_DATALOADER, &trainer->dataloader_state, err));
+    CRN_TRY_PLAIN(crn_trainer_declare_scaler(trainer, err));
 out:
     return rc;
 }
@@ -66,6 +67,7 @@ cairn_status crn_trainer_reset_tree(cairn_trainer *trainer, cairn_error *err)
     if (trainer->optimizer_state != NULL) {
         cairn_loader_seek(trainer->train, 0);
         CRN_TRY_PLAIN(trainer->optimizer.ops->reset(trainer->optimizer.self, trainer->tree, err));
+        CRN_TRY_PLAIN(cairn_loss_scaler_reset(trainer->scaler, err));
         CRN_TRY_PLAIN(crn_trainer_values_to_tree(trainer, err));
     }
 out:
@@ -125,6 +127,7 @@ cairn_status crn_trainer_values_from_tree(cairn_trainer *trainer, cairn_error *e
                           (unsigned long long)cairn_loader_seed(trainer->train));
     cairn_loader_seek(trainer->train, samples);
     CRN_TRY_PLAIN(trainer->optimizer.ops->loaded(trainer->optimizer.self, err));
+    CRN_TRY_PLAIN(cairn_loss_scaler_loaded(trainer->scaler, err));
 out:
     return rc;
 }

@@ -94,6 +94,8 @@ typedef struct cairn_event {
     const cairn_save_cost *cost; /**< on_after_save_checkpoint, on_save_exception */
     uint64_t failed_saves; /**< Saves in a row of which something is missing; 0: the last succeeded.
                                 Known at every hook. */
+    /** All that the model told of the micro-batch or batch that was computed last; NULL before. */
+    const cairn_loss *computed;
 } cairn_event;
 
 /** What a hook may ask for, at any time; it is done when the step or its validation ends. */
@@ -205,6 +207,30 @@ CAIRN_API cairn_status cairn_trainer_log_text(cairn_trainer *trainer, const char
 CAIRN_API cairn_status cairn_trainer_log_histogram(cairn_trainer *trainer, const char *name,
                                                    const float *values, size_t count,
                                                    cairn_error *err);
+
+/**
+ * What the passes from now on look at; the strictest of all callbacks' wishes holds. With dynamic
+ * loss scaling gradients are not looked at, since an overflow there is no fault.
+ */
+CAIRN_API void cairn_trainer_set_check(cairn_trainer *trainer, bool is_validation,
+                                       cairn_check check);
+/** In setup: @p fn is shown what the operations of each log step's training give, if the model can
+ *  show it. @retval CAIRN_ENOMEM */
+CAIRN_API cairn_status cairn_trainer_observe(cairn_trainer *trainer, cairn_observe_fn fn,
+                                             void *user, cairn_error *err);
+/**
+ * In run_validation: validates with all loaders of the round as the trainer does, but with the
+ * tensors of @p weights, and adds the metrics "<prefix>/val_loss", "<prefix>/val_loss/1" and so on.
+ * No hooks are called. Asked to stop, it adds nothing, and the whole validation counts as cut off.
+ * @retval CAIRN_EUNSUPPORTED  The model cannot compute with other weights (takes_weights).
+ */
+CAIRN_API cairn_status cairn_trainer_validate_weights(cairn_trainer *trainer,
+                                                      const cairn_state *weights,
+                                                      const char *prefix, cairn_error *err);
+/** Samples of the training data consumed since the beginning; 0 without training data. */
+CAIRN_API uint64_t cairn_trainer_samples_streamed(const cairn_trainer *trainer);
+/** In on_fit_start: leaves out the next @p samples of the training data. */
+CAIRN_API void cairn_trainer_skip_samples(cairn_trainer *trainer, uint64_t samples);
 
 /** For hooks. Borrowed. */
 CAIRN_API cairn_state_tree *cairn_trainer_tree(cairn_trainer *trainer);
