@@ -147,6 +147,9 @@ typedef struct cairn_save_checkpoint_state_options {
 typedef struct cairn_keep_n_checkpoints_options {
 #include "cairn/options/keep_n_checkpoints.def"
 } cairn_keep_n_checkpoints_options;
+typedef struct cairn_tensorboard_logger_options {
+#include "cairn/options/tensorboard_logger.def"
+} cairn_tensorboard_logger_options;
 typedef struct cairn_adamw_options {
 #include "cairn/options/adamw.def"
 } cairn_adamw_options;
@@ -176,6 +179,7 @@ CAIRN_API cairn_precision_options cairn_precision_options_default(void);
 CAIRN_API cairn_load_checkpoint_states_options cairn_load_checkpoint_states_options_default(void);
 CAIRN_API cairn_save_checkpoint_state_options cairn_save_checkpoint_state_options_default(void);
 CAIRN_API cairn_keep_n_checkpoints_options cairn_keep_n_checkpoints_options_default(void);
+CAIRN_API cairn_tensorboard_logger_options cairn_tensorboard_logger_options_default(void);
 CAIRN_API cairn_adamw_options cairn_adamw_options_default(void);
 CAIRN_API cairn_constant_lr_options cairn_constant_lr_options_default(void);
 CAIRN_API cairn_linear_lr_options cairn_linear_lr_options_default(void);

@@ -217,6 +217,7 @@ void crn_app_config_dispose(crn_app_config *config)
     crn_free(config->train.options);
     schedulers_dispose(config->schedulers, config->scheduler_count);
     choices_dispose(&config->callbacks);
+    choices_dispose(&config->loggers);
     choices_dispose(&config->val);
     crn_doc_destroy(config->doc);
     *config = (crn_app_config){0};

@@ -39,7 +39,7 @@ typedef struct crn_app_config {
     cairn_checkpoint_options checkpoint;
     cairn_logging_options logging;
     crn_choice_list callbacks; /* in YAML order, injected ones after them */
-    bool has_progress;         /* ProgressLogger was not removed */
+    crn_choice_list loggers;   /* likewise */
     crn_choice train;          /* class NULL: none */
     crn_choice_list val;
     cairn_ckpt ckpt;
@@ -61,5 +61,9 @@ void crn_app_config_dispose(crn_app_config *config);
 /* sections.c: the parts of trainer.init and of the verb's section. All report into @diag. */
 void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag);
 void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn_diag *diag);
+/* Adds @choice, whose options are then the list's. False: out of memory. */
+bool crn_choice_list_add(crn_choice_list *list, crn_choice choice, crn_diag *diag);
+/* loggers.c: trainer.init.loggers. */
+void crn_read_loggers(crn_app_config *config, crn_node *init, crn_diag *diag);
 
 #endif

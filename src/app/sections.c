@@ -14,7 +14,7 @@ static void where_join(char out[WHERE_SIZE], const char *parent, const char *nam
         memcpy(out + WHERE_SIZE - sizeof "...", "...", sizeof "...");
 }
 
-static bool list_add(crn_choice_list *list, crn_choice choice, crn_diag *diag)
+bool crn_choice_list_add(crn_choice_list *list, crn_choice choice, crn_diag *diag)
 {
     if (crn_grow(&list->items, &list->capacity, list->count + 1, sizeof *list->items, NULL) !=
         CAIRN_OK) {
@@ -137,7 +137,7 @@ static void read_schedulers(crn_doc *doc, crn_node *list, const char *where,
     }
 }
 
-/* ---- Callbacks and loggers ---- */
+/* ---- Callbacks ---- */
 
 static void read_callback(crn_app_config *config, crn_node *item, bool *has_check_loss,
                           crn_diag *diag)
@@ -156,7 +156,7 @@ static void read_callback(crn_app_config *config, crn_node *item, bool *has_chec
     }
     where_join(where, k_where, name);
     (void)crn_registry_read(&crn_callbacks, name, config->doc, item, args, where, &choice, diag);
-    if (choice.class == NULL || !list_add(&config->callbacks, choice, diag))
+    if (choice.class == NULL || !crn_choice_list_add(&config->callbacks, choice, diag))
         crn_free(choice.options);
 }
 
@@ -175,31 +175,7 @@ static void read_callbacks(crn_app_config *config, crn_node *init, crn_diag *dia
     if (!has_check_loss) {
         crn_choice choice = {0};
         if (crn_registry_choose(&crn_callbacks, "CheckLoss", init, "default", &choice, diag))
-            (void)list_add(&config->callbacks, choice, diag);
-    }
-}
-
-static void read_loggers(crn_app_config *config, crn_node *init, crn_diag *diag)
-{
-    static const char k_where[] = "trainer.init.loggers";
-    crn_node *const list = crn_node_get(init, "loggers");
-    config->has_progress = true;
-    if (crn_node_is_null(list))
-        return;
-    if (list->kind != CRN_NODE_LIST) {
-        crn_diag_error(diag, list, "%s must be a list", k_where);
-        return;
-    }
-    for (crn_node *item = list->first; item != NULL; item = item->next) {
-        const char *name = NULL;
-        crn_node *args = NULL;
-        crn_choice choice = {0};
-        if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
-            continue;
-        if (crn_names_equal(name, "ProgressLogger"))
-            config->has_progress = !(item->kind == CRN_NODE_MAP && crn_node_is_null(args));
-        else
-            (void)crn_registry_choose(&crn_loggers, name, item, k_where, &choice, diag);
+            (void)crn_choice_list_add(&config->callbacks, choice, diag);
     }
 }
 
@@ -260,7 +236,7 @@ void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
         crn_diag_notice(diag, crn_node_get(crn_node_get(init, "precision"), "enabled"),
                         "precision: this version computes in float32");
     read_callbacks(config, init, diag);
-    read_loggers(config, init, diag);
+    crn_read_loggers(config, init, diag);
 }
 
 /* ---- fit and validate ---- */
@@ -287,7 +263,7 @@ static void read_val(crn_app_config *config, crn_node *node, const char *where, 
     for (; item != NULL; item = node->kind == CRN_NODE_LIST ? item->next : NULL) {
         crn_choice choice = {0};
         read_loader(config, item, where, &choice, diag);
-        if (choice.class == NULL || !list_add(&config->val, choice, diag))
+        if (choice.class == NULL || !crn_choice_list_add(&config->val, choice, diag))
             crn_free(choice.options);
     }
 }

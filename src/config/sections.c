@@ -47,6 +47,12 @@ static const crn_row k_keep_n_checkpoints_rows[] = {
 };
 #undef CRN_OPT_STRUCT
 
+#define CRN_OPT_STRUCT cairn_tensorboard_logger_options
+static const crn_row k_tensorboard_logger_rows[] = {
+#include "cairn/options/tensorboard_logger.def"
+};
+#undef CRN_OPT_STRUCT
+
 #define CRN_OPT_STRUCT cairn_adamw_options
 static const crn_row k_adamw_rows[] = {
 #include "cairn/options/adamw.def"
@@ -106,6 +112,7 @@ static const crn_section k_sections[] = {
             "Writes smaller checkpoints with only some states."),
     SECTION(keep_n_checkpoints, "callbacks.KeepNCheckpoints",
             "Removes the oldest checkpoints of the run."),
+    SECTION(tensorboard_logger, "loggers.TensorBoardLogger", "Event files for TensorBoard."),
     SECTION(adamw, "optimizer.AdamW", "Adam with decoupled weight decay."),
     SECTION(constant_lr, "schedulers.ConstantLR", "A constant learning rate."),
     SECTION(linear_lr, "schedulers.LinearLR", "A learning rate that changes along a line."),
@@ -130,6 +137,7 @@ DEFAULTS(precision)
 DEFAULTS(load_checkpoint_states)
 DEFAULTS(save_checkpoint_state)
 DEFAULTS(keep_n_checkpoints)
+DEFAULTS(tensorboard_logger)
 DEFAULTS(adamw)
 DEFAULTS(constant_lr)
 DEFAULTS(linear_lr)

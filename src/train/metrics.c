@@ -49,6 +49,12 @@ cairn_status cairn_trainer_add_metric(cairn_trainer *trainer, const char *name, 
     return put(&trainer->metrics, name, value, err);
 }
 
+const cairn_metric *cairn_trainer_metrics(const cairn_trainer *trainer, size_t *count)
+{
+    *count = trainer->metrics.count;
+    return trainer->metrics.items;
+}
+
 cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation, cairn_error *err)
 {
     cairn_event event = crn_trainer_event(trainer);
