@@ -177,7 +177,8 @@ class LoggersTest(kit.Case):
         train = (r"\| Train Device=CPU, Step=%%d, Loss=\d+\.\d{5}, Rate=(%s) samples/sec, "
                  r"GlobalRate=(%s) samples/sec, LoopTimeRemaining=%s, TimeRemaining[=>]%s"
                  % (rate, rate, time, time))
-        evals = train.replace("Train Device=CPU, Step=%d", r"Eval Device=CPU, GlobalStep=%d, Batch=\d+")
+        evals = train.replace("Train Device=CPU, Step=%d",
+                              r"Eval Device=CPU, GlobalStep=%d, Batch=\d+")
         wanted = []
         for step in (2, 4):
             wanted += [train % step, r"Training completed successfully!", evals % step,
