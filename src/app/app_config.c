@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "app/keys.h"
 #include "base/mem.h"
 #include "base/try.h"
 #include "os/os.h"
@@ -79,14 +80,11 @@ static void apply_flags(const cairn_app_request *request, crn_app_config *config
 
 /* ---- trainer, init and the verb's section ---- */
 
-static const char *const k_trainer_keys[] = {"init", "fit", "validate", "validate_all"};
-
 static void read_trainer(const cairn_app_request *request, crn_verb verb, crn_app_config *config,
                          crn_diag *diag)
 {
     crn_node *const root = crn_doc_root(config->doc);
-    static const char *const k_root_keys[] = {"trainer"};
-    if (!crn_map_check_keys(root, "the file", k_root_keys, 1, diag))
+    if (!crn_key_table_check(&crn_root_keys, root, crn_root_keys.name, diag))
         return;
     crn_node *const trainer = crn_node_get(root, "trainer");
     if (trainer == NULL) {
@@ -97,8 +95,7 @@ static void read_trainer(const cairn_app_request *request, crn_verb verb, crn_ap
         crn_diag_error(diag, trainer, "this version runs one trainer a file, not a list of them");
         return;
     }
-    if (!crn_map_check_keys(trainer, "trainer", k_trainer_keys,
-                            sizeof k_trainer_keys / sizeof k_trainer_keys[0], diag))
+    if (!crn_key_table_check(&crn_trainer_keys, trainer, crn_trainer_keys.name, diag))
         return;
     if (crn_node_is_null(crn_node_get(trainer, "init"))) {
         crn_diag_error(diag, trainer, "trainer.init is missing; it needs at least a model");

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/app_config.h"
+#include "app/keys.h"
 #include "base/mem.h"
 
 enum { WHERE_SIZE = 200 };
@@ -94,9 +95,8 @@ static void read_schedulers(crn_doc *doc, crn_node *list, const char *where,
 static void read_sequential(crn_doc *doc, crn_node *args, const char *where,
                             crn_scheduler_spec *spec, crn_diag *diag)
 {
-    static const char *const k_keys[] = {"schedulers", "milestones"};
     char inner[WHERE_SIZE];
-    if (!crn_map_check_keys(args, where, k_keys, 2, diag))
+    if (!crn_key_table_check(&crn_sequential_keys, args, where, diag))
         return;
     where_join(inner, where, "schedulers");
     read_schedulers(doc, crn_node_get(args, "schedulers"), inner, &spec->children,
@@ -202,26 +202,25 @@ static void notice_device(const crn_node *node, crn_diag *diag)
     crn_diag_notice(diag, node, "%s: this version computes on the CPU", node->name);
 }
 
-static void refuse(const crn_node *init, const char *key, const char *feature, crn_diag *diag)
+static void refuse_lacking(const crn_node *init, crn_diag *diag)
 {
-    const crn_node *const node = crn_node_get(init, key);
-    if (!crn_node_is_null(node))
-        crn_diag_error(diag, node, "trainer.init.%s: this version lacks %s", key, feature);
+    for (size_t i = 0; i < crn_init_keys.count; i++) {
+        const crn_key *const key = &crn_init_keys.keys[i];
+        const crn_node *const node = crn_node_get(init, key->name);
+        if (key->kind == CRN_KEY_LACKING && !crn_node_is_null(node))
+            crn_diag_error(diag, node, "trainer.init.%s: this version lacks %s", key->name,
+                           key->help);
+    }
 }
 
 void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
-    static const char *const k_keys[] = {"backend",   "device",     "model_dir",  "model",
-                                         "optimizer", "schedulers", "precision",  "sparsity",
-                                         "loop",      "checkpoint", "logging",    "callbacks",
-                                         "loggers",   "seed",       "autorestart"};
-    (void)crn_map_check_keys(init, "trainer.init", k_keys, sizeof k_keys / sizeof k_keys[0], diag);
+    (void)crn_key_table_check(&crn_init_keys, init, "trainer.init", diag);
     const bool has_loop = !crn_node_is_null(crn_node_get(init, "loop"));
     read_scalars(config, init, diag);
     notice_device(crn_node_get(init, "device"), diag);
     notice_device(crn_node_get(crn_node_get(init, "backend"), "backend_type"), diag);
-    refuse(init, "sparsity", "sparsity", diag);
-    refuse(init, "autorestart", "automatic restarts", diag);
+    refuse_lacking(init, diag);
     read_model(config, init, diag);
     read_optimizer(config, init, diag);
     read_schedulers(config->doc, crn_node_get(init, "schedulers"), "trainer.init.schedulers",
@@ -283,12 +282,11 @@ static void read_ckpt(crn_app_config *config, const crn_node *section, const cha
 
 void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn_diag *diag)
 {
-    static const char *const k_keys[] = {"val_dataloader", "ckpt_path", "train_dataloader"};
     const bool is_fit = strcmp(section->name, "fit") == 0;
     char place[WHERE_SIZE];
     char where[WHERE_SIZE];
     where_join(place, "trainer", section->name);
-    if (!crn_map_check_keys(section, place, k_keys, is_fit ? 3 : 2, diag))
+    if (!crn_key_table_check(is_fit ? &crn_fit_keys : &crn_validate_keys, section, place, diag))
         return;
     crn_node *const train = crn_node_get(section, "train_dataloader");
     where_join(where, place, "train_dataloader");
