@@ -88,6 +88,9 @@ CAIRN_API double cairn_gradient_norm(cairn_state *model);
 /** Multiplies all gradients by max_norm / (norm + 1e-6) if that is below 1 (PyTorch's
  *  clip_grad_norm_). @p norm is that of cairn_gradient_norm. */
 CAIRN_API void cairn_clip_gradients(cairn_state *model, double norm, double max_norm);
+/** Moves every element of the gradients into [-max_value, max_value] (PyTorch's clip_grad_value_);
+ *  NaN stays. */
+CAIRN_API void cairn_clip_gradient_values(cairn_state *model, double max_value);
 
 #ifdef __cplusplus
 }

@@ -22,6 +22,12 @@
 extern "C" {
 #endif
 
+/** A bool that may be null. */
+typedef struct cairn_opt_bool {
+    bool is_set;
+    bool value;
+} cairn_opt_bool;
+
 /** An integer that may be null. */
 typedef struct cairn_opt_int {
     bool is_set;
@@ -111,6 +117,7 @@ static inline cairn_opt_float cairn_float(double value)
  *   CRN_OPT_NUMBER_NULL(name, min, max, unit, help)              cairn_opt_number, null
  *   CRN_OPT_NUMBER(name, default_float, min, max, unit, help)    cairn_opt_number, a float
  *   CRN_OPT_BOOL(name, default, help)                            bool
+ *   CRN_OPT_BOOL_NULL(name, help)                                cairn_opt_bool
  *   CRN_OPT_TEXT(name, default or NULL, help)                    const char *
  *   CRN_OPT_CHOICE(name, default, choices, help)                 const char *, one of "a|b|c"
  *   CRN_OPT_LIST(name, help)                                     cairn_opt_list, empty
@@ -150,6 +157,33 @@ typedef struct cairn_keep_n_checkpoints_options {
 typedef struct cairn_tensorboard_logger_options {
 #include "cairn/options/tensorboard_logger.def"
 } cairn_tensorboard_logger_options;
+typedef struct cairn_early_stopping_options {
+#include "cairn/options/early_stopping.def"
+} cairn_early_stopping_options;
+typedef struct cairn_ema_options {
+#include "cairn/options/ema.def"
+} cairn_ema_options;
+typedef struct cairn_log_optimizer_param_group_options {
+#include "cairn/options/log_optimizer_param_group.def"
+} cairn_log_optimizer_param_group_options;
+typedef struct cairn_nan_checker_options {
+#include "cairn/options/nan_checker.def"
+} cairn_nan_checker_options;
+typedef struct cairn_norm_tensor_listener_options {
+#include "cairn/options/norm_tensor_listener.def"
+} cairn_norm_tensor_listener_options;
+typedef struct cairn_summary_tensor_listener_options {
+#include "cairn/options/summary_tensor_listener.def"
+} cairn_summary_tensor_listener_options;
+typedef struct cairn_count_params_options {
+#include "cairn/options/count_params.def"
+} cairn_count_params_options;
+typedef struct cairn_skip_samples_options {
+#include "cairn/options/skip_samples.def"
+} cairn_skip_samples_options;
+typedef struct cairn_flop_utilization_options {
+#include "cairn/options/flop_utilization.def"
+} cairn_flop_utilization_options;
 typedef struct cairn_adamw_options {
 #include "cairn/options/adamw.def"
 } cairn_adamw_options;
@@ -180,6 +214,16 @@ CAIRN_API cairn_load_checkpoint_states_options cairn_load_checkpoint_states_opti
 CAIRN_API cairn_save_checkpoint_state_options cairn_save_checkpoint_state_options_default(void);
 CAIRN_API cairn_keep_n_checkpoints_options cairn_keep_n_checkpoints_options_default(void);
 CAIRN_API cairn_tensorboard_logger_options cairn_tensorboard_logger_options_default(void);
+CAIRN_API cairn_early_stopping_options cairn_early_stopping_options_default(void);
+CAIRN_API cairn_ema_options cairn_ema_options_default(void);
+CAIRN_API cairn_log_optimizer_param_group_options
+cairn_log_optimizer_param_group_options_default(void);
+CAIRN_API cairn_nan_checker_options cairn_nan_checker_options_default(void);
+CAIRN_API cairn_norm_tensor_listener_options cairn_norm_tensor_listener_options_default(void);
+CAIRN_API cairn_summary_tensor_listener_options cairn_summary_tensor_listener_options_default(void);
+CAIRN_API cairn_count_params_options cairn_count_params_options_default(void);
+CAIRN_API cairn_skip_samples_options cairn_skip_samples_options_default(void);
+CAIRN_API cairn_flop_utilization_options cairn_flop_utilization_options_default(void);
 CAIRN_API cairn_adamw_options cairn_adamw_options_default(void);
 CAIRN_API cairn_constant_lr_options cairn_constant_lr_options_default(void);
 CAIRN_API cairn_linear_lr_options cairn_linear_lr_options_default(void);

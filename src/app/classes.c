@@ -53,6 +53,98 @@ static cairn_status make_check_loss(const void *options, void *out, cairn_error 
     return cairn_check_loss_new(out, err);
 }
 
+static cairn_status make_early_stopping(const void *options, void *out, cairn_error *err)
+{
+    return cairn_early_stopping_new(options, out, err);
+}
+
+static cairn_status make_ema(const void *options, void *out, cairn_error *err)
+{
+    return cairn_ema_new(options, out, err);
+}
+
+static cairn_status make_log_optimizer_param_group(const void *options, void *out, cairn_error *err)
+{
+    return cairn_log_optimizer_param_group_new(options, out, err);
+}
+
+static cairn_status make_flop_utilization(const void *options, void *out, cairn_error *err)
+{
+    return cairn_flop_utilization_new(options, out, err);
+}
+
+static cairn_status make_skip_samples(const void *options, void *out, cairn_error *err)
+{
+    return cairn_skip_samples_new(options, out, err);
+}
+
+static cairn_status make_nan_checker(const void *options, void *out, cairn_error *err)
+{
+    return cairn_nan_checker_new(options, out, err);
+}
+
+static cairn_status make_norm_tensor_listener(const void *options, void *out, cairn_error *err)
+{
+    return cairn_norm_tensor_listener_new(options, out, err);
+}
+
+static cairn_status make_summary_tensor_listener(const void *options, void *out, cairn_error *err)
+{
+    return cairn_summary_tensor_listener_new(options, out, err);
+}
+
+static cairn_status make_count_params(const void *options, void *out, cairn_error *err)
+{
+    return cairn_count_params_new(options, out, err);
+}
+
+static cairn_status make_check_flags(const void *options, void *out, cairn_error *err)
+{
+    return cairn_check_flags_new(options, out, err);
+}
+
+static cairn_status make_compute_norm(const void *options, void *out, cairn_error *err)
+{
+    (void)options;
+    return cairn_compute_norm_new(out, err);
+}
+
+static cairn_status make_model_eval_metrics(const void *options, void *out, cairn_error *err)
+{
+    (void)options;
+    return cairn_model_eval_metrics_new(out, err);
+}
+
+static cairn_status make_rate_profiler(const void *options, void *out, cairn_error *err)
+{
+    (void)options;
+    return cairn_rate_profiler_new(out, err);
+}
+
+static cairn_status make_duration_profiler(const void *options, void *out, cairn_error *err)
+{
+    (void)options;
+    return cairn_duration_profiler_new(out, err);
+}
+
+static cairn_status make_save_performance_data(const void *options, void *out, cairn_error *err)
+{
+    (void)options;
+    return cairn_save_performance_data_new(out, err);
+}
+
+static cairn_status make_samples_streamed_info(const void *options, void *out, cairn_error *err)
+{
+    (void)options;
+    return cairn_samples_streamed_info_new(out, err);
+}
+
+static cairn_status make_log_input_summaries(const void *options, void *out, cairn_error *err)
+{
+    (void)options;
+    return cairn_log_input_summaries_new(out, err);
+}
+
 /* @options: cairn_progress_options of the request, since the configuration has none. */
 static cairn_status make_progress(const void *options, void *out, cairn_error *err)
 {
@@ -113,20 +205,33 @@ static const crn_class k_callbacks[] = {
     {"SaveCheckpointState", "save_checkpoint_state", make_save_state, false},
     {"KeepNCheckpoints", "keep_n_checkpoints", make_keep_n, false},
     {"CheckLoss", NULL, make_check_loss, false},
-    {"ComputeNorm", NULL, NULL, true},
-    {"LogOptimizerParamGroup", NULL, NULL, true},
-    {"ModelEvalMetrics", NULL, NULL, true},
-    {"RateProfiler", NULL, NULL, true},
-    {"DurationProfiler", NULL, NULL, true},
-    {"FlopUtilization", NULL, NULL, true},
-    {"SavePerformanceData", NULL, NULL, true},
-    {"DumpAvailableTensorNames", NULL, NULL, true},
+    {"ComputeNorm", NULL, make_compute_norm, false},
+    {"LogOptimizerParamGroup", "log_optimizer_param_group", make_log_optimizer_param_group, false},
+    {"ModelEvalMetrics", NULL, make_model_eval_metrics, false},
+    {"RateProfiler", NULL, make_rate_profiler, false},
+    {"DurationProfiler", NULL, make_duration_profiler, false},
+    {"FlopUtilization", "flop_utilization", make_flop_utilization, false},
+    {"SavePerformanceData", NULL, make_save_performance_data, false},
+    {"SamplesStreamedInfo", NULL, make_samples_streamed_info, false},
+    {"EarlyStopping", "early_stopping", make_early_stopping, false},
+    {"EMA", "ema", make_ema, false},
+    {"SkipSamples", "skip_samples", make_skip_samples, false},
+    {"LogInputSummaries", NULL, make_log_input_summaries, false},
+    {"NaNChecker", "nan_checker", make_nan_checker, false},
+    {"NormTensorListener", "norm_tensor_listener", make_norm_tensor_listener, false},
+    {"SummaryTensorListener", "summary_tensor_listener", make_summary_tensor_listener, false},
+    {"CountParams", "count_params", make_count_params, false},
+    /* Their keys are read by flags.c. */
+    {"GlobalFlags", NULL, make_check_flags, false},
+    {"ScopedTrainFlags", NULL, make_check_flags, false},
+    {"ScopedValidateFlags", NULL, make_check_flags, false},
+    /* Every checkpoint has the parameters; `cairn checkpoint info` lists the tensors. */
     {"ModelZooParamsMetadata", NULL, NULL, true},
-    {"SamplesStreamedInfo", NULL, NULL, true},
-    {"GlobalFlags", NULL, NULL, true},
-    {"ScopedTrainFlags", NULL, NULL, true},
-    {"ScopedValidateFlags", NULL, NULL, true},
-    {"SkipSamples", NULL, NULL, false},
+    {"DumpAvailableTensorNames", NULL, NULL, true},
+    {"ComputeNormGNS", NULL, NULL, false},
+    {"DumpActivations", NULL, NULL, false},
+    {"LogSparsity", NULL, NULL, false},
+    {"OpProfiler", NULL, NULL, false},
     {"Lora", NULL, NULL, false},
 };
 
@@ -180,6 +285,23 @@ bool crn_registry_choose(const crn_registry *registry, const char *name, const c
     }
     crn_diag_unknown(diag, node, registry->what, name, where, names, available, NULL);
     return false;
+}
+
+bool crn_registry_default(const crn_registry *registry, const char *name, const crn_node *node,
+                          crn_choice *out, crn_diag *diag)
+{
+    if (!crn_registry_choose(registry, name, node, "default", out, diag))
+        return false;
+    if (out->class == NULL || out->class->section == NULL)
+        return true;
+    const crn_section *const section = crn_section_find(out->class->section);
+    out->options = crn_calloc(1, section->struct_size);
+    if (out->options == NULL) {
+        diag->is_failed = true;
+        return false;
+    }
+    crn_section_defaults(section, out->options);
+    return true;
 }
 
 bool crn_registry_read(const crn_registry *registry, const char *name, crn_doc *doc, crn_node *node,

@@ -46,5 +46,15 @@ bool crn_registry_choose(const crn_registry *registry, const char *name, const c
 /* As above, and reads @args into the class's options. */
 bool crn_registry_read(const crn_registry *registry, const char *name, crn_doc *doc, crn_node *node,
                        crn_node *args, const char *where, crn_choice *out, crn_diag *diag);
+/* A class that nobody named, with the defaults of its options. */
+bool crn_registry_default(const crn_registry *registry, const char *name, const crn_node *node,
+                          crn_choice *out, crn_diag *diag);
+
+/* flags.c: whether @name is a callback whose arguments are flags ("csx.path.to.flag: value"). */
+bool crn_is_flags(const char *name);
+/* Reads them into @out, a cairn_check_flags_options that is yours (crn_free): known flags act,
+ * those of other hardware give a notice, others an error. */
+bool crn_read_flags(const char *name, const crn_node *args, const char *where, void **out,
+                    crn_diag *diag);
 
 #endif

@@ -43,6 +43,14 @@ static const crn_key k_fit_keys[] = {
     {"train_dataloader", CRN_KEY_NAMED, "Data to train with.", &crn_processors},
 };
 
+static const crn_key k_validate_all_keys[] = {
+    {"val_dataloaders", CRN_KEY_NAMEDS, "Data to validate with, or a list of them.",
+     &crn_processors},
+    {"ckpt_paths", CRN_KEY_TEXTS,
+     "Checkpoints to validate, with patterns such as *; null is none; left out, all of the run.",
+     NULL},
+};
+
 static const crn_key k_sequential_keys[] = {
     {"schedulers", CRN_KEY_CLASSES, "Schedulers that follow each other.", &crn_schedulers},
     {"milestones", CRN_KEY_COUNTS,
@@ -59,6 +67,8 @@ const crn_key_table crn_trainer_keys = TABLE("trainer", k_trainer_keys, COUNT(k_
 const crn_key_table crn_init_keys = TABLE("trainer.init", k_init_keys, COUNT(k_init_keys));
 const crn_key_table crn_fit_keys = TABLE("trainer.fit", k_fit_keys, COUNT(k_fit_keys));
 const crn_key_table crn_validate_keys = TABLE("trainer.validate", k_fit_keys, 2);
+const crn_key_table crn_validate_all_keys =
+    TABLE("trainer.validate_all", k_validate_all_keys, COUNT(k_validate_all_keys));
 const crn_key_table crn_sequential_keys =
     TABLE("schedulers.SequentialLR", k_sequential_keys, COUNT(k_sequential_keys));
 

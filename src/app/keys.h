@@ -39,6 +39,7 @@ extern const crn_key_table crn_trainer_keys;
 extern const crn_key_table crn_init_keys;
 extern const crn_key_table crn_fit_keys;
 extern const crn_key_table crn_validate_keys;
+extern const crn_key_table crn_validate_all_keys;
 extern const crn_key_table crn_sequential_keys;
 
 /* As crn_map_check_keys, with the names of the table. */

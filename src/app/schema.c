@@ -48,6 +48,8 @@ static void append_options_of(const crn_class *class, crn_str *out)
     if (class->section != NULL)
         crn_str_printf(out, "{\"anyOf\":[{\"$ref\":\"#/definitions/%s\"},{\"type\":\"null\"}]}",
                        class->section);
+    else if (crn_is_flags(class->name))
+        crn_str_append(out, "{\"type\":[\"object\",\"null\"],\"x-cairn\":\"flags\"}");
     else if (class->make == NULL)
         crn_str_append(out, "{\"x-cairn\":\"no effect\"}");
     else
@@ -234,7 +236,7 @@ static void append_tables(crn_str *out)
     append_definition("trainer.validate", out);
     append_table(&crn_validate_keys, NULL, out);
     append_definition("trainer.validate_all", out);
-    crn_str_append(out, "{\"type\":\"object\"}");
+    append_table(&crn_validate_all_keys, NULL, out);
     append_definition("SequentialLR", out);
     append_table(&crn_sequential_keys, NULL, out);
 }
@@ -266,8 +268,11 @@ cairn_status cairn_app_schema(char **out_text, cairn_error *err)
     }
     append_tables(&out);
     crn_str_append(&out, "},\n\"type\":\"object\",\"required\":[\"trainer\"],"
-                         "\"additionalProperties\":false,\n\"properties\":{\"trainer\":"
-                         "{\"$ref\":\"#/definitions/trainer\"}}}\n");
+                         "\"additionalProperties\":false,\n\"properties\":{\"trainer\":{\"anyOf\":["
+                         "{\"$ref\":\"#/definitions/trainer\"},{\"type\":\"array\",\"items\":"
+                         "{\"type\":\"object\",\"additionalProperties\":false,"
+                         "\"required\":[\"trainer\"],\"properties\":{\"trainer\":"
+                         "{\"$ref\":\"#/definitions/trainer\"}}}}]}}}\n");
     *out_text = crn_str_take(&out);
     CRN_NEED(err, *out_text, "the schema");
 out:

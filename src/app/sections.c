@@ -139,7 +139,26 @@ static void read_schedulers(crn_doc *doc, crn_node *list, const char *where,
 
 /* ---- Callbacks ---- */
 
-static void read_callback(crn_app_config *config, crn_node *item, bool *has_check_loss,
+/* What the Model Zoo adds to every run. Its ModelZooParamsMetadata and DumpAvailableTensorNames are
+ * known, but there is nothing for them to do. */
+static const char *const k_injected[] = {
+    "CheckLoss",        "LogOptimizerParamGroup", "ComputeNorm",
+    "ModelEvalMetrics", "RateProfiler",           "DurationProfiler",
+    "FlopUtilization",  "SavePerformanceData",    "SamplesStreamedInfo"};
+static const char *const k_needless[] = {"ModelZooParamsMetadata", "DumpAvailableTensorNames"};
+enum {
+    INJECTED = sizeof k_injected / sizeof k_injected[0],
+    NEEDLESS = sizeof k_needless / sizeof k_needless[0]
+};
+
+/* Adds the callback, unless it is one that is left out. */
+static void add_callback(crn_app_config *config, crn_choice choice, crn_diag *diag)
+{
+    if (choice.class == NULL || !crn_choice_list_add(&config->callbacks, choice, diag))
+        crn_free(choice.options);
+}
+
+static void read_callback(crn_app_config *config, crn_node *item, bool is_listed[INJECTED],
                           crn_diag *diag)
 {
     static const char k_where[] = "trainer.init.callbacks";
@@ -147,23 +166,28 @@ static void read_callback(crn_app_config *config, crn_node *item, bool *has_chec
     crn_node *args = NULL;
     crn_choice choice = {0};
     char where[WHERE_SIZE];
+    const bool is_bare = item->kind == CRN_NODE_TEXT; /* "- Name" asks for it with its defaults */
     if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
         return;
-    if (crn_names_equal(name, "CheckLoss")) {
-        *has_check_loss = true;
-        if (crn_node_is_null(args))
-            return; /* "Name: null" removes what would be injected. */
-    }
+    const int injected = crn_names_find(name, k_injected, INJECTED);
+    if (injected >= 0)
+        is_listed[injected] = true;
+    if ((injected >= 0 || crn_names_find(name, k_needless, NEEDLESS) >= 0) && !is_bare &&
+        crn_node_is_null(args))
+        return; /* "- Name: null" removes what would be injected. */
     where_join(where, k_where, name);
-    (void)crn_registry_read(&crn_callbacks, name, config->doc, item, args, where, &choice, diag);
-    if (choice.class == NULL || !crn_choice_list_add(&config->callbacks, choice, diag))
-        crn_free(choice.options);
+    if (!crn_is_flags(name))
+        (void)crn_registry_read(&crn_callbacks, name, config->doc, item, args, where, &choice,
+                                diag);
+    else if (crn_registry_choose(&crn_callbacks, name, item, where, &choice, diag))
+        (void)crn_read_flags(name, args, where, &choice.options, diag);
+    add_callback(config, choice, diag);
 }
 
 static void read_callbacks(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
     crn_node *const list = crn_node_get(init, "callbacks");
-    bool has_check_loss = false;
+    bool is_listed[INJECTED] = {false};
     if (!crn_node_is_null(list) && list->kind != CRN_NODE_LIST) {
         crn_diag_error(diag, list,
                        "trainer.init.callbacks must be a list, such as "
@@ -171,11 +195,12 @@ static void read_callbacks(crn_app_config *config, crn_node *init, crn_diag *dia
         return;
     }
     for (crn_node *item = list != NULL ? list->first : NULL; item != NULL; item = item->next)
-        read_callback(config, item, &has_check_loss, diag);
-    if (!has_check_loss) {
+        read_callback(config, item, is_listed, diag);
+    for (size_t i = 0; i < INJECTED; i++) {
         crn_choice choice = {0};
-        if (crn_registry_choose(&crn_callbacks, "CheckLoss", init, "default", &choice, diag))
-            (void)crn_choice_list_add(&config->callbacks, choice, diag);
+        if (!is_listed[i] &&
+            crn_registry_default(&crn_callbacks, k_injected[i], init, &choice, diag))
+            add_callback(config, choice, diag);
     }
 }
 
@@ -202,6 +227,21 @@ static void notice_device(const crn_node *node, crn_diag *diag)
     crn_diag_notice(diag, node, "%s: this version computes on the CPU", node->name);
 }
 
+static void notice_precision(const crn_app_config *config, const crn_node *node, crn_diag *diag)
+{
+    const cairn_precision_options *const o = &config->precision;
+    const char *const factor = o->loss_scaling_factor;
+    double number = 1.0;
+    if (o->enabled)
+        crn_diag_notice(diag, crn_node_get(node, "enabled"),
+                        "precision: this version computes in float32, not in %s", o->fp16_type);
+    if (strcmp(o->fp16_type, "bfloat16") == 0 && factor != NULL &&
+        !(crn_f64_from_text(factor, &number) && number == 1.0))
+        crn_diag_notice(diag, crn_node_get(node, "loss_scaling_factor"),
+                        "precision.loss_scaling_factor has no effect with fp16_type bfloat16, "
+                        "which has the range of float32");
+}
+
 static void refuse_lacking(const crn_node *init, crn_diag *diag)
 {
     for (size_t i = 0; i < crn_init_keys.count; i++) {
@@ -213,10 +253,18 @@ static void refuse_lacking(const crn_node *init, crn_diag *diag)
     }
 }
 
+/* A time limit alone, which a flag may have put there, says nothing of when training is done. */
+static bool is_loop_given(const crn_node *loop)
+{
+    if (crn_node_is_null(loop) || loop->kind != CRN_NODE_MAP)
+        return !crn_node_is_null(loop);
+    return !(loop->count == 1 && crn_node_get(loop, "max_time") != NULL);
+}
+
 void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
     (void)crn_key_table_check(&crn_init_keys, init, "trainer.init", diag);
-    const bool has_loop = !crn_node_is_null(crn_node_get(init, "loop"));
+    const bool has_loop = is_loop_given(crn_node_get(init, "loop"));
     read_scalars(config, init, diag);
     notice_device(crn_node_get(init, "device"), diag);
     notice_device(crn_node_get(crn_node_get(init, "backend"), "backend_type"), diag);
@@ -231,9 +279,7 @@ void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
     read_section(config, init, "logging", &config->logging, diag);
     if (!has_loop)
         config->loop.num_epochs = cairn_int(1); /* As TrainingLoop(num_epochs=1) in the original. */
-    if (config->precision.enabled)
-        crn_diag_notice(diag, crn_node_get(crn_node_get(init, "precision"), "enabled"),
-                        "precision: this version computes in float32");
+    notice_precision(config, crn_node_get(init, "precision"), diag);
     read_callbacks(config, init, diag);
     crn_read_loggers(config, init, diag);
 }
@@ -280,13 +326,52 @@ static void read_ckpt(crn_app_config *config, const crn_node *section, const cha
         config->ckpt.kind = CAIRN_CKPT_PATH;
 }
 
+/* ckpt_paths of validate_all: absent, null, one pattern or several. */
+static void read_ckpt_paths(crn_app_config *config, const crn_node *section, crn_diag *diag)
+{
+    static const char k_where[] = "trainer.validate_all.ckpt_paths";
+    const crn_node *const node = crn_node_get(section, "ckpt_paths");
+    const char *text = NULL;
+    if (node == NULL)
+        return;
+    config->ckpts.kind = CAIRN_CKPT_NULL;
+    if (crn_node_is_null(node))
+        return;
+    const bool is_list = node->kind == CRN_NODE_LIST;
+    config->ckpt_paths = crn_calloc(is_list ? node->count : 1, sizeof *config->ckpt_paths);
+    if (config->ckpt_paths == NULL) {
+        diag->is_failed = true;
+        return;
+    }
+    for (const crn_node *item = is_list ? node->first : node; item != NULL;
+         item = is_list ? item->next : NULL) {
+        if (crn_node_to_text(item, k_where, &text, diag) && text[0] != '\0')
+            config->ckpt_paths[config->ckpts.count++] = text;
+    }
+    config->ckpts.paths = config->ckpt_paths;
+    if (config->ckpts.count > 0) /* Empty is null, as in the original. */
+        config->ckpts.kind = CAIRN_CKPT_PATH;
+}
+
+/* The keys that the section of each verb may have. */
+static bool check_keys(const crn_node *section, const char *place, crn_diag *diag)
+{
+    const crn_key_table *const table = strcmp(section->name, "validate_all") == 0
+                                           ? &crn_validate_all_keys
+                                       : strcmp(section->name, "fit") == 0 ? &crn_fit_keys
+                                                                           : &crn_validate_keys;
+    return crn_key_table_check(table, section, place, diag);
+}
+
 void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn_diag *diag)
 {
     const bool is_fit = strcmp(section->name, "fit") == 0;
+    const char *const val =
+        strcmp(section->name, "validate_all") == 0 ? "val_dataloaders" : "val_dataloader";
     char place[WHERE_SIZE];
     char where[WHERE_SIZE];
     where_join(place, "trainer", section->name);
-    if (!crn_key_table_check(is_fit ? &crn_fit_keys : &crn_validate_keys, section, place, diag))
+    if (!check_keys(section, place, diag))
         return;
     crn_node *const train = crn_node_get(section, "train_dataloader");
     where_join(where, place, "train_dataloader");
@@ -294,9 +379,9 @@ void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn
         crn_diag_error(diag, section, "%s is missing", where);
     else if (verb == CRN_VERB_FIT)
         read_loader(config, train, where, &config->train, diag);
-    where_join(where, place, "val_dataloader");
-    read_val(config, crn_node_get(section, "val_dataloader"), where, diag);
-    if (verb == CRN_VERB_VALIDATE && config->val.count == 0 && diag->error_count == 0)
+    where_join(where, place, val);
+    read_val(config, crn_node_get(section, val), where, diag);
+    if (verb != CRN_VERB_FIT && config->val.count == 0 && diag->error_count == 0)
         crn_diag_error(diag, section, "%s is missing", where);
     where_join(where, place, "ckpt_path");
     config->ckpt = cairn_ckpt_omitted();
@@ -304,4 +389,6 @@ void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn
      * started from. */
     if (verb == CRN_VERB_FIT || !is_fit)
         read_ckpt(config, section, where, diag);
+    if (verb == CRN_VERB_VALIDATE_ALL && !is_fit)
+        read_ckpt_paths(config, section, diag);
 }

@@ -6,6 +6,8 @@
 static const cli_entry k_commands[] = {
     {"fit", cli_fit, "PARAMS.yaml", "train a model as a YAML file says; --resume goes on"},
     {"validate", cli_validate, "PARAMS.yaml", "compute the validation loss of a checkpoint"},
+    {"validate_all", cli_validate_all, "PARAMS.yaml",
+     "the same for every checkpoint and every loader"},
     {"config", cli_config, "COMMAND", "describe what a YAML file may hold"},
     {"checkpoint", cli_checkpoint, "COMMAND", "look at checkpoints, verify, pin and prune them"},
     {"generate", cli_generate, "", "write text with a trained model"},

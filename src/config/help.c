@@ -58,6 +58,7 @@ static void append_default(const crn_row *row, crn_str *out)
     case CRN_ROW_INT_NULL:
     case CRN_ROW_FLOAT_NULL:
     case CRN_ROW_NUMBER_NULL:
+    case CRN_ROW_BOOL_NULL:
     case CRN_ROW_INIT:
     case CRN_ROW_REQUIRED:
     case CRN_ROW_ALIAS:

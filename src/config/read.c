@@ -98,7 +98,7 @@ static bool takes_null(const crn_row *row)
     return row->kind == CRN_ROW_INT_NULL || row->kind == CRN_ROW_FLOAT_NULL ||
            row->kind == CRN_ROW_NUMBER_NULL || row->kind == CRN_ROW_NUMBER ||
            row->kind == CRN_ROW_LIST || row->kind == CRN_ROW_INIT ||
-           (row->kind == CRN_ROW_TEXT && row->text == NULL);
+           row->kind == CRN_ROW_BOOL_NULL || (row->kind == CRN_ROW_TEXT && row->text == NULL);
 }
 
 static bool read_value(const crn_row *row, crn_doc *doc, const char *where, crn_node *node,
@@ -106,6 +106,7 @@ static bool read_value(const crn_row *row, crn_doc *doc, const char *where, crn_
 {
     cairn_opt_int *const opt_int = field;
     cairn_opt_float *const opt_float = field;
+    cairn_opt_bool *const opt_bool = field;
     switch (row->kind) {
     case CRN_ROW_INT:
         return crn_node_to_int(node, where, row->i_min, row->i_max, row->unit, field, diag);
@@ -124,6 +125,9 @@ static bool read_value(const crn_row *row, crn_doc *doc, const char *where, crn_
         return read_number(row, where, node, field, diag);
     case CRN_ROW_BOOL:
         return crn_node_to_bool(node, where, field, diag);
+    case CRN_ROW_BOOL_NULL:
+        opt_bool->is_set = crn_node_to_bool(node, where, &opt_bool->value, diag);
+        return opt_bool->is_set;
     case CRN_ROW_TEXT:
         return crn_node_to_text(node, where, field, diag);
     case CRN_ROW_CHOICE:
@@ -282,6 +286,7 @@ static crn_node *complete_option(crn_doc *doc, crn_node *map, const crn_row *row
     case CRN_ROW_INT_NULL:
     case CRN_ROW_FLOAT_NULL:
     case CRN_ROW_NUMBER_NULL:
+    case CRN_ROW_BOOL_NULL:
     case CRN_ROW_INIT:
     case CRN_ROW_REQUIRED:
     case CRN_ROW_ALIAS:

@@ -50,6 +50,8 @@
      .f_max = (double)(max)},
 #define CRN_OPT_BOOL(n, preset, help_)                                                             \
     {.kind = CRN_ROW_BOOL, CRN_OPT_FIELD(n), .unit = "", .help = help_, .b = (preset)},
+#define CRN_OPT_BOOL_NULL(n, help_)                                                                \
+    {.kind = CRN_ROW_BOOL_NULL, CRN_OPT_FIELD(n), .unit = "", .help = help_},
 #define CRN_OPT_TEXT(n, preset, help_)                                                             \
     {.kind = CRN_ROW_TEXT, CRN_OPT_FIELD(n), .unit = "", .help = help_, .text = (preset)},
 #define CRN_OPT_CHOICE(n, preset, choices_, help_)                                                 \

@@ -64,6 +64,7 @@ static void set_default(const crn_row *row, void *field)
     case CRN_ROW_INT_NULL:
     case CRN_ROW_FLOAT_NULL:
     case CRN_ROW_NUMBER_NULL:
+    case CRN_ROW_BOOL_NULL:
     case CRN_ROW_LIST:
     case CRN_ROW_INIT:
     case CRN_ROW_REQUIRED:

@@ -53,6 +53,60 @@ static const crn_row k_tensorboard_logger_rows[] = {
 };
 #undef CRN_OPT_STRUCT
 
+#define CRN_OPT_STRUCT cairn_early_stopping_options
+static const crn_row k_early_stopping_rows[] = {
+#include "cairn/options/early_stopping.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_ema_options
+static const crn_row k_ema_rows[] = {
+#include "cairn/options/ema.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_log_optimizer_param_group_options
+static const crn_row k_log_optimizer_param_group_rows[] = {
+#include "cairn/options/log_optimizer_param_group.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_nan_checker_options
+static const crn_row k_nan_checker_rows[] = {
+#include "cairn/options/nan_checker.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_norm_tensor_listener_options
+static const crn_row k_norm_tensor_listener_rows[] = {
+#include "cairn/options/norm_tensor_listener.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_summary_tensor_listener_options
+static const crn_row k_summary_tensor_listener_rows[] = {
+#include "cairn/options/summary_tensor_listener.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_count_params_options
+static const crn_row k_count_params_rows[] = {
+#include "cairn/options/count_params.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_skip_samples_options
+static const crn_row k_skip_samples_rows[] = {
+#include "cairn/options/skip_samples.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_flop_utilization_options
+static const crn_row k_flop_utilization_rows[] = {
+#include "cairn/options/flop_utilization.def"
+};
+#undef CRN_OPT_STRUCT
+
 #define CRN_OPT_STRUCT cairn_adamw_options
 static const crn_row k_adamw_rows[] = {
 #include "cairn/options/adamw.def"
@@ -113,6 +167,21 @@ static const crn_section k_sections[] = {
     SECTION(keep_n_checkpoints, "callbacks.KeepNCheckpoints",
             "Removes the oldest checkpoints of the run."),
     SECTION(tensorboard_logger, "loggers.TensorBoardLogger", "Event files for TensorBoard."),
+    SECTION(early_stopping, "callbacks.EarlyStopping",
+            "Ends the run when a metric no longer improves."),
+    SECTION(ema, "callbacks.EMA", "Keeps averages of the weights over the steps."),
+    SECTION(log_optimizer_param_group, "callbacks.LogOptimizerParamGroup",
+            "Logs learning rates and weight decays of the parameter groups."),
+    SECTION(nan_checker, "callbacks.NaNChecker",
+            "Names the first operation and tensor that is not finite."),
+    SECTION(norm_tensor_listener, "callbacks.NormTensorListener", "Logs norms of tensors."),
+    SECTION(summary_tensor_listener, "callbacks.SummaryTensorListener",
+            "Logs distributions of tensors."),
+    SECTION(count_params, "callbacks.CountParams",
+            "Prints a table of the parameters at the start."),
+    SECTION(skip_samples, "callbacks.SkipSamples", "Leaves out samples of the training data."),
+    SECTION(flop_utilization, "callbacks.FlopUtilization",
+            "Logs how much of the machine's speed the training uses."),
     SECTION(adamw, "optimizer.AdamW", "Adam with decoupled weight decay."),
     SECTION(constant_lr, "schedulers.ConstantLR", "A constant learning rate."),
     SECTION(linear_lr, "schedulers.LinearLR", "A learning rate that changes along a line."),
@@ -138,6 +207,15 @@ DEFAULTS(load_checkpoint_states)
 DEFAULTS(save_checkpoint_state)
 DEFAULTS(keep_n_checkpoints)
 DEFAULTS(tensorboard_logger)
+DEFAULTS(early_stopping)
+DEFAULTS(ema)
+DEFAULTS(log_optimizer_param_group)
+DEFAULTS(nan_checker)
+DEFAULTS(norm_tensor_listener)
+DEFAULTS(summary_tensor_listener)
+DEFAULTS(count_params)
+DEFAULTS(skip_samples)
+DEFAULTS(flop_utilization)
 DEFAULTS(adamw)
 DEFAULTS(constant_lr)
 DEFAULTS(linear_lr)

@@ -48,6 +48,8 @@ cairn_status crn_gemm(int64_t m, int64_t n, int64_t k, float alpha, crn_matrix a
 void crn_add(int64_t count, const float *a, const float *b, float *out);
 /* out[i] = value or, if @adds, out[i] += value, of @from[i]. */
 void crn_copy(int64_t count, const float *from, bool adds, float *out);
+/* Place of the first of @x that is infinite or no number; -1: all are finite. */
+int64_t crn_find_nonfinite(int64_t count, const float *x);
 /* y[R][C] += bias[C] */
 void crn_add_bias(int64_t rows, int64_t cols, const float *bias, float *y);
 /* Floats of scratch that crn_sum_rows needs. */
@@ -164,6 +166,10 @@ static inline float crn_token_weight(const crn_token_labels *labels, int64_t r)
  * @row_loss[R] is scratch. */
 double crn_cross_entropy(int64_t rows, int64_t vocab, const float *logits,
                          const crn_token_labels *labels, float *lse, float *row_loss);
+/* Sum of the weights of the rows whose label has the largest logit (the first of equal ones).
+ * @row_hits[R] is scratch. */
+double crn_count_correct(int64_t rows, int64_t vocab, const float *logits,
+                         const crn_token_labels *labels, float *row_hits);
 /* Turns @logits into gradients: factor * weight * (softmax - one at the label). */
 void crn_cross_entropy_backward(int64_t rows, int64_t vocab, const crn_token_labels *labels,
                                 const float *lse, float factor, float *logits);

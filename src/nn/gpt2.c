@@ -175,27 +175,48 @@ static void record(const void *model, crn_plan *plan)
         return;
     plan->labels = crn_tape_input(t);
     plan->mask = crn_tape_input(t);
-    crn_op_cross_entropy(t, linear(t, x, &m->head), plan->labels, plan->mask, &loss);
+    x = linear(t, x, &m->head);
+    crn_tape_name(t, x, "lm_head"); /* Tied, its weight has another module's name. */
+    crn_op_cross_entropy(t, x, plan->labels, plan->mask, &loss);
 }
 
-static cairn_status compute(void *self, const cairn_batch *batch, const cairn_pass *pass,
+/* A program that was compiled for an older header gives a shorter one. */
+static cairn_pass whole_pass(const cairn_pass *given)
+{
+    cairn_pass pass = {.struct_size = sizeof pass};
+    memcpy(&pass, given, given->struct_size < sizeof pass ? given->struct_size : sizeof pass);
+    return pass;
+}
+
+static cairn_status compute(void *self, const cairn_batch *batch, const cairn_pass *given,
                             cairn_loss *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     gpt2 *const m = self;
+    const cairn_pass pass = whole_pass(given);
     crn_tokens tokens = {0};
     crn_plan *plan = NULL;
-    crn_run run = {.seed = pass->seed, .step = pass->step, .loss_scale = pass->loss_scale};
+    crn_run run = {.seed = pass.seed,
+                   .step = pass.step,
+                   .loss_scale = pass.loss_scale,
+                   .pass = &pass,
+                   .wants_metrics = pass.wants_metrics && m->options.compute_eval_metrics};
     CRN_TRY_PLAIN(crn_tokens_read(batch, m->options.vocab_size, m->options.max_position_embeddings,
                                   &tokens, err));
-    CRN_TRY_PLAIN(crn_plans_get(&m->plans, pass->is_training ? CRN_PLAN_TRAIN : CRN_PLAN_EVALUATE,
+    CRN_TRY_PLAIN(crn_plans_get(&m->plans, pass.is_training ? CRN_PLAN_TRAIN : CRN_PLAN_EVALUATE,
                                 tokens.batch, tokens.time, record, m, &plan, err));
     crn_tape_set_input(plan->tape, plan->ids, tokens.ids);
     crn_tape_set_input(plan->tape, plan->labels, tokens.labels);
     crn_tape_set_input(plan->tape, plan->mask, tokens.mask);
+    CRN_TRY_PLAIN(crn_tape_use_weights(plan->tape, pass.weights, err));
     CRN_TRY_PLAIN(crn_tape_run(plan->tape, &run, err));
     out->loss = run.loss;
     out->weight = run.weight;
+    if (run.wants_metrics) {
+        out->has_metrics = true;
+        out->token_loss = run.token_loss;
+        out->correct = run.correct;
+    }
 out:
     return rc;
 }
@@ -244,6 +265,22 @@ static int64_t max_sequence_length(const void *self)
     return m->options.max_position_embeddings;
 }
 
+/* Of what must be computed: a query sees half of the keys. The backward takes twice the forward. */
+static double flops(const void *self, const cairn_batch *batch, bool is_training)
+{
+    const gpt2 *const m = self;
+    const cairn_gpt2_options *const o = &m->options;
+    const cairn_batch_field *const ids = cairn_batch_find(batch, "input_ids");
+    if (ids == NULL || ids->rank != 2)
+        return 0.0;
+    const double tokens = (double)ids->shape[0] * (double)ids->shape[1];
+    const double c = (double)o->hidden_size;
+    const double keys = ((double)ids->shape[1] + 1.0) / 2.0;
+    const double layer = 4.0 * c * c + 2.0 * c * (double)o->filter_size + 2.0 * c * keys;
+    const double all = (double)o->num_hidden_layers * layer + c * (double)o->vocab_size;
+    return 2.0 * tokens * all * (is_training ? 3.0 : 1.0);
+}
+
 static void destroy(void *self)
 {
     gpt2 *const m = self;
@@ -264,7 +301,9 @@ static const cairn_model_ops k_ops = {.struct_size = sizeof(cairn_model_ops),
                                       .next_logits = next_logits,
                                       .vocab_size = vocab_size,
                                       .max_sequence_length = max_sequence_length,
-                                      .destroy = destroy};
+                                      .destroy = destroy,
+                                      .flops = flops,
+                                      .takes_weights = true};
 
 /*
  * What is not given: a normal distribution of standard deviation initializer_range, cut at two of

@@ -63,3 +63,17 @@ void cairn_clip_gradients(cairn_state *model, double norm, double max_norm)
     for (size_t i = 0; i < count; i++)
         grad[i] *= factor;
 }
+
+void cairn_clip_gradient_values(cairn_state *model, double max_value)
+{
+    const float most = (float)max_value;
+    size_t count = 0;
+    float *const grad = cairn_state_gradients(model, &count);
+    if (grad == NULL)
+        return;
+#pragma omp parallel for simd schedule(static) if (count > CHUNK_FLOATS)
+    for (size_t i = 0; i < count; i++) {
+        const float above = grad[i] > most ? most : grad[i];
+        grad[i] = above < -most ? -most : above;
+    }
+}

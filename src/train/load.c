@@ -123,21 +123,13 @@ out:
     return rc;
 }
 
-/* For validation: the tree has two states, and a file may lack the second. */
-static const char *states_for_tree(const cairn_trainer *trainer, const cairn_checkpoint *ckpt,
-                                   const char *asked)
-{
-    if (trainer->optimizer_state != NULL)
-        return asked;
-    return cairn_checkpoint_has_state(ckpt, CRN_STATE_GLOBAL_STEP) ? "model,global_step" : "model";
-}
-
 static cairn_status prepare(cairn_trainer *trainer, const crn_load_plan *plan, cairn_load *load,
                             cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_event event = crn_trainer_event(trainer);
     event.path = plan->path;
+    event.is_validation = trainer->optimizer_state == NULL;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "Loading weights from checkpoint %s",
                       plan->path);
@@ -181,6 +173,7 @@ static cairn_status finish(cairn_trainer *trainer, const crn_load_plan *plan,
     memcpy(out->run_id, cairn_checkpoint_get_info(ckpt)->run_id, sizeof out->run_id);
     event = crn_trainer_event(trainer);
     event.path = plan->path;
+    event.is_validation = trainer->optimizer_state == NULL;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_load_checkpoint, &event, err));
 out:
     return rc;
@@ -196,11 +189,13 @@ cairn_status crn_trainer_load(cairn_trainer *trainer, const crn_load_plan *plan,
     CRN_TRY_PLAIN(prepare(trainer, plan, &load, err));
     CRN_TRY_PLAIN(cairn_checkpoint_open(plan->path, &ckpt, err));
     CRN_TRY_PLAIN(check_metadata(plan, ckpt, err));
+    /* For a validation all that its tree has, whatever LoadCheckpointStates says. */
+    const char *const states = trainer->optimizer_state != NULL ? load.states : NULL;
     const cairn_load_options options = {
         .struct_size = sizeof options,
-        .states = states_for_tree(trainer, ckpt, load.states),
+        .states = states,
         .is_tolerant = trainer->options.checkpoint.disable_strict_checkpoint_loading,
-        .required_state = required_state(load.states),
+        .required_state = required_state(states),
         .allow_newer_version = !trainer->options.checkpoint.strict_version,
         .log = trainer->options.log,
     };

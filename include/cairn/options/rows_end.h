@@ -6,6 +6,7 @@
 #undef CRN_OPT_NUMBER_NULL
 #undef CRN_OPT_NUMBER
 #undef CRN_OPT_BOOL
+#undef CRN_OPT_BOOL_NULL
 #undef CRN_OPT_TEXT
 #undef CRN_OPT_CHOICE
 #undef CRN_OPT_LIST

@@ -20,6 +20,9 @@
 #ifndef CRN_OPT_BOOL
 #define CRN_OPT_BOOL(name, preset, help)
 #endif
+#ifndef CRN_OPT_BOOL_NULL
+#define CRN_OPT_BOOL_NULL(name, help)
+#endif
 #ifndef CRN_OPT_TEXT
 #define CRN_OPT_TEXT(name, preset, help)
 #endif

@@ -7,6 +7,7 @@
 #define CRN_OPT_NUMBER_NULL(name, min, max, unit, help) cairn_opt_number name;
 #define CRN_OPT_NUMBER(name, preset, min, max, unit, help) cairn_opt_number name;
 #define CRN_OPT_BOOL(name, preset, help) bool name;
+#define CRN_OPT_BOOL_NULL(name, help) cairn_opt_bool name;
 #define CRN_OPT_TEXT(name, preset, help) const char *name;
 #define CRN_OPT_CHOICE(name, preset, choices, help) const char *name;
 #define CRN_OPT_LIST(name, help) cairn_opt_list name;

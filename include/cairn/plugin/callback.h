@@ -9,6 +9,12 @@
  *
  * A callback that has state adds a state to the tree in `setup` (cairn_state_tree_add) and keeps
  * its values there: they are saved with every checkpoint and are back before on_load_checkpoint.
+ * A step is saved before it is validated, so what a callback learns from a validation is not in
+ * that step's checkpoint. A process that resumes from it either validates again or, if the results
+ * are in the notes beside the checkpoint, hands them to on_log of the callbacks (is_replayed).
+ *
+ * In `validate` and `validate_all` the tree has the model and the states of callbacks only, and
+ * is_validation is set in `setup` and `post_setup`.
  */
 #ifndef CAIRN_PLUGIN_CALLBACK_H
 #define CAIRN_PLUGIN_CALLBACK_H
@@ -39,7 +45,7 @@ typedef struct cairn_event {
     uint64_t step;        /**< global_step: finished steps. */
     uint64_t first_step;  /**< Step from which cadences count. */
     uint64_t end_step;    /**< Step after which the run is complete. */
-    uint64_t loop_index;  /**< Number of the training segment or validation, from 0. */
+    uint64_t loop_index;  /**< Number of the training segment or round of validations, from 0. */
     uint64_t batch_index; /**< Within the segment or validation, from 0. */
     uint64_t batch_count; /**< Batches of the validation or steps of the segment. */
     bool is_validation;
@@ -71,6 +77,10 @@ typedef struct cairn_event {
     const char *log_text;           /**< on_log_text */
     const float *log_values;        /**< on_log_histogram: [log_value_count] */
     size_t log_value_count;
+    bool is_replayed; /**< on_log: the result of a validation that an earlier process made after the
+                           state that was loaded; only callbacks get it, loggers have it. */
+    /** All that the model told of the micro-batch or batch that was computed last; NULL before. */
+    const cairn_loss *computed;
 } cairn_event;
 
 /** What a hook may ask for, at any time; it is done when the step or its validation ends. */
@@ -78,6 +88,7 @@ typedef struct cairn_control {
     bool stop;          /**< End the run after this step, saved if checkpoints are on. */
     bool save;          /**< Save after this step, whatever the schedule says. */
     const char *reason; /**< Static string; needed with stop. */
+    bool complete;      /**< With stop: nothing is left of the run, so --resume does no more. */
 } cairn_control;
 
 typedef cairn_status (*cairn_hook_fn)(void *self, const cairn_event *event, cairn_control *control,
@@ -99,7 +110,7 @@ typedef cairn_status (*cairn_hook_fn)(void *self, const cairn_event *event, cair
     X(on_train_batch_start, "a step begins; batch is its first micro-batch")                       \
     X(on_train_step_start, "a micro-batch was read; it is batch")                                  \
     X(on_before_forward, "a micro-batch is about to be computed")                                  \
-    X(on_after_forward, "its loss is known, its gradients are not")                                \
+    X(on_after_forward, "its loss is known, its gradients are not (cairn_pass.after_forward)")     \
     X(on_before_backward, "its gradients are about to be computed")                                \
     X(on_after_backward, "its gradients are added")                                                \
     X(on_before_optimizer_step, "loss and gradient_norm are known, parameters still old")          \
@@ -183,6 +194,30 @@ CAIRN_API cairn_status cairn_trainer_log_histogram(cairn_trainer *trainer, const
                                                    const float *values, size_t count,
                                                    cairn_error *err);
 
+/**
+ * What the passes from now on look at; the strictest of all callbacks' wishes holds. With dynamic
+ * loss scaling gradients are not looked at, since an overflow there is no fault.
+ */
+CAIRN_API void cairn_trainer_set_check(cairn_trainer *trainer, bool is_validation,
+                                       cairn_check check);
+/** In setup: @p fn is shown what the operations of each log step's training give, if the model can
+ *  show it. @retval CAIRN_ENOMEM */
+CAIRN_API cairn_status cairn_trainer_observe(cairn_trainer *trainer, cairn_observe_fn fn,
+                                             void *user, cairn_error *err);
+/**
+ * In run_validation: validates with all loaders of the round as the trainer does, but with the
+ * tensors of @p weights, and adds the metrics "<prefix>/val_loss", "<prefix>/val_loss/1" and so on.
+ * No hooks are called. Asked to stop, it adds nothing, and the whole validation counts as cut off.
+ * @retval CAIRN_EUNSUPPORTED  The model cannot compute with other weights (takes_weights).
+ */
+CAIRN_API cairn_status cairn_trainer_validate_weights(cairn_trainer *trainer,
+                                                      const cairn_state *weights,
+                                                      const char *prefix, cairn_error *err);
+/** Samples of the training data consumed since the beginning; 0 without training data. */
+CAIRN_API uint64_t cairn_trainer_samples_streamed(const cairn_trainer *trainer);
+/** In on_fit_start: leaves out the next @p samples of the training data. */
+CAIRN_API void cairn_trainer_skip_samples(cairn_trainer *trainer, uint64_t samples);
+
 /** For hooks. Borrowed. */
 CAIRN_API cairn_state_tree *cairn_trainer_tree(cairn_trainer *trainer);
 /** Parameters, with their gradients in training. NULL before `setup`. */
@@ -192,6 +227,8 @@ CAIRN_API const char *cairn_trainer_model_dir(const cairn_trainer *trainer);
 CAIRN_API cairn_store *cairn_trainer_store(cairn_trainer *trainer);
 CAIRN_API const cairn_run *cairn_trainer_run(const cairn_trainer *trainer);
 CAIRN_API const cairn_log *cairn_trainer_log(const cairn_trainer *trainer);
+/** Folder for what this process writes beside its checkpoints, such as its log; NULL: none. */
+CAIRN_API const char *cairn_trainer_run_dir(const cairn_trainer *trainer);
 /** The checkpoint that this process loaded; NULL if none. */
 CAIRN_API const char *cairn_trainer_loaded_path(const cairn_trainer *trainer);
 

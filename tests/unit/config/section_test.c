@@ -148,7 +148,7 @@ static void an_empty_map__is_completed_with_all_defaults(void **state)
         read_section("loop", "null", &(cairn_loop_options){.grad_accum_steps = 7}, &diag, &json));
     assert_string_equal(json, "{\"num_steps\": null, \"max_steps\": null, \"num_epochs\": null, "
                               "\"steps_per_epoch\": null, \"eval_frequency\": 1.0, "
-                              "\"eval_steps\": null, \"grad_accum_steps\": 1}");
+                              "\"eval_steps\": null, \"grad_accum_steps\": 1, \"max_time\": null}");
     crn_free(json);
     assert_errors(&diag, "");
 }
