@@ -98,6 +98,9 @@ static void append_value(crn_str *out, const crn_row *row)
     case CRN_ROW_BOOL:
         crn_str_printf(out, "\"type\":\"boolean\",\"default\":%s", row->b ? "true" : "false");
         return;
+    case CRN_ROW_BOOL_NULL:
+        crn_str_append(out, "\"type\":[\"boolean\",\"null\"],\"default\":null");
+        return;
     case CRN_ROW_TEXT:
         if (row->text == NULL) {
             crn_str_append(out, "\"type\":[\"string\",\"number\",\"null\"],\"default\":null");
