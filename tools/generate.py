@@ -192,14 +192,18 @@ def class_page(definitions, page, registry, place):
               else "One class, `Name: {options}`. Case does not matter in names.", ""]
     without = [name for name, entry in classes.items() if entry.get("x-cairn") == "no effect"]
     plain = [name for name, entry in classes.items() if entry.get("maxProperties") == 0]
+    flags = [name for name, entry in classes.items() if entry.get("x-cairn") == "flags"]
     if plain:
         lines += ["Without options: %s." % ", ".join(map(code, plain)), ""]
+    if flags:
+        lines += ["With flags of their own, `path.to.flag: value`: %s."
+                  % ", ".join(map(code, flags)), ""]
     if without:
         lines += ["Accepted without effect: %s." % ", ".join(map(code, without)), ""]
     if definition["x-lacking"]:
         lines += ["Not in this version: %s." % ", ".join(map(code, definition["x-lacking"])), ""]
     for name, entry in classes.items():
-        if name in without or name in plain:
+        if name in without + plain + flags:
             continue
         reference = entry.get("$ref") or entry["anyOf"][0]["$ref"]
         section = definitions[reference.rsplit("/", 1)[1]]
@@ -254,7 +258,7 @@ def key_table(table, definitions):
 
 def trainer_page(definitions):
     lines = ["# trainer", "", "<!-- %s -->" % HEAD, ""]
-    for name in ("trainer", "trainer.init", "trainer.fit", "trainer.validate"):
+    for name in [name for name in definitions if name.split(".")[0] == "trainer"]:
         lines += ["## %s" % name, "", *key_table(definitions[name], definitions), ""]
     return lines
 

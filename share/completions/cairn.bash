@@ -14,7 +14,7 @@ _cairn() {
     local command=${COMP_WORDS[1]} options=
     COMPREPLY=()
     if [[ $COMP_CWORD -eq 1 ]]; then
-        COMPREPLY=($(compgen -W "fit validate config checkpoint generate help" -- "$cur"))
+        COMPREPLY=($(compgen -W "fit validate validate_all config checkpoint generate help" -- "$cur"))
         return
     fi
     if [[ $command == config ]]; then
@@ -35,6 +35,7 @@ _cairn() {
     "fit")
         case $prev in
         --load_checkpoint_states) return ;;
+        --max_time) return ;;
         --model_dir | -o) _cairn_files dir; return ;;
         --checkpoint_path) _cairn_files file; return ;;
         --set) return ;;
@@ -42,10 +43,22 @@ _cairn() {
         --logging) COMPREPLY=($(compgen -W "DEBUG INFO WARNING ERROR" -- "$cur")); return ;;
         --target_device) COMPREPLY=($(compgen -W "CPU" -- "$cur")); return ;;
         esac
-        options="--resume --load_checkpoint_states --model_dir --checkpoint_path --set --threads --logging --target_device --disable_version_check --help"
+        options="--resume --load_checkpoint_states --max_time --model_dir --checkpoint_path --set --threads --logging --target_device --disable_version_check --help"
         [[ $cur != -* ]] && { _cairn_files yaml; return; }
         ;;
     "validate")
+        case $prev in
+        --model_dir | -o) _cairn_files dir; return ;;
+        --checkpoint_path) _cairn_files file; return ;;
+        --set) return ;;
+        --threads) return ;;
+        --logging) COMPREPLY=($(compgen -W "DEBUG INFO WARNING ERROR" -- "$cur")); return ;;
+        --target_device) COMPREPLY=($(compgen -W "CPU" -- "$cur")); return ;;
+        esac
+        options="--json --model_dir --checkpoint_path --set --threads --logging --target_device --disable_version_check --help"
+        [[ $cur != -* ]] && { _cairn_files yaml; return; }
+        ;;
+    "validate_all")
         case $prev in
         --model_dir | -o) _cairn_files dir; return ;;
         --checkpoint_path) _cairn_files file; return ;;
@@ -125,7 +138,7 @@ _cairn() {
         case $prev in
         esac
         options="--help"
-        [[ $cur != -* ]] && { COMPREPLY=($(compgen -W "checkpoint loop logging precision load_checkpoint_states save_checkpoint_state keep_n_checkpoints tensorboard_logger adamw constant_lr linear_lr cosine_decay_lr gpt2 text_data" -- "$cur")); return; }
+        [[ $cur != -* ]] && { COMPREPLY=($(compgen -W "checkpoint loop logging precision load_checkpoint_states save_checkpoint_state keep_n_checkpoints tensorboard_logger early_stopping ema log_optimizer_param_group nan_checker norm_tensor_listener summary_tensor_listener count_params skip_samples flop_utilization adamw constant_lr linear_lr cosine_decay_lr gpt2 text_data" -- "$cur")); return; }
         ;;
     esac
     COMPREPLY=($(compgen -W "$options" -- "$cur"))

@@ -3,6 +3,7 @@
 complete -c cairn -f
 complete -c cairn -n '__fish_use_subcommand' -a fit -d 'train a model as a YAML file says; --resume goes on'
 complete -c cairn -n '__fish_use_subcommand' -a validate -d 'compute the validation loss of a checkpoint'
+complete -c cairn -n '__fish_use_subcommand' -a validate_all -d 'the same for every checkpoint and every loader'
 complete -c cairn -n '__fish_use_subcommand' -a config -d 'describe what a YAML file may hold'
 complete -c cairn -n '__fish_use_subcommand' -a checkpoint -d 'look at checkpoints, verify, pin and prune them'
 complete -c cairn -n '__fish_use_subcommand' -a generate -d 'write text with a trained model'
@@ -16,6 +17,7 @@ complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and not __fish_see
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and not __fish_seen_subcommand_from info list verify pin unpin prune' -a prune -d 'delete old checkpoints, or say which would be'
 complete -c cairn -n '__fish_seen_subcommand_from fit' -l resume -d 'Go on with the run that was interrupted; start it if there is none.'
 complete -c cairn -n '__fish_seen_subcommand_from fit' -l load_checkpoint_states -x -d 'Load only these states, such as model.'
+complete -c cairn -n '__fish_seen_subcommand_from fit' -l max_time -x -d 'Stop, saved, before this time is over: 1h30m, 90m, 5400, 1:30:00.'
 complete -c cairn -n '__fish_seen_subcommand_from fit' -l model_dir -s o -x -a '(__fish_complete_directories)' -d 'Folder of the run: checkpoints, metrics, run.json.'
 complete -c cairn -n '__fish_seen_subcommand_from fit' -l checkpoint_path -r -F -d 'Load this checkpoint (ckpt_path).'
 complete -c cairn -n '__fish_seen_subcommand_from fit' -l set -x -d 'Set a value of the YAML; may be given often.'
@@ -33,6 +35,15 @@ complete -c cairn -n '__fish_seen_subcommand_from validate' -l logging -x -a 'DE
 complete -c cairn -n '__fish_seen_subcommand_from validate' -l target_device -x -a CPU -d 'This version has CPU.'
 complete -c cairn -n '__fish_seen_subcommand_from validate' -l disable_version_check -d 'Accept a checkpoint of a newer format.'
 complete -c cairn -n '__fish_seen_subcommand_from validate' -F
+complete -c cairn -n '__fish_seen_subcommand_from validate_all' -l json -d 'Print each result as a JSON object.'
+complete -c cairn -n '__fish_seen_subcommand_from validate_all' -l model_dir -s o -x -a '(__fish_complete_directories)' -d 'Folder of the run: checkpoints, metrics, run.json.'
+complete -c cairn -n '__fish_seen_subcommand_from validate_all' -l checkpoint_path -r -F -d 'Load this checkpoint (ckpt_path).'
+complete -c cairn -n '__fish_seen_subcommand_from validate_all' -l set -x -d 'Set a value of the YAML; may be given often.'
+complete -c cairn -n '__fish_seen_subcommand_from validate_all' -l threads -x -d 'Threads; 0 is one a processor.'
+complete -c cairn -n '__fish_seen_subcommand_from validate_all' -l logging -x -a 'DEBUG INFO WARNING ERROR' -d 'DEBUG, INFO, WARNING or ERROR.'
+complete -c cairn -n '__fish_seen_subcommand_from validate_all' -l target_device -x -a CPU -d 'This version has CPU.'
+complete -c cairn -n '__fish_seen_subcommand_from validate_all' -l disable_version_check -d 'Accept a checkpoint of a newer format.'
+complete -c cairn -n '__fish_seen_subcommand_from validate_all' -F
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from info' -l list_objects -s l -d 'List the tensors too.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from info' -l json -d 'Print all of it as JSON.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from info' -F
@@ -63,4 +74,4 @@ complete -c cairn -n '__fish_seen_subcommand_from generate' -l max_tokens -s n -
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l temperature -s t -x -d '0 takes the likeliest token each time (0.8).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l seed -s s -x -d 'The same seed gives the same text (0).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l threads -x -d 'Threads; 0 is one a processor.'
-complete -c cairn -n '__fish_seen_subcommand_from help' -a 'checkpoint loop logging precision load_checkpoint_states save_checkpoint_state keep_n_checkpoints tensorboard_logger adamw constant_lr linear_lr cosine_decay_lr gpt2 text_data'
+complete -c cairn -n '__fish_seen_subcommand_from help' -a 'checkpoint loop logging precision load_checkpoint_states save_checkpoint_state keep_n_checkpoints tensorboard_logger early_stopping ema log_optimizer_param_group nan_checker norm_tensor_listener summary_tensor_listener count_params skip_samples flop_utilization adamw constant_lr linear_lr cosine_decay_lr gpt2 text_data'

@@ -366,7 +366,7 @@ static void log_eval_metrics(struct progress *progress, const cairn_event *event
         size_t length = 0;
         char value[CRN_LOSS_TEXT_SIZE];
         if (crn_metric_loader(metrics[i].name, &length) != event->loader_index ||
-            crn_starts_with(metrics[i].name, "val_loss"))
+            crn_metric_is_loss(metrics[i].name, length))
             continue; /* Another loader's, or the loss, which has a line of its own. */
         if (is_first)
             log_text(progress, event, "Evaluation metrics:");

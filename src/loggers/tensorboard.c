@@ -101,7 +101,7 @@ static void append_eval_tag(const struct tensorboard *board, const char *name, c
 {
     size_t length = 0;
     const uint64_t loader = crn_metric_loader(name, &length);
-    const bool is_loss = length == strlen("val_loss") && crn_starts_with(name, "val_loss");
+    const bool is_loss = crn_metric_is_loss(name, length);
     if (!board->has_legacy_dirs || loader > 0)
         crn_str_printf(out, "validate_%" PRIu64 "/", loader);
     crn_str_append_bytes(out, is_loss ? "loss" : name, is_loss ? strlen("loss") : length);

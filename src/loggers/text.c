@@ -136,6 +136,12 @@ uint64_t crn_metric_loader(const char *name, size_t *out_length)
     return loader;
 }
 
+bool crn_metric_is_loss(const char *name, size_t length)
+{
+    static const char k_loss[] = "val_loss";
+    return length == strlen(k_loss) && strncmp(name, k_loss, length) == 0;
+}
+
 void crn_metrics_line(uint64_t step, const cairn_metric *metrics, size_t count, crn_str *out)
 {
     char number[40];
