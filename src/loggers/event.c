@@ -129,13 +129,16 @@ static void append_record(crn_event_encoder *encoder, const Crn__Event *event, c
     encoder->message.is_failed = false;
     (void)protobuf_c_message_pack_to_buffer(&event->base, &sink.base);
     const crn_str *const message = &encoder->message;
+    if (message->is_failed) {
+        out->is_failed = true;
+        return;
+    }
     for (size_t i = 0; i < sizeof length; i++)
         length[i] = (uint8_t)((uint64_t)message->length >> 8 * i);
     crn_str_append_bytes(out, length, sizeof length);
     append_little_endian(out, crn_crc32c_masked(length, sizeof length), 4);
     crn_str_append_bytes(out, message->text, message->length);
     append_little_endian(out, crn_crc32c_masked(message->text, message->length), 4);
-    out->is_failed = out->is_failed || message->is_failed;
 }
 
 static Crn__Event event_at(double wall_time, uint64_t step)
@@ -181,14 +184,13 @@ static void append_summary(crn_event_encoder *encoder, double wall_time, uint64_
 /* Room for @count values in encoder->values, each with its pointer; false: out of memory. */
 static bool make_room(crn_event_encoder *encoder, size_t count)
 {
-    const Crn__Summary__Value empty = CRN__SUMMARY__VALUE__INIT;
     if (crn_grow(&encoder->values, &encoder->value_capacity, count, sizeof *encoder->values,
                  NULL) != CAIRN_OK ||
         crn_grow(&encoder->pointers, &encoder->pointer_capacity, count, sizeof *encoder->pointers,
                  NULL) != CAIRN_OK)
         return false;
     for (size_t i = 0; i < count; i++) {
-        encoder->values[i] = empty;
+        crn__summary__value__init(&encoder->values[i]);
         encoder->pointers[i] = &encoder->values[i];
     }
     return true;
@@ -224,7 +226,7 @@ void crn_event_text(crn_event_encoder *encoder, double wall_time, uint64_t step,
                     const char *text, crn_str *out)
 {
     char plugin[] = "text";
-    Crn__SummaryMetadata__PluginData data = CRN__SUMMARY_METADATA__PLUGIN_DATA__INIT;
+    Crn__SummaryMetadata__PluginData data;
     Crn__SummaryMetadata metadata = CRN__SUMMARY_METADATA__INIT;
     Crn__TensorShapeProto shape = CRN__TENSOR_SHAPE_PROTO__INIT;
     Crn__TensorProto tensor = CRN__TENSOR_PROTO__INIT;
@@ -233,6 +235,7 @@ void crn_event_text(crn_event_encoder *encoder, double wall_time, uint64_t step,
         out->is_failed = true;
         return;
     }
+    crn__summary_metadata__plugin_data__init(&data);
     data.plugin_name = plugin;
     metadata.plugin_data = &data;
     metadata.data_class = CRN__SUMMARY_METADATA__DATA_CLASS__DATA_CLASS_TENSOR;
