@@ -28,8 +28,7 @@ static void append_key(const char *name, crn_str *out)
 {
     static const char k_plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
     static const char k_digits[] = "0123456789";
-    static const char *const k_words[] = {"null", "true", "false", "yes", "no",
-                                          "on",   "off",  "y",     "n"};
+    static const char *const k_words[] = {"null", "true", "false", "yes", "no", "on", "off"};
     const size_t length = strlen(name);
     const bool is_plain = length > 0 && strspn(name, k_plain) == length &&
                           strchr(k_digits, name[0]) == NULL &&

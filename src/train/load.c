@@ -179,6 +179,29 @@ out:
     return rc;
 }
 
+/* For a validation all that its tree has, whatever LoadCheckpointStates says: the model, and
+ * states of callbacks that files may lack. */
+static cairn_status select_for_validation(const cairn_trainer *trainer,
+                                          const cairn_checkpoint *ckpt, cairn_load *load,
+                                          cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_str names = {0};
+    crn_str_append(&names, CRN_STATE_MODEL);
+    for (size_t i = 0; i < cairn_state_tree_count(trainer->tree); i++) {
+        const char *const name = cairn_state_name(cairn_state_tree_at(trainer->tree, i));
+        if (strcmp(name, CRN_STATE_MODEL) != 0 && cairn_checkpoint_has_state(ckpt, name))
+            crn_str_printf(&names, ",%s", name);
+    }
+    CRN_TRY_PLAIN(crn_str_check(&names, err));
+    crn_free(load->states);
+    load->states = crn_str_take(&names);
+    CRN_NEED(err, load->states, "the names of states");
+out:
+    crn_str_dispose(&names);
+    return rc;
+}
+
 cairn_status crn_trainer_load(cairn_trainer *trainer, const crn_load_plan *plan,
                               crn_load_outcome *out, cairn_error *err)
 {
@@ -189,13 +212,13 @@ cairn_status crn_trainer_load(cairn_trainer *trainer, const crn_load_plan *plan,
     CRN_TRY_PLAIN(prepare(trainer, plan, &load, err));
     CRN_TRY_PLAIN(cairn_checkpoint_open(plan->path, &ckpt, err));
     CRN_TRY_PLAIN(check_metadata(plan, ckpt, err));
-    /* For a validation all that its tree has, whatever LoadCheckpointStates says. */
-    const char *const states = trainer->optimizer_state != NULL ? load.states : NULL;
+    if (trainer->optimizer_state == NULL)
+        CRN_TRY_PLAIN(select_for_validation(trainer, ckpt, &load, err));
     const cairn_load_options options = {
         .struct_size = sizeof options,
-        .states = states,
+        .states = load.states,
         .is_tolerant = trainer->options.checkpoint.disable_strict_checkpoint_loading,
-        .required_state = required_state(states),
+        .required_state = required_state(load.states),
         .allow_newer_version = !trainer->options.checkpoint.strict_version,
         .log = trainer->options.log,
     };

@@ -109,6 +109,7 @@ cairn_status crn_trainer_replay_metrics(cairn_trainer *trainer, cairn_error *err
     cairn_event event = take_metrics(trainer);
     event.is_validation = true;
     event.is_replayed = true;
+    event.loop_index = trainer->validation_index - 1; /* the round before the next */
     return crn_trainer_call(trainer, CRN_HOOK_on_log, &event, err);
 }
 

@@ -196,7 +196,7 @@ static int fault_unlink(const crn_os *os, int dir, const char *name)
 
 static int fault_symlink(const crn_os *os, const char *target, int dir, const char *name)
 {
-    PASS('k', symlink(f->real, target, dir, name));
+    PASS('y', symlink(f->real, target, dir, name));
 }
 
 static int fault_make_dirs(const crn_os *os, const char *path)
