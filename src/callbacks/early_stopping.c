@@ -68,6 +68,16 @@ out:
     return rc;
 }
 
+/* A run that begins gets all its patience, also one that trains on where another was stopped. */
+static cairn_status on_fit_start(void *self, const cairn_event *event, cairn_control *control,
+                                 cairn_error *err)
+{
+    const struct stopping *const stopping = self;
+    (void)control; /* asks for nothing */
+    return event->step == event->first_step ? cairn_state_set_u64(stopping->state, k_misses, 0, err)
+                                            : CAIRN_OK;
+}
+
 /* A value that is no number is never better, and any number is better than none. */
 static bool is_better(const struct stopping *stopping, const struct facts *facts, double value)
 {
@@ -154,6 +164,7 @@ static const cairn_callback_ops k_ops = {
     .name = k_name,
     .destroy = destroy,
     .setup = setup,
+    .on_fit_start = on_fit_start,
     .on_log = on_log,
     .on_fit_end = on_fit_end,
 };
