@@ -118,18 +118,21 @@ def section_text(section):
     properties = section["properties"]
     required = required_of(section)
     lines = []
-    rows = [(name, entry) for name, entry in properties.items() if "x-cairn" not in entry]
+    rows = [(name, entry) for name, entry in properties.items()
+            if entry.get("x-cairn", "section") == "section"]
     if rows:
         lines += ["| key | type | default | allowed | means |", "|---|---|---|---|---|"]
     for name, entry in rows:
-        default = "required" if name in required else code(yaml_value(entry.get("default")))
+        is_section = "x-cairn" in entry
+        default = ("required" if name in required else "" if is_section
+                   else code(yaml_value(entry.get("default"))))
         aliases = [other for other, alias in properties.items() if alias.get("x-of") == name]
         means = entry["description"]
         if aliases:
             means += " Also written " + ", ".join(code(alias) for alias in aliases) + "."
         lines.append("| %s | %s | %s | %s | %s |" % (
-            code(name), escape(type_text(entry)), escape(default), range_text(entry),
-            escape(means)))
+            code(name), "as told" if is_section else escape(type_text(entry)), escape(default),
+            range_text(entry), escape(means)))
     for kind, heading in (("no effect", "Accepted without effect:"),
                           ("lacking", "Not in this version; refused unless null, false or none:")):
         by_reason = {}

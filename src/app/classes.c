@@ -188,8 +188,9 @@ static const crn_class k_optimizers[] = {
     {"RMSprop", NULL, NULL, false},
 };
 
-/* SequentialLR is read by hand: its children are schedulers. */
+/* SequentialLR is read by hand and stands here for its name only: its children are schedulers. */
 static const crn_class k_schedulers[] = {
+    {"SequentialLR", NULL, NULL, true},
     {"ConstantLR", "constant_lr", make_constant_lr, false},
     {"LinearLR", "linear_lr", make_linear_lr, false},
     {"CosineDecayLR", "cosine_decay_lr", make_cosine_decay_lr, false},

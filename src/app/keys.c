@@ -69,8 +69,19 @@ const crn_key_table crn_fit_keys = TABLE("trainer.fit", k_fit_keys, COUNT(k_fit_
 const crn_key_table crn_validate_keys = TABLE("trainer.validate", k_fit_keys, 2);
 const crn_key_table crn_validate_all_keys =
     TABLE("trainer.validate_all", k_validate_all_keys, COUNT(k_validate_all_keys));
-const crn_key_table crn_sequential_keys =
-    TABLE("schedulers.SequentialLR", k_sequential_keys, COUNT(k_sequential_keys));
+
+static const crn_key_table k_class_keys[] = {
+    TABLE("SequentialLR", k_sequential_keys, COUNT(k_sequential_keys)),
+};
+
+const crn_key_table *crn_class_keys(const char *name)
+{
+    for (size_t i = 0; i < COUNT(k_class_keys); i++) {
+        if (crn_names_equal(k_class_keys[i].name, name))
+            return &k_class_keys[i];
+    }
+    return NULL;
+}
 
 bool crn_key_table_check(const crn_key_table *table, const crn_node *map, const char *where,
                          crn_diag *diag)

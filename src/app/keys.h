@@ -40,7 +40,9 @@ extern const crn_key_table crn_init_keys;
 extern const crn_key_table crn_fit_keys;
 extern const crn_key_table crn_validate_keys;
 extern const crn_key_table crn_validate_all_keys;
-extern const crn_key_table crn_sequential_keys;
+
+/* The keys of a class whose options are classes themselves, read by hand; NULL: it is none. */
+const crn_key_table *crn_class_keys(const char *name);
 
 /* As crn_map_check_keys, with the names of the table. */
 bool crn_key_table_check(const crn_key_table *table, const crn_node *map, const char *where,

@@ -48,6 +48,8 @@ static void append_options_of(const crn_class *class, crn_str *out)
     if (class->section != NULL)
         crn_str_printf(out, "{\"anyOf\":[{\"$ref\":\"#/definitions/%s\"},{\"type\":\"null\"}]}",
                        class->section);
+    else if (crn_class_keys(class->name) != NULL)
+        crn_str_printf(out, "{\"$ref\":\"#/definitions/%s\"}", class->name);
     else if (crn_is_flags(class->name))
         crn_str_append(out, "{\"type\":[\"object\",\"null\"],\"x-cairn\":\"flags\"}");
     else if (class->make == NULL)
@@ -69,11 +71,6 @@ static void append_properties(const crn_registry *registry, bool is_pattern, crn
         crn_str_append(out, ":");
         append_options_of(class, out);
         separator = ",";
-    }
-    if (registry == &crn_schedulers) {
-        crn_str_append(out, separator);
-        append_key("SequentialLR", is_pattern, out);
-        crn_str_append(out, ":{\"$ref\":\"#/definitions/SequentialLR\"}");
     }
 }
 
@@ -237,8 +234,13 @@ static void append_tables(crn_str *out)
     append_table(&crn_validate_keys, NULL, out);
     append_definition("trainer.validate_all", out);
     append_table(&crn_validate_all_keys, NULL, out);
-    append_definition("SequentialLR", out);
-    append_table(&crn_sequential_keys, NULL, out);
+    for (size_t i = 0; i < crn_schedulers.count; i++) {
+        const char *const name = crn_schedulers.classes[i].name;
+        if (crn_class_keys(name) == NULL)
+            continue;
+        append_definition(name, out);
+        append_table(crn_class_keys(name), NULL, out);
+    }
 }
 
 cairn_status cairn_app_schema(char **out_text, cairn_error *err)

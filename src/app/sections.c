@@ -96,7 +96,7 @@ static void read_sequential(crn_doc *doc, crn_node *args, const char *where,
                             crn_scheduler_spec *spec, crn_diag *diag)
 {
     char inner[WHERE_SIZE];
-    if (!crn_key_table_check(&crn_sequential_keys, args, where, diag))
+    if (!crn_key_table_check(crn_class_keys("SequentialLR"), args, where, diag))
         return;
     where_join(inner, where, "schedulers");
     read_schedulers(doc, crn_node_get(args, "schedulers"), inner, &spec->children,
