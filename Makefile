@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 SOURCES = $(shell find src include tests examples bench -name '*.[ch]' 2>/dev/null)
 
-.PHONY: all demo test test-fast torture fuzz bench install format clean help deps
+.PHONY: all demo test test-fast torture fuzz bench install format generate clean help deps
 
 all: deps
 	@test -f build/build.ninja || cmake --preset release
@@ -48,6 +48,10 @@ format:
 	@tools/setup.sh test
 	@clang-format-14 -i $(SOURCES)
 
+# After a change of an option table, a class or a flag.
+generate: all
+	@python3 tools/generate.py build/cairn
+
 clean:
 	@rm -rf build
 
@@ -61,4 +65,5 @@ help:
 	@echo "make bench      the targets of the design, measured on this machine"
 	@echo "make install    to PREFIX (now $(PREFIX)); DESTDIR is respected"
 	@echo "make format     clang-format over all sources"
+	@echo "make generate   docs/reference, completions and manual pages from the option tables"
 	@echo "make clean      remove build/"
