@@ -97,8 +97,14 @@ typedef struct cairn_generate_options {
     const char *checkpoint_path;
     const char *prompt; /**< May be "". */
     uint64_t max_tokens;
-    double temperature; /**< 0: the most likely token each time. */
+    double temperature;        /**< 0: the most likely token each time. */
+    uint64_t top_k;            /**< Only the k most likely tokens; 0: all. */
+    double top_p;              /**< Only the most likely tokens that together have this probability;
+                                    1: all. */
+    double repetition_penalty; /**< Makes tokens of the text less likely (above 1); 1: none. */
     uint64_t seed;
+    const char *const *stops; /**< [stop_count] The text ends before the first of these. */
+    size_t stop_count;
     int threads;          /**< 0: one a processor. */
     const cairn_log *log; /**< May be NULL. */
     /** Receives the text as it comes: first the prompt, then each token's bytes. */

@@ -47,14 +47,15 @@ typedef struct cairn_trainer_options {
     uint64_t stage;
     int64_t clock_start_ns; /**< When the time of loop.max_time began, by the monotonic clock; 0:
                                  when fit is called. */
+    double max_gradient_value; /**< 0: no clipping by value. Not together with max_gradient_norm. */
 } cairn_trainer_options;
 
 CAIRN_API cairn_trainer_options cairn_trainer_options_default(void);
 
 /**
  * @param model, optimizer  Taken, also on failure. optimizer.ops may be NULL: validate only.
- * @param schedulers  [scheduler_count], each taken, also on failure. At most one sets the learning
- *                    rate in this version.
+ * @param schedulers  [scheduler_count], each taken, also on failure. Which one sets what is checked
+ *                    by cairn_trainer_fit, which knows the parameter groups.
  * @param out  Yours: cairn_trainer_destroy.
  */
 CAIRN_API cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model model,
@@ -63,6 +64,11 @@ CAIRN_API cairn_status cairn_trainer_new(const cairn_trainer_options *options, c
                                          cairn_error *err);
 /** Accepts NULL. Destroys what it took, callbacks too. */
 CAIRN_API void cairn_trainer_destroy(cairn_trainer *trainer);
+/** Tags and learning rate factors of parameters, from which fit makes the parameter groups.
+ *  @param filters  [count], copied; replaces earlier ones. Before fit only. @retval CAIRN_ENOMEM */
+CAIRN_API cairn_status cairn_trainer_set_param_filters(cairn_trainer *trainer,
+                                                       const cairn_param_filter *filters,
+                                                       size_t count, cairn_error *err);
 /** @param callback  Taken, also on failure. Before fit or validate only.
  *  @retval CAIRN_EVERSION  Compiled for a newer header. */
 CAIRN_API cairn_status cairn_trainer_add_callback(cairn_trainer *trainer, cairn_callback callback,
@@ -114,7 +120,8 @@ CAIRN_API void cairn_fit_result_dispose(cairn_fit_result *result);
  * @param train  Borrowed until return.
  * @param val    [val_count] validation loaders, borrowed; may be NULL.
  * @param out    Set on success and on failure; dispose of it.
- * @retval CAIRN_ECONFIG      The loop has no end, or options contradict each other.
+ * @retval CAIRN_ECONFIG      The loop has no end, options contradict each other, two schedulers set
+ *                            the same rate of a parameter group, or one sets none.
  * @retval CAIRN_ELOCKED, CAIRN_ENOTFOUND, CAIRN_ECORRUPT, CAIRN_EINCOMPATIBLE, CAIRN_EVERSION,
  *         CAIRN_EDATA, CAIRN_EIO, CAIRN_ENOSPACE, CAIRN_ENONFINITE, CAIRN_ENOMEM, CAIRN_EDEVICE
  */

@@ -353,24 +353,14 @@ static void choices_dispose(crn_choice_list *list)
     crn_free(list->items);
 }
 
-static void schedulers_dispose(crn_scheduler_spec *specs, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        /* Depth is bounded by the document's. */
-        schedulers_dispose(specs[i].children, specs[i].child_count);
-        crn_free(specs[i].choice.options);
-        crn_free(specs[i].milestones);
-    }
-    crn_free(specs);
-}
-
 void crn_app_config_dispose(crn_app_config *config)
 {
     crn_free(config->model.options);
     crn_free(config->optimizer.options);
     crn_free(config->train.options);
     crn_free(config->ckpt_paths);
-    schedulers_dispose(config->schedulers, config->scheduler_count);
+    crn_param_filters_dispose(&config->param_filters);
+    crn_scheduler_specs_dispose(&config->schedulers);
     choices_dispose(&config->callbacks);
     choices_dispose(&config->loggers);
     choices_dispose(&config->val);

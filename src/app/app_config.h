@@ -5,21 +5,11 @@
 #ifndef CRN_APP_APP_CONFIG_H
 #define CRN_APP_APP_CONFIG_H
 
-#include "app/classes.h"
 #include "app/plugins.h"
+#include "app/schedules.h"
 
 /* What the program is about to do; decides which sections must be there. */
 typedef enum crn_verb { CRN_VERB_FIT, CRN_VERB_VALIDATE, CRN_VERB_VALIDATE_ALL } crn_verb;
-
-/* A scheduler: a class with options, or a SequentialLR with children. */
-typedef struct crn_scheduler_spec crn_scheduler_spec;
-struct crn_scheduler_spec {
-    crn_choice choice; /* class NULL: sequential */
-    crn_scheduler_spec *children;
-    size_t child_count;
-    uint64_t *milestones; /* NULL: not given */
-    size_t milestone_count;
-};
 
 typedef struct crn_choice_list {
     crn_choice *items;
@@ -35,8 +25,8 @@ typedef struct crn_app_config {
     cairn_opt_int seed;
     crn_choice model;
     crn_choice optimizer; /* class NULL: none */
-    crn_scheduler_spec *schedulers;
-    size_t scheduler_count;
+    crn_param_filters param_filters;
+    crn_scheduler_specs schedulers;
     cairn_precision_options precision;
     cairn_loop_options loop;
     cairn_checkpoint_options checkpoint;

@@ -24,38 +24,7 @@ static void parts_dispose(struct parts *parts)
     crn_free(parts->schedulers);
 }
 
-/* ---- Schedulers ---- */
-
-static cairn_status make_scheduler(const crn_scheduler_spec *spec, cairn_scheduler **out,
-                                   cairn_error *err);
-
-static cairn_status make_sequential(const crn_scheduler_spec *spec, cairn_scheduler **out,
-                                    cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    size_t made = 0;
-    cairn_scheduler **const children = crn_calloc(spec->child_count, sizeof *children);
-    CRN_NEED(err, children, "schedulers");
-    for (; made < spec->child_count; made++)
-        CRN_TRY_PLAIN(make_scheduler(&spec->children[made], &children[made], err));
-    const size_t count = made;
-    made = 0; /* They are taken, also on failure. */
-    CRN_TRY_PLAIN(cairn_sequential_lr_new(children, count, spec->milestones, spec->milestone_count,
-                                          out, err));
-out:
-    for (size_t i = 0; i < made; i++)
-        cairn_scheduler_destroy(children[i]);
-    crn_free(children);
-    return rc;
-}
-
-static cairn_status make_scheduler(const crn_scheduler_spec *spec, cairn_scheduler **out,
-                                   cairn_error *err)
-{
-    if (spec->choice.class == NULL)
-        return make_sequential(spec, out, err);
-    return spec->choice.class->make(spec->choice.options, out, err);
-}
+/* ---- Model, optimizer, schedulers ---- */
 
 static cairn_status make_parts(crn_verb verb, const crn_app_config *config, struct parts *parts,
                                cairn_error *err)
@@ -69,12 +38,13 @@ static cairn_status make_parts(crn_verb verb, const crn_app_config *config, stru
         CRN_TRY(err,
                 config->optimizer.class->make(config->optimizer.options, &parts->optimizer, err),
                 "trainer.init.optimizer");
-    parts->schedulers = crn_calloc(config->scheduler_count, sizeof *parts->schedulers);
+    parts->schedulers = crn_calloc(config->schedulers.count, sizeof *parts->schedulers);
     CRN_NEED(err, parts->schedulers, "schedulers");
-    for (; parts->scheduler_count < config->scheduler_count; parts->scheduler_count++)
+    for (; parts->scheduler_count < config->schedulers.count; parts->scheduler_count++)
         CRN_TRY(err,
-                make_scheduler(&config->schedulers[parts->scheduler_count],
-                               &parts->schedulers[parts->scheduler_count], err),
+                crn_make_scheduler(&config->schedulers.items[parts->scheduler_count],
+                                   config->param_filters.has_factors,
+                                   &parts->schedulers[parts->scheduler_count], err),
                 "trainer.init.schedulers");
 out:
     return rc;
@@ -197,6 +167,8 @@ static cairn_trainer_options trainer_options(const crn_build_context *context,
     options.checkpoint = config->checkpoint;
     if (config->precision.max_gradient_norm.is_set)
         options.max_gradient_norm = config->precision.max_gradient_norm.value;
+    if (config->precision.max_gradient_value.is_set)
+        options.max_gradient_value = config->precision.max_gradient_value.value;
     options.params_json = built->params_json;
     options.environment_json = built->environment_json;
     options.log = context->log;
@@ -230,6 +202,8 @@ cairn_status crn_build(const crn_build_context *context, const crn_app_config *c
     parts = (struct parts){.schedulers = taken.schedulers}; /* The trainer takes the rest. */
     CRN_TRY_PLAIN(cairn_trainer_new(&options, taken.model, taken.optimizer, taken.schedulers, count,
                                     &out->trainer, err));
+    CRN_TRY_PLAIN(cairn_trainer_set_param_filters(out->trainer, config->param_filters.items,
+                                                  config->param_filters.count, err));
     CRN_TRY_PLAIN(add_callbacks(context, config, out->trainer, err));
     CRN_TRY_PLAIN(add_loggers(context->request, context->verb, config, out->trainer, err));
 out:

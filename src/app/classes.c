@@ -1,5 +1,6 @@
 #include "app/classes.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "app/plugins.h"
@@ -13,25 +14,43 @@ static cairn_status make_gpt2(const void *options, void *out, cairn_error *err)
     return cairn_gpt2_new(options, out, err);
 }
 
-static cairn_status make_adamw(const void *options, void *out, cairn_error *err)
-{
-    return cairn_adamw_new(options, out, err);
-}
-
-static cairn_status make_constant_lr(const void *options, void *out, cairn_error *err)
-{
-    return cairn_constant_lr_new(options, out, err);
-}
-
-static cairn_status make_linear_lr(const void *options, void *out, cairn_error *err)
-{
-    return cairn_linear_lr_new(options, out, err);
-}
-
-static cairn_status make_cosine_decay_lr(const void *options, void *out, cairn_error *err)
-{
-    return cairn_cosine_decay_lr_new(options, out, err);
-}
+/* A maker for a class whose constructor takes its options. */
+#define MAKER(class)                                                                               \
+    static cairn_status make_##class(const void *options, void *out, cairn_error *err)             \
+    {                                                                                              \
+        return cairn_##class##_new(options, out, err);                                             \
+    }
+MAKER(adamw)
+MAKER(adam)
+MAKER(sgd)
+MAKER(adafactor)
+MAKER(lion)
+MAKER(lamb)
+MAKER(muon)
+MAKER(rmsprop)
+MAKER(nadam)
+MAKER(radam)
+MAKER(adagrad)
+MAKER(adamax)
+MAKER(adadelta)
+MAKER(asgd)
+MAKER(rprop)
+MAKER(constant_lr)
+MAKER(linear_lr)
+MAKER(polynomial_lr)
+MAKER(exponential_lr)
+MAKER(inverse_exponential_time_decay_lr)
+MAKER(inverse_square_root_decay_lr)
+MAKER(cosine_decay_lr)
+MAKER(cosine_annealing_lr)
+MAKER(cosine_annealing_warm_restarts)
+MAKER(step_lr)
+MAKER(multi_step_lr)
+MAKER(multiplicative_lr)
+MAKER(piecewise_constant_lr)
+MAKER(cyclic_lr)
+MAKER(one_cycle_lr)
+#undef MAKER
 
 static cairn_status make_load_states(const void *options, void *out, cairn_error *err)
 {
@@ -72,30 +91,74 @@ static cairn_status make_text(const void *options, void *out, cairn_error *err)
 static const crn_class k_models[] = {
     {"gpt2", "gpt2", make_gpt2, false},
     {"gpt3", "gpt2", make_gpt2, false},
-    {"llama", NULL, NULL, false},
+    {"llama", "gpt2", make_gpt2, false},
 };
 
 static const crn_class k_optimizers[] = {
     {"AdamW", "adamw", make_adamw, false},
-    {"Adam", NULL, NULL, false},
-    {"SGD", NULL, NULL, false},
-    {"Adafactor", NULL, NULL, false},
-    {"Lion", NULL, NULL, false},
-    {"Lamb", NULL, NULL, false},
-    {"Muon", NULL, NULL, false},
-    {"RMSprop", NULL, NULL, false},
+    {"Adam", "adam", make_adam, false},
+    {"SGD", "sgd", make_sgd, false},
+    {"Adafactor", "adafactor", make_adafactor, false},
+    {"Lion", "lion", make_lion, false},
+    {"Lamb", "lamb", make_lamb, false},
+    {"Muon", "muon", make_muon, false},
+    {"RMSprop", "rmsprop", make_rmsprop, false},
+    {"NAdam", "nadam", make_nadam, false},
+    {"RAdam", "radam", make_radam, false},
+    {"Adagrad", "adagrad", make_adagrad, false},
+    {"Adamax", "adamax", make_adamax, false},
+    {"Adadelta", "adadelta", make_adadelta, false},
+    {"ASGD", "asgd", make_asgd, false},
+    {"Rprop", "rprop", make_rprop, false},
 };
 
-/* SequentialLR is read by hand: its children are schedulers. */
+/* Those made of others are read by hand (schedules.c) and stand here for their names only. */
 static const crn_class k_schedulers[] = {
     {"ConstantLR", "constant_lr", make_constant_lr, false},
     {"LinearLR", "linear_lr", make_linear_lr, false},
+    {"PolynomialLR", "polynomial_lr", make_polynomial_lr, false},
+    {"ExponentialLR", "exponential_lr", make_exponential_lr, false},
+    {"InverseExponentialTimeDecayLR", "inverse_exponential_time_decay_lr",
+     make_inverse_exponential_time_decay_lr, false},
+    {"InverseSquareRootDecayLR", "inverse_square_root_decay_lr", make_inverse_square_root_decay_lr,
+     false},
     {"CosineDecayLR", "cosine_decay_lr", make_cosine_decay_lr, false},
-    {"PolynomialLR", NULL, NULL, false},
-    {"ExponentialLR", NULL, NULL, false},
-    {"StepLR", NULL, NULL, false},
-    {"MultiStepLR", NULL, NULL, false},
-    {"CosineAnnealingLR", NULL, NULL, false},
+    {"CosineAnnealingLR", "cosine_annealing_lr", make_cosine_annealing_lr, false},
+    {"CosineAnnealingWarmRestarts", "cosine_annealing_warm_restarts",
+     make_cosine_annealing_warm_restarts, false},
+    {"StepLR", "step_lr", make_step_lr, false},
+    {"MultiStepLR", "multi_step_lr", make_multi_step_lr, false},
+    {"MultiplicativeLR", "multiplicative_lr", make_multiplicative_lr, false},
+    {"PiecewiseConstantLR", "piecewise_constant_lr", make_piecewise_constant_lr, false},
+    {"CyclicLR", "cyclic_lr", make_cyclic_lr, false},
+    {"OneCycleLR", "one_cycle_lr", make_one_cycle_lr, false},
+    {"ConstantWD", "constant_wd", make_constant_lr, false},
+    {"LinearWD", "linear_wd", make_linear_lr, false},
+    {"PolynomialWD", "polynomial_wd", make_polynomial_lr, false},
+    {"ExponentialWD", "exponential_wd", make_exponential_lr, false},
+    {"InverseExponentialTimeDecayWD", "inverse_exponential_time_decay_wd",
+     make_inverse_exponential_time_decay_lr, false},
+    {"InverseSquareRootDecayWD", "inverse_square_root_decay_wd", make_inverse_square_root_decay_lr,
+     false},
+    {"CosineDecayWD", "cosine_decay_wd", make_cosine_decay_lr, false},
+    {"CosineAnnealingWD", "cosine_annealing_wd", make_cosine_annealing_lr, false},
+    {"CosineAnnealingWarmRestartsWD", "cosine_annealing_warm_restarts_wd",
+     make_cosine_annealing_warm_restarts, false},
+    {"StepWD", "step_wd", make_step_lr, false},
+    {"MultiStepWD", "multi_step_wd", make_multi_step_lr, false},
+    {"MultiplicativeWD", "multiplicative_wd", make_multiplicative_lr, false},
+    {"PiecewiseConstantWD", "piecewise_constant_wd", make_piecewise_constant_lr, false},
+    {"CyclicWD", "cyclic_wd", make_cyclic_lr, false},
+    {"OneCycleWD", "one_cycle_wd", make_one_cycle_lr, false},
+    {"SequentialLR", NULL, NULL, true},
+    {"SequentialWD", NULL, NULL, true},
+    {"ChainedScheduler", NULL, NULL, true},
+    {"ChainedLR", NULL, NULL, true},
+    {"ChainedWD", NULL, NULL, true},
+    {"ScalePerParamLR", NULL, NULL, true},
+    {"ScalePerParamWD", NULL, NULL, true},
+    {"LambdaLR", NULL, NULL, false},
+    {"LambdaWD", NULL, NULL, false},
 };
 
 static const crn_class k_callbacks[] = {
@@ -144,6 +207,12 @@ const crn_registry crn_schedulers = REGISTRY("scheduler", k_schedulers);
 const crn_registry crn_callbacks = REGISTRY("callback", k_callbacks);
 const crn_registry crn_loggers = REGISTRY("logger", k_loggers);
 const crn_registry crn_processors = REGISTRY("data_processor", k_processors);
+
+void crn_where_join(char out[CRN_PLACE_SIZE], const char *parent, const char *name)
+{
+    if (snprintf(out, CRN_PLACE_SIZE, "%s.%s", parent, name) >= CRN_PLACE_SIZE)
+        memcpy(out + CRN_PLACE_SIZE - sizeof "...", "...", sizeof "...");
+}
 
 const crn_class *crn_registry_find(const crn_registry *registry, const char *name)
 {

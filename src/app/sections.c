@@ -1,18 +1,8 @@
 /* Reads trainer.init and the verb's section into a crn_app_config. */
-#include <stdio.h>
 #include <string.h>
 
 #include "app/app_config.h"
 #include "base/mem.h"
-
-enum { WHERE_SIZE = 200 };
-
-/* The path of an option for messages; a longer one is cut. */
-static void where_join(char out[WHERE_SIZE], const char *parent, const char *name)
-{
-    if (snprintf(out, WHERE_SIZE, "%s.%s", parent, name) >= WHERE_SIZE)
-        memcpy(out + WHERE_SIZE - sizeof "...", "...", sizeof "...");
-}
 
 static bool list_add(crn_choice_list *list, crn_choice choice, crn_diag *diag)
 {
@@ -28,17 +18,17 @@ static bool list_add(crn_choice_list *list, crn_choice choice, crn_diag *diag)
 static void read_section(crn_app_config *config, crn_node *parent, const char *key, void *out,
                          crn_diag *diag)
 {
-    char where[WHERE_SIZE];
+    char where[CRN_PLACE_SIZE];
     crn_node *const node = crn_doc_ensure_map(config->doc, parent, key, diag);
     const crn_section *const section = crn_section_find(key);
-    where_join(where, "trainer.init", key);
+    crn_where_join(where, "trainer.init", key);
     if (node != NULL)
         (void)crn_section_read(section, where, config->doc, node, out, diag);
     else
         crn_section_defaults(section, out);
 }
 
-/* ---- Model, optimizer, schedulers ---- */
+/* ---- Model, optimizer, clipping ---- */
 
 static void read_model(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
@@ -56,88 +46,50 @@ static void read_model(crn_app_config *config, crn_node *init, crn_diag *diag)
                             &config->model, diag);
 }
 
+/* One that cannot be made is reported at its place in the file. */
+static void check_optimizer(const crn_app_config *config, const crn_node *node, crn_diag *diag)
+{
+    cairn_error err = {0};
+    cairn_optimizer optimizer = {0};
+    if (config->optimizer.class == NULL)
+        return;
+    const cairn_status status =
+        config->optimizer.class->make(config->optimizer.options, &optimizer, &err);
+    if (status == CAIRN_OK)
+        optimizer.ops->destroy(optimizer.self);
+    else if (status == CAIRN_ENOMEM)
+        diag->is_failed = true;
+    else
+        crn_diag_error(diag, node, "trainer.init.optimizer: %s", err.frame[0].text);
+}
+
 static void read_optimizer(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
     crn_node *const node = crn_node_get(init, "optimizer");
     const char *name = NULL;
     crn_node *args = NULL;
+    char where[CRN_PLACE_SIZE];
     if (crn_node_is_null(node) ||
         !crn_node_class(config->doc, node, "trainer.init.optimizer", &name, &args, diag))
         return;
     const crn_registry optimizers =
         crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_OPTIMIZER);
-    (void)crn_registry_read(&optimizers, name, config->doc, node, args, "trainer.init.optimizer",
-                            &config->optimizer, diag);
+    if (!crn_registry_read(&optimizers, name, config->doc, node, args, "trainer.init.optimizer",
+                           &config->optimizer, diag))
+        return;
+    crn_where_join(where, "trainer.init.optimizer", name);
+    crn_read_param_filters(args, where, &config->param_filters, diag);
+    check_optimizer(config, node, diag);
 }
 
-static void read_milestones(crn_scheduler_spec *spec, const crn_node *node, const char *where,
-                            crn_diag *diag)
+static void check_clipping(const crn_app_config *config, const crn_node *init, crn_diag *diag)
 {
-    if (crn_node_is_null(node))
-        return;
-    if (node->kind != CRN_NODE_LIST) {
-        crn_diag_error(diag, node, "%s.milestones must be a list of steps", where);
-        return;
-    }
-    spec->milestones = crn_calloc(node->count, sizeof *spec->milestones);
-    if (spec->milestones == NULL) {
-        diag->is_failed = true;
-        return;
-    }
-    for (const crn_node *item = node->first; item != NULL; item = item->next) {
-        int64_t step = 0;
-        if (crn_node_to_int(item, where, 1, INT64_MAX, "steps", &step, diag))
-            spec->milestones[spec->milestone_count++] = (uint64_t)step;
-    }
-}
-
-static void read_schedulers(crn_doc *doc, crn_node *list, const char *where,
-                            crn_scheduler_spec **out, size_t *out_count, crn_diag *diag);
-
-static void read_sequential(crn_doc *doc, crn_node *args, const char *where,
-                            crn_scheduler_spec *spec, crn_diag *diag)
-{
-    static const char *const k_keys[] = {"schedulers", "milestones"};
-    char inner[WHERE_SIZE];
-    if (!crn_map_check_keys(args, where, k_keys, 2, diag))
-        return;
-    where_join(inner, where, "schedulers");
-    read_schedulers(doc, crn_node_get(args, "schedulers"), inner, &spec->children,
-                    &spec->child_count, diag);
-    if (spec->child_count == 0 && diag->error_count == 0)
-        crn_diag_error(diag, args, "%s needs a list 'schedulers' of at least one", where);
-    read_milestones(spec, crn_node_get(args, "milestones"), where, diag);
-}
-
-/* Nesting is bounded by the document's depth. */
-static void read_schedulers(crn_doc *doc, crn_node *list, const char *where,
-                            crn_scheduler_spec **out, size_t *out_count, crn_diag *diag)
-{
-    if (crn_node_is_null(list))
-        return;
-    if (list->kind != CRN_NODE_LIST) {
-        crn_diag_error(diag, list, "%s must be a list, such as '- LinearLR: {...}'", where);
-        return;
-    }
-    *out = crn_calloc(list->count, sizeof **out);
-    if (*out == NULL) {
-        diag->is_failed = true;
-        return;
-    }
-    for (crn_node *item = list->first; item != NULL; item = item->next) {
-        crn_scheduler_spec *const spec = &(*out)[(*out_count)++];
-        const char *name = NULL;
-        crn_node *args = NULL;
-        char inner[WHERE_SIZE];
-        if (!crn_node_class(doc, item, where, &name, &args, diag))
-            continue;
-        where_join(inner, where, name);
-        if (crn_names_equal(name, "SequentialLR"))
-            read_sequential(doc, args, inner, spec, diag);
-        else
-            (void)crn_registry_read(&crn_schedulers, name, doc, item, args, inner, &spec->choice,
-                                    diag);
-    }
+    const cairn_precision_options *const precision = &config->precision;
+    const crn_node *const node = crn_node_get(init, "precision");
+    if (precision->max_gradient_norm.is_set && precision->max_gradient_value.is_set)
+        crn_diag_error(diag, crn_node_get(node, "max_gradient_value"),
+                       "trainer.init.precision: gradients are clipped by max_gradient_norm or "
+                       "max_gradient_value, not by both");
 }
 
 /* ---- Callbacks and loggers ---- */
@@ -149,7 +101,7 @@ static void read_callback(crn_app_config *config, crn_node *item, bool *has_chec
     const char *name = NULL;
     crn_node *args = NULL;
     crn_choice choice = {0};
-    char where[WHERE_SIZE];
+    char where[CRN_PLACE_SIZE];
     if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
         return;
     if (crn_names_equal(name, "CheckLoss")) {
@@ -157,7 +109,7 @@ static void read_callback(crn_app_config *config, crn_node *item, bool *has_chec
         if (crn_node_is_null(args))
             return; /* "Name: null" removes what would be injected. */
     }
-    where_join(where, k_where, name);
+    crn_where_join(where, k_where, name);
     const crn_registry callbacks =
         crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_CALLBACK);
     (void)crn_registry_read(&callbacks, name, config->doc, item, args, where, &choice, diag);
@@ -190,14 +142,14 @@ static void read_logger(crn_app_config *config, crn_node *item, crn_diag *diag)
     const char *name = NULL;
     crn_node *args = NULL;
     crn_choice choice = {0};
-    char where[WHERE_SIZE];
+    char where[CRN_PLACE_SIZE];
     if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
         return;
     if (crn_names_equal(name, "ProgressLogger")) {
         config->has_progress = !(item->kind == CRN_NODE_MAP && crn_node_is_null(args));
         return;
     }
-    where_join(where, k_where, name);
+    crn_where_join(where, k_where, name);
     const crn_registry loggers = crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_LOGGER);
     (void)crn_registry_read(&loggers, name, config->doc, item, args, where, &choice, diag);
     if (choice.class == NULL || !list_add(&config->loggers, choice, diag))
@@ -274,9 +226,10 @@ void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
         read_section(config, init, "autorestart", &config->autorestart, diag);
     read_model(config, init, diag);
     read_optimizer(config, init, diag);
-    read_schedulers(config->doc, crn_node_get(init, "schedulers"), "trainer.init.schedulers",
-                    &config->schedulers, &config->scheduler_count, diag);
+    crn_read_schedulers(config->doc, crn_node_get(init, "schedulers"), &config->param_filters,
+                        &config->schedulers, diag);
     read_section(config, init, "precision", &config->precision, diag);
+    check_clipping(config, init, diag);
     read_section(config, init, "loop", &config->loop, diag);
     read_section(config, init, "checkpoint", &config->checkpoint, diag);
     read_section(config, init, "logging", &config->logging, diag);
@@ -375,22 +328,22 @@ void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn
     const bool is_fit = strcmp(section->name, "fit") == 0;
     const char *const val =
         strcmp(section->name, "validate_all") == 0 ? "val_dataloaders" : "val_dataloader";
-    char place[WHERE_SIZE];
-    char where[WHERE_SIZE];
-    where_join(place, "trainer", section->name);
+    char place[CRN_PLACE_SIZE];
+    char where[CRN_PLACE_SIZE];
+    crn_where_join(place, "trainer", section->name);
     if (!check_keys(section, place, diag))
         return;
     crn_node *const train = crn_node_get(section, "train_dataloader");
-    where_join(where, place, "train_dataloader");
+    crn_where_join(where, place, "train_dataloader");
     if (verb == CRN_VERB_FIT && crn_node_is_null(train))
         crn_diag_error(diag, section, "%s is missing", where);
     else if (verb == CRN_VERB_FIT)
         read_loader(config, train, where, &config->train, diag);
-    where_join(where, place, val);
+    crn_where_join(where, place, val);
     read_val(config, crn_node_get(section, val), where, diag);
     if (verb != CRN_VERB_FIT && config->val.count == 0 && diag->error_count == 0)
         crn_diag_error(diag, section, "%s is missing", where);
-    where_join(where, place, "ckpt_path");
+    crn_where_join(where, place, "ckpt_path");
     config->ckpt = cairn_ckpt_omitted();
     /* A validation that borrows the data of `fit` takes the newest checkpoint, not what the fit
      * started from. */

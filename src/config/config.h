@@ -225,8 +225,11 @@ typedef enum crn_row_kind {
     CRN_ROW_TEXT,
     CRN_ROW_CHOICE,
     CRN_ROW_LIST,
+    CRN_ROW_INTS,
+    CRN_ROW_FLOATS,
     CRN_ROW_PAIR,
     CRN_ROW_INIT,
+    CRN_ROW_NESTED, /* text is the name of the section */
     CRN_ROW_REQUIRED,
     CRN_ROW_ALIAS,
     CRN_ROW_NO_EFFECT,
@@ -279,6 +282,11 @@ void crn_section_defaults(const crn_section *section, void *out);
  */
 bool crn_section_read(const crn_section *section, const char *where, crn_doc *doc, crn_node *node,
                       void *out, crn_diag *diag);
+
+/* Checks the numbers of the struct @in against the ranges of the table, for options that no reader
+ * has seen. @who begins the message. ECONFIG. */
+cairn_status crn_section_check(const crn_section *section, const char *who, const void *in,
+                               cairn_error *err) CAIRN_MUST_USE;
 
 /* Appends the text of `cairn help SECTION`. */
 void crn_section_help(const crn_section *section, crn_str *out);

@@ -167,12 +167,9 @@ static cairn_status run_round(cairn_trainer *trainer, const struct round *round,
 {
     cairn_status rc = CAIRN_OK;
     *out_stop = NULL;
-    trainer->metrics.count = 0;
     CRN_TRY(err, evaluate_all(trainer, round, out_stop, err), "validate after step %llu",
             (unsigned long long)trainer->step);
-    if (*out_stop != NULL)
-        trainer->metrics.count = 0; /* Half a validation is none. */
-    else
+    if (*out_stop == NULL) /* Half a validation is none. */
         CRN_TRY_PLAIN(finish_round(trainer, err));
 out:
     if (rc != CAIRN_OK)

@@ -144,12 +144,13 @@ out:
     return rc;
 }
 
-/* Learning rate of the coming update; the optimizer's own where no scheduler is. */
-static double learning_rate(const cairn_trainer *trainer)
+static void clip(cairn_trainer *trainer, double norm)
 {
-    if (trainer->scheduler != NULL)
-        return cairn_scheduler_value(trainer->scheduler, trainer->scheduler_t);
-    return trainer->optimizer.ops->learning_rate(trainer->optimizer.self);
+    const cairn_trainer_options *const options = &trainer->options;
+    if (options->max_gradient_norm > 0.0)
+        cairn_clip_gradients(trainer->model_state, norm, options->max_gradient_norm);
+    if (options->max_gradient_value > 0.0)
+        cairn_clip_gradient_values(trainer->model_state, options->max_gradient_value);
 }
 
 /* The gradients have done their work; the schedulers count the step. */
@@ -171,23 +172,23 @@ static cairn_status update(cairn_trainer *trainer, cairn_event *event, struct st
                            cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    double rates[CAIRN_GROUP_COUNT];
-    facts->learning_rate = learning_rate(trainer);
-    for (size_t i = 0; i < CAIRN_GROUP_COUNT; i++)
-        rates[i] = facts->learning_rate;
+    crn_rates *const rates = &trainer->rates;
+    crn_rates_compute(rates, &trainer->optimizer, trainer->scheduler_t);
+    facts->learning_rate = crn_rates_count(rates) > 0 ? rates->learning_rates[0] : 0.0;
     facts->gradient_norm = cairn_gradient_norm(trainer->model_state);
     event->gradient_norm = facts->gradient_norm;
-    event->learning_rates = rates;
-    event->learning_rate_count = CAIRN_GROUP_COUNT;
+    event->learning_rates = rates->learning_rates;
+    event->weight_decays = rates->weight_decays;
+    event->learning_rate_count = crn_rates_count(rates);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_optimizer_step, event, err));
-    if (trainer->options.max_gradient_norm > 0.0)
-        cairn_clip_gradients(trainer->model_state, facts->gradient_norm,
-                             trainer->options.max_gradient_norm);
-    CRN_TRY_PLAIN(trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree, rates, err));
+    clip(trainer, facts->gradient_norm);
+    CRN_TRY_PLAIN(trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree,
+                                               rates->learning_rates, rates->weight_decays, err));
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_step, event, err));
     CRN_TRY_PLAIN(after_update(trainer, event, err));
 out:
     event->learning_rates = NULL;
+    event->weight_decays = NULL;
     event->learning_rate_count = 0;
     return rc;
 }

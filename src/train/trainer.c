@@ -65,7 +65,6 @@ cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model
     if (trainer != NULL) {
         trainer->model = model;
         trainer->optimizer = optimizer;
-        trainer->scheduler = scheduler_count > 0 ? schedulers[0] : NULL;
         trainer->os = crn_os_posix();
     } else {
         if (model.ops != NULL)
@@ -73,15 +72,16 @@ cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model
         if (optimizer.ops != NULL)
             optimizer.ops->destroy(optimizer.self);
     }
-    for (size_t i = trainer != NULL ? 1 : 0; i < scheduler_count; i++)
+    for (size_t i = 0; trainer == NULL && i < scheduler_count; i++)
         cairn_scheduler_destroy(schedulers[i]);
     CRN_NEED(err, trainer, "a trainer");
+    CRN_TRY_PLAIN(crn_rates_take(&trainer->rates, schedulers, scheduler_count, err));
     if (model.ops == NULL)
         CRN_FAIL(err, CAIRN_EINVAL, "a trainer needs a model");
-    if (scheduler_count > 1)
-        CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                 "several schedulers for one learning rate; use one SequentialLR");
     CRN_TRY_PLAIN(own_options(trainer, options, err));
+    if (trainer->options.max_gradient_norm > 0.0 && trainer->options.max_gradient_value > 0.0)
+        CRN_FAIL(err, CAIRN_ECONFIG,
+                 "gradients are clipped by max_gradient_norm or max_gradient_value, not by both");
     CRN_TRY_PLAIN(cairn_checkpoint_name_check(trainer->options.checkpoint.checkpoint_name, err));
     *out = trainer;
     trainer = NULL;
@@ -111,7 +111,7 @@ void cairn_trainer_destroy(cairn_trainer *trainer)
         trainer->model.ops->destroy(trainer->model.self);
     if (trainer->optimizer.ops != NULL)
         trainer->optimizer.ops->destroy(trainer->optimizer.self);
-    cairn_scheduler_destroy(trainer->scheduler);
+    crn_rates_dispose(&trainer->rates);
     cairn_store_close(trainer->store); /* Before the tree, which a save may be reading. */
     cairn_state_tree_destroy(trainer->tree);
     crn_saving_dispose(&trainer->saving);

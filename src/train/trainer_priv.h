@@ -6,6 +6,7 @@
 #include "cairn/trainer.h"
 #include "os/os.h"
 #include "train/callback_list.h"
+#include "train/rates.h"
 #include "train/run_schedule.h"
 #include "train/time_limit.h"
 
@@ -64,8 +65,8 @@ typedef struct crn_saving {
 struct cairn_trainer {
     cairn_trainer_options options; /* its texts are ours */
     cairn_model model;
-    cairn_optimizer optimizer;  /* ops NULL: none */
-    cairn_scheduler *scheduler; /* NULL: the optimizer's own learning rate */
+    cairn_optimizer optimizer; /* ops NULL: none */
+    crn_rates rates;
     crn_callback_list callbacks;
     crn_callback_list loggers;
     crn_metric_list metrics;
@@ -84,7 +85,7 @@ struct cairn_trainer {
     cairn_run run;
     crn_run_schedule schedule;
     uint64_t step;        /* global_step */
-    uint64_t scheduler_t; /* the scheduler's completed steps */
+    uint64_t scheduler_t; /* completed updates, for the schedulers */
     uint64_t seed;
     char *loaded_path; /* what this process loaded; NULL: nothing */
     bool is_resumed;   /* --resume found something to go on with */

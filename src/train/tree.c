@@ -12,10 +12,11 @@ static cairn_status plan_training(cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_state_tree *const tree = trainer->tree;
+    CRN_TRY_PLAIN(crn_rates_plan(&trainer->rates, trainer->model_state, &trainer->optimizer, err));
     CRN_TRY_PLAIN(cairn_state_tree_add(tree, CRN_STATE_OPTIMIZER, &trainer->optimizer_state, err));
     CRN_TRY(err,
             trainer->optimizer.ops->declare(trainer->optimizer.self, trainer->model_state,
-                                            trainer->optimizer_state, err),
+                                            trainer->rates.groups, trainer->optimizer_state, err),
             "plan the state of %s", trainer->optimizer.ops->name);
     CRN_TRY_PLAIN(cairn_state_tree_add(tree, CRN_STATE_SCHEDULERS, &trainer->scheduler_state, err));
     CRN_TRY_PLAIN(

@@ -158,7 +158,7 @@ class ConfigTest(BadInputCase):
 
     def test_feature_that_is_not_there(self):
         for change, named in (({"sparsity": 0.5}, "sparsity"), ({"autorestart": {}}, "autorestart"),
-                              ({"optimizer": {"Lion": {}}}, "Lion"),
+                              ({"schedulers": [{"LambdaLR": {}}]}, "LambdaLR"),
                               ({"model": {"name": "llama"}}, "llama")):
             with self.subTest(named):
                 self.refused_config(self.config(**change), r":\d+:\d+: .*" + named)

@@ -1,4 +1,4 @@
-"""Several trainers in a file, validate_all, the folder of a process, time limits, contradictions."""
+"""Several trainers, validate_all, the folder of a process, time limits, contradictions."""
 import json
 import os
 import re

@@ -37,7 +37,14 @@ static inline cairn_gpt2_options tiny_options(void)
                                         .loss_scaling = "num_tokens",
                                         .loss_weight = 1.0,
                                         .norm_type = "layernorm",
-                                        .attention_module = "aiayn_attention"};
+                                        .attention_module = "aiayn_attention",
+                                        .rope_theta = 10000.0,
+                                        .pos_scaling_factor = 1.0,
+                                        .pos_scaling_type = "linear",
+                                        .pos_scaling_extra_args = {1.0, 4.0, 8192},
+                                        .embeddings_scale = 1.0,
+                                        .scale_output_logits_by_d = true,
+                                        .attention_logits_alpha = 1.0};
     return options;
 }
 

@@ -9,8 +9,11 @@
 #undef CRN_OPT_TEXT
 #undef CRN_OPT_CHOICE
 #undef CRN_OPT_LIST
+#undef CRN_OPT_INTS
+#undef CRN_OPT_FLOATS
 #undef CRN_OPT_PAIR
 #undef CRN_OPT_INIT
+#undef CRN_OPT_NESTED
 #undef CRN_OPT_REQUIRED
 #undef CRN_OPT_ALIAS
 #undef CRN_OPT_NO_EFFECT

@@ -71,7 +71,6 @@ typedef struct cairn_event {
     uint64_t loader_index;      /**< Of a validation: which loader, from 0. */
     uint64_t loader_count;      /**< Of a validation: loaders validated in this round. */
     double tokens; /**< Tokens that count in this step or batch; of a validation: all. */
-    const char *const *group_names; /**< [learning_rate_count] tag of each group, NULL: none. */
     const double *weight_decays;    /**< One a parameter group. */
     const char *log_name;           /**< on_log_text, on_log_histogram. */
     const char *log_text;           /**< on_log_text */

@@ -78,7 +78,8 @@ typedef struct cairn_model_ops {
      */
     cairn_status (*compute)(void *self, const cairn_batch *batch, const cairn_pass *pass,
                             cairn_loss *out, cairn_error *err);
-    /** (optional) Logits of the token that follows @p tokens: @p out_logits is [vocab_size()]. */
+    /** (optional) Logits of the token that follows @p tokens: @p out_logits is [vocab_size()]. A
+     *  model may keep what it knows of the tokens that two calls begin with. */
     cairn_status (*next_logits)(void *self, const int32_t *tokens, int64_t count, float *out_logits,
                                 cairn_error *err);
     /** (optional) Size of the vocabulary; 0 if it has none. */
@@ -87,6 +88,9 @@ typedef struct cairn_model_ops {
     int64_t (*max_sequence_length)(const void *self);
     /** Accepts NULL. */
     void (*destroy)(void *self);
+    /** (optional) Called between a change of the parameters and the next next_logits: what was kept
+     *  of a text is void. */
+    void (*parameters_changed)(void *self);
 } cairn_model_ops;
 
 /** A model: its table and its instance. Passed by value; whoever takes it calls destroy. */

@@ -161,7 +161,9 @@ static cairn_status fit(struct fixture *f)
     return rc;
 }
 
-#define START_HOOKS         "setup@0 post_setup@0 on_enter_fit@0 on_before_load_checkpoint@0 on_fit_start@0"
+#define START_HOOKS                                                                                \
+    "setup@0 post_setup@0 on_enter_fit@0"                                                          \
+    " on_before_load_checkpoint@0 on_fit_start@0"
 #define SEGMENT_HOOKS(step) "on_enter_train@" step " on_train_start@" step
 #define BATCH_HOOKS(step)                                                                          \
     "on_train_step_start@" step " on_before_forward@" step " on_after_forward@" step               \
