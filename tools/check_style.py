@@ -17,7 +17,7 @@ LINE_MAX = 100
 BANNED = [
     ("strcpy strcat strncpy strncat sprintf vsprintf gets strtok", (),
      "use crn_str or snprintf"),
-    ("atoi atol atoll atof scanf fscanf", (), "use crn_i64_from_text and its kin"),
+    ("atoi atol atoll atof scanf fscanf", (), "use crn_u64_from_text and its kin"),
     ("alloca system popen mktemp tmpnam tempnam setjmp longjmp", (), "never"),
     ("rand srand random srandom drand48", (), "use base/rng.h"),
     ("gmtime localtime ctime asctime", (), "use the _r variant"),

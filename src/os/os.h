@@ -44,6 +44,8 @@ typedef struct crn_os crn_os;
 struct crn_os {
     int (*open)(const crn_os *os, int dir, const char *name, crn_open_mode mode, int *out_fd);
     int (*close)(const crn_os *os, int fd);
+    /* Another descriptor of the same open file: a lock on it holds until both are closed. */
+    int (*duplicate)(const crn_os *os, int fd, int *out_fd);
     /* Reads until @size bytes or the end of the file; *out_got says how many. */
     int (*read_at)(const crn_os *os, int fd, void *buf, size_t size, uint64_t offset,
                    size_t *out_got);
@@ -78,7 +80,8 @@ struct crn_os {
     int (*list)(const crn_os *os, int dir, crn_list_fn fn, void *user);
     /* Open-file-description lock on the whole file, not waiting: EAGAIN if another holds it. */
     int (*lock)(const crn_os *os, int fd);
-    /* Bytes that this user may still write where @dir is; EOPNOTSUPP where nobody knows. */
+    /* Bytes that this user may still write where @dir is: the free space, or what a quota leaves
+     * if that is less. EOPNOTSUPP where nobody knows. */
     int (*free_bytes)(const crn_os *os, int dir, uint64_t *out_bytes);
     /* The absolute path with links resolved; *out_path is yours (crn_free). */
     int (*real_path)(const crn_os *os, const char *path, char **out_path);
@@ -103,7 +106,6 @@ int crn_os_read_file(const crn_os *os, int dir, const char *name, size_t max_byt
 /* Process facts for messages. */
 const char *crn_os_host_name(char *buf, size_t size);
 int64_t crn_os_process_id(void);
-unsigned crn_os_cpu_count(void);
 
 /* Starts a thread that no signal interrupts: they go to the threads of the program. @name: at most
  * 15 bytes, for lists of threads. Returns an errno value. */
