@@ -23,7 +23,7 @@ cairn_save_cost crn_trainer_note_cost(cairn_trainer *trainer, const cairn_save_r
     if (cost.gb_per_s > saving->fastest_gb_per_s)
         saving->fastest_gb_per_s = cost.gb_per_s;
     if (!is_first)
-        cost.percent_of_fastest = 100.0 * cost.gb_per_s / saving->fastest_gb_per_s;
+        cost.percent_of_fastest = 100.0 * (cost.gb_per_s / saving->fastest_gb_per_s);
     /* Without memory the summary is only less complete. */
     if (crn_grow(&saving->costs, &saving->cost_capacity, saving->cost_count + 1,
                  sizeof *saving->costs, NULL) == CAIRN_OK)
