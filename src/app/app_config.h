@@ -5,9 +5,8 @@
 #ifndef CRN_APP_APP_CONFIG_H
 #define CRN_APP_APP_CONFIG_H
 
-#include "app/schedules.h"
-#include "app/classes.h"
 #include "app/plugins.h"
+#include "app/schedules.h"
 
 /* What the program is about to do; decides which sections must be there. */
 typedef enum crn_verb { CRN_VERB_FIT, CRN_VERB_VALIDATE, CRN_VERB_VALIDATE_ALL } crn_verb;
