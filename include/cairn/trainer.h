@@ -35,6 +35,7 @@ typedef struct cairn_trainer_options {
                                        versions) as a flat JSON object of texts, kept in every
                                        checkpoint; a resume names differences. May be NULL. */
     const cairn_log *log;         /**< Borrowed while the trainer lives; may be NULL. */
+    uint64_t log_steps;           /**< Metrics are shown after every this many steps; 0 is 1. */
     /** Polled between steps and between the batches of a validation; non-NULL text (such as
      *  "SIGTERM") asks to stop. NULL: never. */
     const char *(*stop_requested)(void *user);
@@ -67,6 +68,10 @@ CAIRN_API cairn_status cairn_trainer_set_param_filters(cairn_trainer *trainer,
  *  @retval CAIRN_EVERSION  Compiled for a newer header. */
 CAIRN_API cairn_status cairn_trainer_add_callback(cairn_trainer *trainer, cairn_callback callback,
                                                   cairn_error *err);
+
+/** As cairn_trainer_add_callback, for a logger: its hooks run after those of all callbacks. */
+CAIRN_API cairn_status cairn_trainer_add_logger(cairn_trainer *trainer, cairn_callback logger,
+                                                cairn_error *err);
 
 typedef enum cairn_ckpt_kind {
     CAIRN_CKPT_OMITTED, /**< The newest, if autoload_last_checkpoint. */

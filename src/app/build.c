@@ -102,11 +102,11 @@ static cairn_status add_loggers(const cairn_app_request *request, crn_verb verb,
     };
     if (config->has_progress) {
         CRN_TRY_PLAIN(cairn_progress_logger_new(&progress, &callback, err));
-        CRN_TRY_PLAIN(cairn_trainer_add_callback(trainer, callback, err));
+        CRN_TRY_PLAIN(cairn_trainer_add_logger(trainer, callback, err));
     }
     if (verb == CRN_VERB_FIT) {
         CRN_TRY_PLAIN(cairn_metrics_file_new(&callback, err));
-        CRN_TRY_PLAIN(cairn_trainer_add_callback(trainer, callback, err));
+        CRN_TRY_PLAIN(cairn_trainer_add_logger(trainer, callback, err));
     }
 out:
     return rc;
@@ -150,6 +150,7 @@ cairn_status crn_build(const cairn_app_request *request, crn_verb verb,
     options.params_json = out->params_json;
     options.environment_json = out->environment_json;
     options.log = log;
+    options.log_steps = (uint64_t)config->logging.log_steps;
     options.stop_requested = request->stop_requested;
     options.save_requested = request->save_requested;
     options.user = request->user;

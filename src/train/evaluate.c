@@ -94,9 +94,9 @@ cairn_status crn_trainer_validate_all_loaders(cairn_trainer *trainer, bool *out_
     for (size_t i = 0; i < trainer->val_count; i++) {
         char name[32];
         (void)snprintf(name, sizeof name, i == 0 ? "val_loss" : "val_loss/%zu", i);
-        const cairn_metric metric = {name, trainer->validation_losses[i]};
-        CRN_TRY_PLAIN(crn_trainer_log_metrics(trainer, true, &metric, 1, err));
+        CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, name, trainer->validation_losses[i], err));
     }
+    CRN_TRY_PLAIN(crn_trainer_log_metrics(trainer, true, err));
     trainer->has_validation_note = true;
     trainer->validation_step = trainer->step;
     CRN_TRY_PLAIN(crn_trainer_note_validation(trainer, err));

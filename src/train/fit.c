@@ -107,6 +107,7 @@ static cairn_status update(cairn_trainer *trainer, cairn_event *event, struct st
     event->samples = facts->samples;
     event->learning_rates = rates->learning_rates;
     event->weight_decays = rates->weight_decays;
+    event->group_names = rates->names;
     event->learning_rate_count = crn_rates_count(rates);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_optimizer_step, event, err));
     clip(trainer, facts->gradient_norm);
@@ -117,6 +118,7 @@ static cairn_status update(cairn_trainer *trainer, cairn_event *event, struct st
 out:
     event->learning_rates = NULL;
     event->weight_decays = NULL;
+    event->group_names = NULL;
     event->learning_rate_count = 0;
     return rc;
 }
@@ -133,8 +135,20 @@ static cairn_status log_step(cairn_trainer *trainer, const struct step_facts *fa
         {"samples", (double)facts->samples},
         {"tokens_per_s", seconds > 0.0 ? facts->tokens / seconds : 0.0},
     };
-    return crn_trainer_log_metrics(trainer, false, metrics, sizeof metrics / sizeof metrics[0],
-                                   err);
+    cairn_status rc = CAIRN_OK;
+    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
+        CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, metrics[i].name, metrics[i].value, err));
+    CRN_TRY_PLAIN(crn_trainer_log_metrics(trainer, false, err));
+out:
+    return rc;
+}
+
+/* The Model Zoo's: every log_steps from the run's start, and the last (reference, section 2.8). */
+static bool is_log_step(const cairn_trainer *trainer, uint64_t step)
+{
+    const crn_run_schedule *const schedule = &trainer->schedule;
+    const uint64_t every = trainer->options.log_steps > 0 ? trainer->options.log_steps : 1;
+    return (step - schedule->first_step) % every == 0 || step == schedule->end_step;
 }
 
 static cairn_status train_step(cairn_trainer *trainer, cairn_error *err)
@@ -142,6 +156,8 @@ static cairn_status train_step(cairn_trainer *trainer, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     struct step_facts facts = {.start_ns = trainer->os->monotonic_ns(trainer->os)};
     cairn_event event = crn_trainer_event(trainer);
+    event.is_log_step = is_log_step(trainer, trainer->step + 1);
+    event.loss_scale = 1.0;
     zero_gradients(trainer);
     for (uint64_t i = 0; i < (uint64_t)trainer->options.loop.grad_accum_steps; i++)
         CRN_TRY_PLAIN(micro_batch(trainer, i, &event, &facts, err));

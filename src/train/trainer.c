@@ -102,7 +102,9 @@ void cairn_trainer_destroy(cairn_trainer *trainer)
 {
     if (trainer == NULL)
         return;
+    crn_callback_list_dispose(&trainer->loggers);
     crn_callback_list_dispose(&trainer->callbacks);
+    crn_metric_list_dispose(&trainer->metrics);
     if (trainer->model.ops != NULL)
         trainer->model.ops->destroy(trainer->model.self);
     if (trainer->optimizer.ops != NULL)
@@ -131,6 +133,12 @@ cairn_status cairn_trainer_add_callback(cairn_trainer *trainer, cairn_callback c
     return crn_callback_list_add(&trainer->callbacks, callback, err);
 }
 
+cairn_status cairn_trainer_add_logger(cairn_trainer *trainer, cairn_callback logger,
+                                      cairn_error *err)
+{
+    return crn_callback_list_add(&trainer->loggers, logger, err);
+}
+
 void cairn_fit_result_dispose(cairn_fit_result *result)
 {
     crn_free(result->checkpoint);
@@ -154,23 +162,15 @@ cairn_status crn_trainer_call(cairn_trainer *trainer, crn_hook hook, const cairn
 {
     cairn_control asked = {0};
     cairn_control *const sum = &trainer->asked;
-    const cairn_status rc = crn_callback_list_call(&trainer->callbacks, hook, event, &asked, err);
+    cairn_status rc = crn_callback_list_call(&trainer->callbacks, hook, event, &asked, err);
+    if (rc == CAIRN_OK)
+        rc = crn_callback_list_call(&trainer->loggers, hook, event, &asked, err);
     sum->save = sum->save || asked.save;
     if (asked.stop && !sum->stop) {
         sum->stop = true;
         sum->reason = asked.reason != NULL ? asked.reason : "callback";
     }
     return rc;
-}
-
-cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation,
-                                     const cairn_metric *metrics, size_t count, cairn_error *err)
-{
-    cairn_event event = crn_trainer_event(trainer);
-    event.is_validation = is_validation;
-    event.metrics = metrics;
-    event.metric_count = count;
-    return crn_trainer_call(trainer, CRN_HOOK_on_log, &event, err);
 }
 
 cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err)
@@ -216,6 +216,21 @@ void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, const char
 cairn_state_tree *cairn_trainer_tree(cairn_trainer *trainer)
 {
     return trainer->tree;
+}
+
+cairn_state *cairn_trainer_model_state(cairn_trainer *trainer)
+{
+    return trainer->model_state;
+}
+
+const cairn_model *cairn_trainer_model(const cairn_trainer *trainer)
+{
+    return &trainer->model;
+}
+
+const char *cairn_trainer_model_dir(const cairn_trainer *trainer)
+{
+    return trainer->options.model_dir;
 }
 
 cairn_store *cairn_trainer_store(cairn_trainer *trainer)

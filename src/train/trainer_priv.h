@@ -49,12 +49,24 @@ typedef struct crn_saving {
     size_t blocked_capacity;
 } crn_saving;
 
+/* Metrics on their way to the loggers. Zeroed is empty. */
+typedef struct crn_metric_list {
+    cairn_metric *items; /* [count] names borrowed from names */
+    size_t count;
+    size_t capacity;
+    char **names; /* [named] of this step, or left from an earlier one */
+    size_t named;
+    size_t name_capacity;
+} crn_metric_list;
+
 struct cairn_trainer {
     cairn_trainer_options options; /* its texts are ours */
     cairn_model model;
     cairn_optimizer optimizer; /* ops NULL: none */
     crn_rates rates;
     crn_callback_list callbacks;
+    crn_callback_list loggers;
+    crn_metric_list metrics;
     cairn_control asked; /* by callbacks since the last step ended */
     const crn_os *os;
     bool is_used;
@@ -111,9 +123,10 @@ cairn_event crn_trainer_event(cairn_trainer *trainer);
 /* Calls a hook; what callbacks ask for is added to trainer->asked, for the end of the step. */
 cairn_status crn_trainer_call(cairn_trainer *trainer, crn_hook hook, const cairn_event *event,
                               cairn_error *err);
-/* Logs metrics: hook on_log. */
-cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation,
-                                     const cairn_metric *metrics, size_t count, cairn_error *err);
+/* metrics.c: hands the metrics that were added (cairn_trainer_add_metric) to the loggers and
+ * forgets them: hook on_log, not called without any. */
+cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation, cairn_error *err);
+void crn_metric_list_dispose(crn_metric_list *list);
 
 /* Opens the store that the options name. */
 cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err);

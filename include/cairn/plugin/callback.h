@@ -4,7 +4,8 @@
  * All hooks are called on the trainer's thread, no lock held, and may block. They get one event
  * with the facts of the moment and one control with which they ask; the trainer acts after the
  * last callback has run. An error from a hook ends the run. Order of every call: built-in parts,
- * then callbacks in order of adding, then loggers.
+ * then callbacks in order of adding (cairn_trainer_add_callback), then loggers in order of adding
+ * (cairn_trainer_add_logger); the run schedule and the checkpoint act last.
  *
  * A callback that has state adds a state to the tree in `setup` (cairn_state_tree_add) and keeps
  * its values there: they are saved with every checkpoint and are back before on_load_checkpoint.
@@ -58,8 +59,18 @@ typedef struct cairn_event {
     const cairn_error *failure; /**< on_*_exception */
     uint64_t saves_left;        /**< Periodic saves after `step`: on_train_batch_end. */
     uint64_t validations_left;  /**< Validations after `step`: on_train_batch_end. */
-    /** Like learning_rates, one a parameter group. */
-    const double *weight_decays;
+    bool is_log_step;           /**< Metrics of this step are shown (logging.log_steps). */
+    bool is_skipped;            /**< The loss scaler skipped the update: on_train_batch_end. */
+    double loss_scale;          /**< Of the gradients that hooks see; 1 without loss scaling. */
+    uint64_t loader_index;      /**< Of a validation: which loader, from 0. */
+    uint64_t loader_count;      /**< Of a validation: loaders validated in this round. */
+    double tokens; /**< Tokens that count in this step or batch; of a validation: all. */
+    const char *const *group_names; /**< [learning_rate_count] tag of each group, NULL: none. */
+    const double *weight_decays;    /**< One a parameter group. */
+    const char *log_name;           /**< on_log_text, on_log_histogram. */
+    const char *log_text;           /**< on_log_text */
+    const float *log_values;        /**< on_log_histogram: [log_value_count] */
+    size_t log_value_count;
 } cairn_event;
 
 /** What a hook may ask for, at any time; it is done when the step or its validation ends. */
@@ -78,25 +89,46 @@ typedef cairn_status (*cairn_hook_fn)(void *self, const cairn_event *event, cair
 #define CAIRN_HOOK_LIST(X)                                                                         \
     X(setup, "the trainer is put together; states may be added to the tree")                       \
     X(post_setup, "all states are in the tree; nothing is opened or written yet")                  \
+    X(on_enter_fit, "a fit begins; nothing is loaded yet")                                         \
     X(on_before_load_checkpoint, "path is about to be loaded; NULL: nothing is")                   \
     X(preprocess_checkpoint, "load may be restricted with cairn_load_select")                      \
     X(on_load_checkpoint, "the states are loaded")                                                 \
     X(on_fit_start, "everything is loaded; step, first_step and end_step are known")               \
+    X(on_enter_train, "a training segment is about to begin")                                      \
     X(on_train_start, "a training segment begins")                                                 \
     X(on_train_batch_start, "a step begins; batch is its first micro-batch")                       \
+    X(on_train_step_start, "a micro-batch was read; it is batch")                                  \
     X(on_before_forward, "a micro-batch is about to be computed")                                  \
+    X(on_after_forward, "its loss is known, its gradients are not")                                \
+    X(on_before_backward, "its gradients are about to be computed")                                \
     X(on_after_backward, "its gradients are added")                                                \
     X(on_before_optimizer_step, "loss and gradient_norm are known, parameters still old")          \
     X(on_after_optimizer_step, "parameters are new; step still counts the steps before")           \
+    X(on_before_optimizer_zero_grad, "the gradients are about to be set to zero")                  \
+    X(on_after_optimizer_zero_grad, "they are zero")                                               \
+    X(on_before_scheduler_step, "the schedulers are about to count the step")                      \
+    X(on_after_scheduler_step, "they have")                                                        \
+    X(on_train_step_end, "a micro-batch is done")                                                  \
     X(on_train_batch_end, "the step is finished and counted")                                      \
     X(on_train_end, "a training segment ended")                                                    \
+    X(on_enter_validate_all, "a round of validations begins; loader_count of them")                \
+    X(on_enter_validate, "the validation with one loader is about to begin")                       \
     X(on_validate_start, "a validation begins")                                                    \
+    X(on_validate_batch_start, "a batch of it was read")                                           \
+    X(on_validate_step_start, "it is about to be computed")                                        \
+    X(on_validate_step_end, "its loss is known")                                                   \
     X(on_validate_batch_end, "one batch of it is computed")                                        \
     X(on_validate_end, "loss is its mean over tokens")                                             \
+    X(run_validation, "all loaders are done; a callback may run a validation of its own")          \
     X(on_save_checkpoint, "a save is prepared; save takes extras")                                 \
+    X(postprocess_checkpoint, "all callbacks have added what they want to the save")               \
     X(on_after_save_checkpoint, "path is durable")                                                 \
     X(on_save_exception, "the save failed; failure says why")                                      \
     X(on_log, "metrics are to be written; step is their step")                                     \
+    X(on_log_text, "log_text is to be written under log_name")                                     \
+    X(on_log_histogram, "log_values are to be written under log_name")                             \
+    X(on_train_exception, "a training segment ends by failure")                                    \
+    X(on_validate_exception, "a validation ends by failure")                                       \
     X(on_fit_exception, "the run ends by failure")                                                 \
     X(on_fit_end, "the run ended in order")
 
@@ -132,8 +164,27 @@ CAIRN_API void cairn_trainer_plan_keep(cairn_trainer *trainer, uint64_t keep);
 CAIRN_API void cairn_trainer_plan_keep_every(cairn_trainer *trainer, uint64_t every);
 CAIRN_API void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, const char *states);
 
+/**
+ * Adds a metric to the next on_log: that of the step being computed, or, in the hooks of a
+ * validation, that of the validation. Loggers get it together with the trainer's own. The name is
+ * copied; one that is there already is replaced. @retval CAIRN_ENOMEM
+ */
+CAIRN_API cairn_status cairn_trainer_add_metric(cairn_trainer *trainer, const char *name,
+                                                double value, cairn_error *err);
+/** Hands a text, or values whose distribution matters, to the loggers at once, under the step that
+ *  counts now. Borrowed for the call. */
+CAIRN_API cairn_status cairn_trainer_log_text(cairn_trainer *trainer, const char *name,
+                                              const char *text, cairn_error *err);
+CAIRN_API cairn_status cairn_trainer_log_histogram(cairn_trainer *trainer, const char *name,
+                                                   const float *values, size_t count,
+                                                   cairn_error *err);
+
 /** For hooks. Borrowed. */
 CAIRN_API cairn_state_tree *cairn_trainer_tree(cairn_trainer *trainer);
+/** Parameters, with their gradients in training. NULL before `setup`. */
+CAIRN_API cairn_state *cairn_trainer_model_state(cairn_trainer *trainer);
+CAIRN_API const cairn_model *cairn_trainer_model(const cairn_trainer *trainer);
+CAIRN_API const char *cairn_trainer_model_dir(const cairn_trainer *trainer);
 CAIRN_API cairn_store *cairn_trainer_store(cairn_trainer *trainer);
 CAIRN_API const cairn_run *cairn_trainer_run(const cairn_trainer *trainer);
 CAIRN_API const cairn_log *cairn_trainer_log(const cairn_trainer *trainer);

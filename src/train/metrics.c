@@ -1,0 +1,80 @@
+/* What loggers get of a step or a validation: the trainer's own numbers and those of callbacks. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/try.h"
+#include "train/trainer_priv.h"
+
+/* Sets the metric in place if it is there, else appends it. Names of earlier steps are kept in
+ * their slots, so that a step that logs what the last one did allocates nothing. */
+static cairn_status put(crn_metric_list *list, const char *name, double value, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i].name, name) == 0) {
+            list->items[i].value = value;
+            return CAIRN_OK;
+        }
+    }
+    if (list->count == list->named) {
+        CRN_TRY_PLAIN(
+            crn_grow(&list->items, &list->capacity, list->count + 1, sizeof *list->items, err));
+        CRN_TRY_PLAIN(crn_grow(&list->names, &list->name_capacity, list->count + 1,
+                               sizeof *list->names, err));
+        list->names[list->named++] = NULL;
+    }
+    char **const slot = &list->names[list->count];
+    if (*slot == NULL || strcmp(*slot, name) != 0) {
+        crn_free(*slot);
+        *slot = crn_strdup(name);
+        CRN_NEED(err, *slot, "the name of a metric");
+    }
+    list->items[list->count++] = (cairn_metric){.name = *slot, .value = value};
+out:
+    return rc;
+}
+
+void crn_metric_list_dispose(crn_metric_list *list)
+{
+    for (size_t i = 0; i < list->named; i++)
+        crn_free(list->names[i]);
+    crn_free(list->names);
+    crn_free(list->items);
+    *list = (crn_metric_list){0};
+}
+
+cairn_status cairn_trainer_add_metric(cairn_trainer *trainer, const char *name, double value,
+                                      cairn_error *err)
+{
+    return put(&trainer->metrics, name, value, err);
+}
+
+cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation, cairn_error *err)
+{
+    cairn_event event = crn_trainer_event(trainer);
+    event.is_validation = is_validation;
+    event.metrics = trainer->metrics.items;
+    event.metric_count = trainer->metrics.count;
+    trainer->metrics.count = 0;
+    return event.metric_count == 0 ? CAIRN_OK
+                                   : crn_trainer_call(trainer, CRN_HOOK_on_log, &event, err);
+}
+
+cairn_status cairn_trainer_log_text(cairn_trainer *trainer, const char *name, const char *text,
+                                    cairn_error *err)
+{
+    cairn_event event = crn_trainer_event(trainer);
+    event.log_name = name;
+    event.log_text = text;
+    return crn_trainer_call(trainer, CRN_HOOK_on_log_text, &event, err);
+}
+
+cairn_status cairn_trainer_log_histogram(cairn_trainer *trainer, const char *name,
+                                         const float *values, size_t count, cairn_error *err)
+{
+    cairn_event event = crn_trainer_event(trainer);
+    event.log_name = name;
+    event.log_values = values;
+    event.log_value_count = count;
+    return crn_trainer_call(trainer, CRN_HOOK_on_log_histogram, &event, err);
+}
