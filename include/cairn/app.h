@@ -32,18 +32,32 @@ typedef struct cairn_app_request {
     /** As in cairn_trainer_options; NULL: never. */
     const char *(*stop_requested)(void *user);
     bool (*save_requested)(void *user);
-    void *user; /**< For the three above. */
+    void *user;           /**< For the functions of this struct. */
+    const char *max_time; /**< --max_time; NULL: as in the YAML. */
+    /** A trainer of a file with several has ended in order, and the next begins: @p index of
+     *  @p count, from 0. Not called for the last. NULL: nobody wants to know. */
+    void (*trainer_done)(void *user, size_t index, size_t count, const cairn_fit_result *result);
+    /** validate and validate_all: a result, as it comes. NULL: nobody wants each. */
+    cairn_validated_fn validated;
 } cairn_app_request;
 
 /**
- * `cairn fit`. @param out  Set on success and on failure; cairn_fit_result_dispose.
+ * `cairn fit`: the trainers of the file one after the other; all of the file is checked first. A
+ * stop ends all, and so does a failure.
+ * @param out  Of the last trainer that ran. Set on success and on failure;
+ *             cairn_fit_result_dispose.
  * @retval CAIRN_ECONFIG, CAIRN_EUNSUPPORTED  The configuration; nothing was touched.
  * Others as cairn_trainer_fit.
  */
 CAIRN_API cairn_status cairn_app_fit(const cairn_app_request *request, cairn_fit_result *out,
                                      cairn_error *err);
 
-/** `cairn validate`: the `validate` section, or the validation data of `fit`. Statuses likewise. */
+/** `cairn validate_all`: every checkpoint of `validate_all.ckpt_paths` with every loader; results
+ *  go to request->validated. Statuses likewise. */
+CAIRN_API cairn_status cairn_app_validate_all(const cairn_app_request *request, cairn_error *err);
+
+/** `cairn validate`: the `validate` section, or the validation data of `fit`. @param out  Of the
+ *  last trainer of the file. Statuses likewise. */
 CAIRN_API cairn_status cairn_app_validate(const cairn_app_request *request,
                                           cairn_validate_result *out, cairn_error *err);
 
@@ -52,8 +66,14 @@ typedef struct cairn_generate_options {
     const char *checkpoint_path;
     const char *prompt; /**< May be "". */
     uint64_t max_tokens;
-    double temperature; /**< 0: the most likely token each time. */
+    double temperature;        /**< 0: the most likely token each time. */
+    uint64_t top_k;            /**< Only the k most likely tokens; 0: all. */
+    double top_p;              /**< Only the most likely tokens that together have this probability;
+                                    1: all. */
+    double repetition_penalty; /**< Makes tokens of the text less likely (above 1); 1: none. */
     uint64_t seed;
+    const char *const *stops; /**< [stop_count] The text ends before the first of these. */
+    size_t stop_count;
     int threads;          /**< 0: one a processor. */
     const cairn_log *log; /**< May be NULL. */
     /** Receives the text as it comes: first the prompt, then each token's bytes. */

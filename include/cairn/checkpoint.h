@@ -138,6 +138,9 @@ typedef struct cairn_run {
     uint64_t seed;                         /**< The seed in use, drawn or given. */
     char *loaded_path;                     /**< What the start loaded; NULL if nothing. Yours. */
     char *loaded_states;                   /**< Names joined with ","; NULL: all. Yours. */
+    uint64_t stage;         /**< Which of several trainers of a file started it, from 0. */
+    char *complete_reason;  /**< A callback ended the run for good; NULL: none has. Yours. */
+    uint64_t complete_step; /**< With complete_reason: after this step. */
 } cairn_run;
 
 /** A fresh run id. @retval CAIRN_EIO  No random numbers. */
@@ -147,6 +150,9 @@ CAIRN_API cairn_status cairn_run_read(const cairn_store *store, cairn_run *out, 
 /** Replaces run.json atomically and durably. The store then gives saves this run id and counts
  *  from save_counter. */
 CAIRN_API cairn_status cairn_run_write(cairn_store *store, const cairn_run *run, cairn_error *err);
+/** Replaces run.json of the run that is going on: the store goes on counting saves. For
+ *  complete_reason. */
+CAIRN_API cairn_status cairn_run_update(cairn_store *store, const cairn_run *run, cairn_error *err);
 /** Makes the store continue @p run without writing: after a --resume. @p save_counter is the
  *  counter of the newest own checkpoint. */
 CAIRN_API void cairn_run_adopt(cairn_store *store, const cairn_run *run, uint64_t save_counter);
@@ -342,6 +348,15 @@ CAIRN_API cairn_status cairn_store_prune(cairn_store *store, const char *run_id,
  *  anew; notes that cannot be read just now stay as they are. @retval CAIRN_EIO, CAIRN_ENOSPACE */
 CAIRN_API cairn_status cairn_notes_set_number(cairn_store *store, const char *path, const char *key,
                                               double value, cairn_error *err);
+/** A number for the notes. */
+typedef struct cairn_note {
+    const char *key;
+    double value;
+} cairn_note;
+/** As cairn_notes_set_number for several at once: all are there afterwards or none. */
+CAIRN_API cairn_status cairn_notes_set_numbers(cairn_store *store, const char *path,
+                                               const cairn_note *notes, size_t count,
+                                               cairn_error *err);
 /** Takes one fact out of the notes of @p path; the last takes the file along. An absent one is
  *  success. @retval CAIRN_EIO, CAIRN_ENOSPACE */
 CAIRN_API cairn_status cairn_notes_remove(cairn_store *store, const char *path, const char *key,

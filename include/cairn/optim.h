@@ -61,9 +61,6 @@ CAIRN_API size_t cairn_param_groups_of(const cairn_param_groups *groups, size_t 
 CAIRN_API bool cairn_param_groups_is_decayed(const cairn_param_groups *groups, size_t group);
 /** 1.0 where no filter sets it. */
 CAIRN_API double cairn_param_groups_factor(const cairn_param_groups *groups, size_t group);
-/** The group's tags, joined with ",", in the order of the filters; NULL if it has none. Borrowed.
- */
-CAIRN_API const char *cairn_param_groups_name(const cairn_param_groups *groups, size_t group);
 /** NULL asks for groups without any tag. */
 CAIRN_API bool cairn_param_groups_has_tag(const cairn_param_groups *groups, size_t group,
                                           const char *tag);

@@ -314,6 +314,8 @@ null_or_default: what the option is when the key is left out; the kinds that
  *   CRN_OPT_FLOATS(name, min, max, unit, help)                   cairn_opt_floats, empty
  *   CRN_OPT_PAIR(name, first, second, min, max, help)            cairn_opt_pair
  *   CRN_OPT_INIT(name, help)                                     cairn_initializer, DEFAULT
+ *   CRN_OPT_NESTED(name, section, help)                          cairn_<section>_options, a map of
+ *                                                                the keys of that section
  *   CRN_OPT_REQUIRED(name)       the option above must be given
  *   CRN_OPT_ALIAS(other, name)   an older or other spelling of an option above
  *   CRN_OPT_NO_EFFECT(name, why) a Model Zoo key without meaning here: accepted, one notice
@@ -437,6 +439,12 @@ typedef struct cairn_one_cycle_lr_options {
 #include "cairn/options/one_cycle_lr.def"
 } cairn_one_cycle_lr_options;
 #include "cairn/options/names_end.h"
+typedef struct cairn_attention_params_options {
+#include "cairn/options/attention_params.def"
+} cairn_attention_params_options;
+typedef struct cairn_pos_scaling_options {
+#include "cairn/options/pos_scaling.def"
+} cairn_pos_scaling_options;
 typedef struct cairn_gpt2_options {
 #include "cairn/options/gpt2.def"
 } cairn_gpt2_options;
@@ -487,6 +495,8 @@ CAIRN_API cairn_multiplicative_lr_options cairn_multiplicative_lr_options_defaul
 CAIRN_API cairn_piecewise_constant_lr_options cairn_piecewise_constant_lr_options_default(void);
 CAIRN_API cairn_cyclic_lr_options cairn_cyclic_lr_options_default(void);
 CAIRN_API cairn_one_cycle_lr_options cairn_one_cycle_lr_options_default(void);
+CAIRN_API cairn_attention_params_options cairn_attention_params_options_default(void);
+CAIRN_API cairn_pos_scaling_options cairn_pos_scaling_options_default(void);
 CAIRN_API cairn_gpt2_options cairn_gpt2_options_default(void);
 CAIRN_API cairn_text_data_options cairn_text_data_options_default(void);
 

@@ -42,6 +42,11 @@ typedef struct cairn_trainer_options {
     /** Polled at step ends; true asks for a save. NULL: never. */
     bool (*save_requested)(void *user);
     void *user;
+    /** Which of several trainers that run one after the other this is, from 0; --resume goes on
+     *  with the one that was interrupted. */
+    uint64_t stage;
+    int64_t clock_start_ns; /**< When the time of loop.max_time began, by the monotonic clock; 0:
+                                 when fit is called. */
     double max_gradient_value; /**< 0: no clipping by value. Not together with max_gradient_norm. */
 } cairn_trainer_options;
 
@@ -103,7 +108,8 @@ typedef struct cairn_fit_result {
     cairn_outcome outcome;
     uint64_t step;
     char *checkpoint;   /**< The newest checkpoint of the run; NULL: none. Yours. */
-    const char *reason; /**< Static: "max_steps", "SIGTERM", ... */
+    const char *reason; /**< "max_steps", "SIGTERM", "max_time" ...; static, or own_reason. */
+    char *own_reason;   /**< Yours; NULL: reason is static. */
 } cairn_fit_result;
 
 /** Frees the strings of @p result. */
@@ -131,10 +137,42 @@ typedef struct cairn_validate_result {
 } cairn_validate_result;
 
 /** Validates with one loader. Takes no lock and writes nothing. Once per trainer. Never falls back
- *  to an older checkpoint. */
+ *  to an older checkpoint. @retval CAIRN_ECANCELED  stop_requested, or loop.max_time. */
 CAIRN_API cairn_status cairn_trainer_validate(cairn_trainer *trainer, cairn_loader *val,
                                               cairn_ckpt ckpt, cairn_validate_result *out,
                                               cairn_error *err);
+
+/** Which checkpoints cairn_trainer_validate_all loads. */
+typedef struct cairn_ckpts {
+    cairn_ckpt_kind
+        kind; /**< OMITTED: all full ones of model_dir, in the order of their names, with
+                   autoload_last_checkpoint; NULL: none, one round with first weights. */
+    const char *const
+        *paths; /**< With CAIRN_CKPT_PATH: [count] names or patterns, with `*`, `?` and
+                     `[...]` in any part. What a pattern finds is sorted, numbers as
+                     numbers. Borrowed. */
+    size_t count;
+} cairn_ckpts;
+
+/** A result of cairn_trainer_validate_all. Borrowed until the function that gets it returns. */
+typedef struct cairn_validated {
+    const char *checkpoint; /**< NULL: none. */
+    size_t loader;          /**< Number of the loader, from 0. */
+    size_t loader_count;
+    cairn_validate_result result;
+} cairn_validated;
+typedef void (*cairn_validated_fn)(void *user, const cairn_validated *validated);
+
+/**
+ * Validates every checkpoint with every loader; @p fn (may be NULL) gets each result as it comes.
+ * Takes no lock and writes nothing. Once per trainer. The first failure ends it.
+ * @retval CAIRN_ENOTFOUND  There is no checkpoint, or a pattern matches none; nothing was computed.
+ * @retval CAIRN_ECANCELED  stop_requested, or loop.max_time.
+ */
+CAIRN_API cairn_status cairn_trainer_validate_all(cairn_trainer *trainer, cairn_loader **val,
+                                                  size_t val_count, const cairn_ckpts *ckpts,
+                                                  cairn_validated_fn fn, void *user,
+                                                  cairn_error *err);
 
 #ifdef __cplusplus
 }

@@ -8,7 +8,7 @@
 #include "app/schedules.h"
 
 /* What the program is about to do; decides which sections must be there. */
-typedef enum crn_verb { CRN_VERB_FIT, CRN_VERB_VALIDATE } crn_verb;
+typedef enum crn_verb { CRN_VERB_FIT, CRN_VERB_VALIDATE, CRN_VERB_VALIDATE_ALL } crn_verb;
 
 typedef struct crn_choice_list {
     crn_choice *items;
@@ -17,7 +17,8 @@ typedef struct crn_choice_list {
 } crn_choice_list;
 
 typedef struct crn_app_config {
-    crn_doc *doc; /* owns all texts */
+    crn_doc *doc;   /* owns all texts */
+    crn_node *root; /* {trainer: ...} of this one; after crn_app_config_read_model NULL */
     const char *model_dir;
     cairn_opt_int seed;
     crn_choice model;
@@ -33,7 +34,16 @@ typedef struct crn_app_config {
     crn_choice train;          /* class NULL: none */
     crn_choice_list val;
     cairn_ckpt ckpt;
+    cairn_ckpts ckpts; /* of validate_all */
+    const char **ckpt_paths;
 } crn_app_config;
+
+/* The trainers of a file, in order. */
+typedef struct crn_app_configs {
+    crn_doc *doc; /* that of all of them */
+    crn_app_config *items;
+    size_t count;
+} crn_app_configs;
 
 /*
  * Reads the file that @request names, applies its assignments and flags, and reads all sections.
@@ -41,12 +51,20 @@ typedef struct crn_app_config {
  * @out: dispose of it on success and on failure.
  * ECONFIG: the configuration, the file included; ENOMEM.
  */
-cairn_status crn_app_config_read(const cairn_app_request *request, crn_verb verb,
-                                 crn_app_config *out, cairn_error *err);
+cairn_status crn_app_configs_read(const cairn_app_request *request, crn_verb verb,
+                                  crn_app_configs *out, cairn_error *err);
+void crn_app_configs_dispose(crn_app_configs *configs);
 /* Reads the model section alone, from the resolved parameters of a checkpoint. */
 cairn_status crn_app_config_read_model(const char *params_json, const char *file,
                                        crn_app_config *out, cairn_error *err);
 void crn_app_config_dispose(crn_app_config *config);
+
+/*
+ * Whether the options of `loop` agree with each other and with the data; @batches_per_epoch 0: the
+ * data are not known yet. The message has the place of the option that is wrong. ECONFIG.
+ */
+cairn_status crn_app_config_check_loop(const crn_app_config *config, uint64_t batches_per_epoch,
+                                       cairn_error *err);
 
 /* sections.c: the parts of trainer.init and of the verb's section. All report into @diag. */
 void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag);

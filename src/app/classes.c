@@ -90,7 +90,7 @@ static cairn_status make_text(const void *options, void *out, cairn_error *err)
 static const crn_class k_models[] = {
     {"gpt2", "gpt2", make_gpt2, false},
     {"gpt3", "gpt2", make_gpt2, false},
-    {"llama", NULL, NULL, false},
+    {"llama", "gpt2", make_gpt2, false},
 };
 
 static const crn_class k_optimizers[] = {

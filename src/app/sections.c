@@ -185,6 +185,14 @@ static void refuse(const crn_node *init, const char *key, const char *feature, c
         crn_diag_error(diag, node, "trainer.init.%s: this version lacks %s", key, feature);
 }
 
+/* A time limit alone, which a flag may have put there, says nothing of when training is done. */
+static bool is_loop_given(const crn_node *loop)
+{
+    if (crn_node_is_null(loop) || loop->kind != CRN_NODE_MAP)
+        return !crn_node_is_null(loop);
+    return !(loop->count == 1 && crn_node_get(loop, "max_time") != NULL);
+}
+
 void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
     static const char *const k_keys[] = {"backend",   "device",     "model_dir",  "model",
@@ -192,7 +200,7 @@ void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
                                          "loop",      "checkpoint", "logging",    "callbacks",
                                          "loggers",   "seed",       "autorestart"};
     (void)crn_map_check_keys(init, "trainer.init", k_keys, sizeof k_keys / sizeof k_keys[0], diag);
-    const bool has_loop = !crn_node_is_null(crn_node_get(init, "loop"));
+    const bool has_loop = is_loop_given(crn_node_get(init, "loop"));
     read_scalars(config, init, diag);
     notice_device(crn_node_get(init, "device"), diag);
     notice_device(crn_node_get(crn_node_get(init, "backend"), "backend_type"), diag);
@@ -258,14 +266,53 @@ static void read_ckpt(crn_app_config *config, const crn_node *section, const cha
         config->ckpt.kind = CAIRN_CKPT_PATH;
 }
 
+/* ckpt_paths of validate_all: absent, null, one pattern or several. */
+static void read_ckpt_paths(crn_app_config *config, const crn_node *section, crn_diag *diag)
+{
+    static const char k_where[] = "trainer.validate_all.ckpt_paths";
+    const crn_node *const node = crn_node_get(section, "ckpt_paths");
+    const char *text = NULL;
+    if (node == NULL)
+        return;
+    config->ckpts.kind = CAIRN_CKPT_NULL;
+    if (crn_node_is_null(node))
+        return;
+    const bool is_list = node->kind == CRN_NODE_LIST;
+    config->ckpt_paths = crn_calloc(is_list ? node->count : 1, sizeof *config->ckpt_paths);
+    if (config->ckpt_paths == NULL) {
+        diag->is_failed = true;
+        return;
+    }
+    for (const crn_node *item = is_list ? node->first : node; item != NULL;
+         item = is_list ? item->next : NULL) {
+        if (crn_node_to_text(item, k_where, &text, diag) && text[0] != '\0')
+            config->ckpt_paths[config->ckpts.count++] = text;
+    }
+    config->ckpts.paths = config->ckpt_paths;
+    if (config->ckpts.count > 0) /* Empty is null, as in the original. */
+        config->ckpts.kind = CAIRN_CKPT_PATH;
+}
+
+/* The keys that the section of each verb may have. */
+static bool check_keys(const crn_node *section, const char *place, crn_diag *diag)
+{
+    static const char *const k_fit[] = {"val_dataloader", "ckpt_path", "train_dataloader"};
+    static const char *const k_all[] = {"val_dataloaders", "ckpt_paths"};
+    if (strcmp(section->name, "validate_all") == 0)
+        return crn_map_check_keys(section, place, k_all, 2, diag);
+    return crn_map_check_keys(section, place, k_fit, strcmp(section->name, "fit") == 0 ? 3 : 2,
+                              diag);
+}
+
 void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn_diag *diag)
 {
-    static const char *const k_keys[] = {"val_dataloader", "ckpt_path", "train_dataloader"};
     const bool is_fit = strcmp(section->name, "fit") == 0;
+    const char *const val =
+        strcmp(section->name, "validate_all") == 0 ? "val_dataloaders" : "val_dataloader";
     char place[CRN_PLACE_SIZE];
     char where[CRN_PLACE_SIZE];
     crn_where_join(place, "trainer", section->name);
-    if (!crn_map_check_keys(section, place, k_keys, is_fit ? 3 : 2, diag))
+    if (!check_keys(section, place, diag))
         return;
     crn_node *const train = crn_node_get(section, "train_dataloader");
     crn_where_join(where, place, "train_dataloader");
@@ -273,9 +320,9 @@ void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn
         crn_diag_error(diag, section, "%s is missing", where);
     else if (verb == CRN_VERB_FIT)
         read_loader(config, train, where, &config->train, diag);
-    crn_where_join(where, place, "val_dataloader");
-    read_val(config, crn_node_get(section, "val_dataloader"), where, diag);
-    if (verb == CRN_VERB_VALIDATE && config->val.count == 0 && diag->error_count == 0)
+    crn_where_join(where, place, val);
+    read_val(config, crn_node_get(section, val), where, diag);
+    if (verb != CRN_VERB_FIT && config->val.count == 0 && diag->error_count == 0)
         crn_diag_error(diag, section, "%s is missing", where);
     crn_where_join(where, place, "ckpt_path");
     config->ckpt = cairn_ckpt_omitted();
@@ -283,4 +330,6 @@ void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn
      * started from. */
     if (verb == CRN_VERB_FIT || !is_fit)
         read_ckpt(config, section, where, diag);
+    if (verb == CRN_VERB_VALIDATE_ALL && !is_fit)
+        read_ckpt_paths(config, section, diag);
 }

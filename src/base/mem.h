@@ -2,6 +2,7 @@
 #ifndef CRN_BASE_MEM_H
 #define CRN_BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ cairn_status crn_grow(void *array_pointer, size_t *capacity, size_t need, size_t
 /* Zeroed pages, 4096-aligned, huge pages where the kernel gives them. Free: crn_pages_free. */
 void *crn_pages_alloc(uint64_t bytes) CAIRN_MUST_USE;
 void crn_pages_free(void *pages, uint64_t bytes);
+/* Makes whole pages of such memory writable, or read-only so that a write faults. False if the
+ * kernel has no more mappings to give. */
+bool crn_pages_protect(void *pages, uint64_t bytes, bool is_writable) CAIRN_MUST_USE;
 
 /* A copy of a string, or NULL. */
 char *crn_strdup(const char *text) CAIRN_MUST_USE;
@@ -35,7 +39,8 @@ void crn_free(void *memory);
 
 /*
  * Tests only: allocation number @n (1 = the next) and, if @sticky, all later ones return NULL.
- * 0 turns it off. Not thread safe.
+ * 0 turns it off. One thread sets it; allocations of all threads count, and any of them may be the
+ * one that fails.
  */
 void crn_mem_fail_at(uint64_t n, int sticky);
 /* Allocations made since the program started; a test that nothing allocates in a step uses it. */

@@ -43,6 +43,8 @@ static cairn_status post_setup(void *self, const cairn_event *event, cairn_contr
 {
     const struct save_state *const callback = self;
     (void)control; /* asks for nothing */
+    if (event->is_validation)
+        return CAIRN_OK; /* Its tree has the model only, and nothing is saved. */
     return crn_states_check(k_name, callback->states, cairn_trainer_tree(event->trainer), err);
 }
 

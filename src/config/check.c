@@ -78,6 +78,8 @@ static cairn_status check_row(const crn_row *row, const char *who, const void *f
         return check_floats(row, who, field, err);
     case CRN_ROW_PAIR:
         return check_pair(row, who, field, err);
+    case CRN_ROW_NESTED:
+        return crn_section_check(crn_section_find(row->text), who, field, err);
     case CRN_ROW_NUMBER:
     case CRN_ROW_NUMBER_NULL:
     case CRN_ROW_BOOL:

@@ -156,6 +156,11 @@ bool crn_node_to_text(const crn_node *node, const char *where, const char **out,
  * It is YAML as well and parses to the same values. */
 void crn_node_to_json(const crn_node *node, crn_str *out);
 
+/* Appends the value as YAML in block style, a line a value, each line ended; it parses to the same
+ * values. Without @with_defaults only what was given: options that crn_section_read added are left
+ * out, and so are the maps that hold nothing else. */
+void crn_node_to_yaml(const crn_node *node, bool with_defaults, crn_str *out);
+
 /* ---- Documents ---- */
 
 /* A tree with the memory of all its nodes. */
@@ -224,6 +229,7 @@ typedef enum crn_row_kind {
     CRN_ROW_FLOATS,
     CRN_ROW_PAIR,
     CRN_ROW_INIT,
+    CRN_ROW_NESTED, /* text is the name of the section */
     CRN_ROW_REQUIRED,
     CRN_ROW_ALIAS,
     CRN_ROW_NO_EFFECT,

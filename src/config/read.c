@@ -139,7 +139,8 @@ static bool takes_null(const crn_row *row)
     return row->kind == CRN_ROW_INT_NULL || row->kind == CRN_ROW_FLOAT_NULL ||
            row->kind == CRN_ROW_NUMBER_NULL || row->kind == CRN_ROW_NUMBER ||
            row->kind == CRN_ROW_LIST || row->kind == CRN_ROW_INTS || row->kind == CRN_ROW_FLOATS ||
-           row->kind == CRN_ROW_INIT || (row->kind == CRN_ROW_TEXT && row->text == NULL);
+           row->kind == CRN_ROW_INIT || row->kind == CRN_ROW_NESTED ||
+           (row->kind == CRN_ROW_TEXT && row->text == NULL);
 }
 
 static bool read_value(const crn_row *row, crn_doc *doc, const char *where, crn_node *node,
@@ -179,6 +180,8 @@ static bool read_value(const crn_row *row, crn_doc *doc, const char *where, crn_
         return read_pair(row, where, node, field, diag);
     case CRN_ROW_INIT:
         return crn_init_read(doc, node, where, field, diag);
+    case CRN_ROW_NESTED:
+        return crn_section_read(crn_section_find(row->text), where, doc, node, field, diag);
     case CRN_ROW_REQUIRED:
     case CRN_ROW_ALIAS:
     case CRN_ROW_NO_EFFECT:
@@ -330,6 +333,7 @@ static crn_node *complete_option(crn_doc *doc, crn_node *map, const crn_row *row
     case CRN_ROW_FLOAT_NULL:
     case CRN_ROW_NUMBER_NULL:
     case CRN_ROW_INIT:
+    case CRN_ROW_NESTED:
     case CRN_ROW_REQUIRED:
     case CRN_ROW_ALIAS:
     case CRN_ROW_NO_EFFECT:

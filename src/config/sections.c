@@ -325,6 +325,18 @@ static const crn_row k_one_cycle_wd_rows[] = {
 
 #include "cairn/options/names_end.h"
 
+#define CRN_OPT_STRUCT cairn_attention_params_options
+static const crn_row k_attention_params_rows[] = {
+#include "cairn/options/attention_params.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_pos_scaling_options
+static const crn_row k_pos_scaling_rows[] = {
+#include "cairn/options/pos_scaling.def"
+};
+#undef CRN_OPT_STRUCT
+
 #define CRN_OPT_STRUCT cairn_gpt2_options
 static const crn_row k_gpt2_rows[] = {
 #include "cairn/options/gpt2.def"
@@ -434,6 +446,9 @@ static const crn_section k_sections[] = {
     SECTION(one_cycle_wd, "schedulers.OneCycleWD",
             "Weight decay that rises once and falls for the rest."),
     SECTION(gpt2, "model", "The GPT-2 and GPT-3 models."),
+    SECTION(gpt2, "model", "The GPT-2, GPT-3 and Llama models."),
+    SECTION(attention_params, "model.extra_attention_params", "More options of the attention."),
+    SECTION(pos_scaling, "model.pos_scaling_extra_args", "More options of rotary positions."),
     SECTION(text_data, "dataloader.TextDataProcessor", "Text files whose bytes are the tokens."),
 };
 
@@ -482,6 +497,8 @@ DEFAULTS(multiplicative_lr)
 DEFAULTS(piecewise_constant_lr)
 DEFAULTS(cyclic_lr)
 DEFAULTS(one_cycle_lr)
+DEFAULTS(attention_params)
+DEFAULTS(pos_scaling)
 DEFAULTS(gpt2)
 DEFAULTS(text_data)
 

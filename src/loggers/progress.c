@@ -228,7 +228,8 @@ static cairn_status on_train_end(void *self, const cairn_event *event, cairn_con
     (void)err;     /* cannot fail */
     progress->segments_seconds += seconds_between(progress->segment_start, now_ns(progress));
     progress->segment_start = now_ns(progress);
-    log_text(progress, event, "Training completed successfully!");
+    if (event->is_last || event->step == progress->segment_end) /* else it was cut off */
+        log_text(progress, event, "Training completed successfully!");
     return CAIRN_OK;
 }
 

@@ -169,6 +169,8 @@ cairn_status crn_tape_run(crn_tape *tape, crn_run *run, cairn_error *err)
         const crn_op *const op = &tape->ops[i];
         CRN_TRY(err, op->kind->forward(tape, op, run, err), "%s, forward", op->kind->name);
     }
+    if (tape->is_training && run->pass != NULL)
+        CRN_TRY_PLAIN(cairn_pass_after_forward(run->pass, run->loss, run->weight, err));
     for (size_t i = tape->is_training ? tape->op_count : 0; i > 0; i--) {
         const crn_op *const op = &tape->ops[i - 1];
         CRN_TRY(err, op->kind->backward(tape, op, run, err), "%s, backward", op->kind->name);

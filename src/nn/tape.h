@@ -22,7 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cairn/tensor.h"
+#include "cairn/plugin/model.h"
 
 typedef struct crn_tape crn_tape;
 
@@ -37,6 +37,7 @@ typedef struct crn_run {
     float loss_scale; /* Gradients are those of loss_scale * loss. */
     double loss;      /* Set by the operation that computes it. */
     double weight;
+    const cairn_pass *pass; /* Told of the loss before the gradients are computed; NULL: nobody. */
 } crn_run;
 
 /* An empty tape. Without @is_training it plans no gradients and records no dropout. Yours.

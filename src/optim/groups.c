@@ -13,7 +13,6 @@ struct group {
     uint32_t tags; /* bit i: tag number i */
     bool is_decayed;
     double factor;
-    char *name; /* tags, joined; NULL: none */
 };
 
 struct cairn_param_groups {
@@ -194,25 +193,6 @@ out:
     return rc;
 }
 
-static cairn_status name_groups(cairn_param_groups *groups, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    crn_str name = {0};
-    for (size_t i = 0; i < groups->count; i++) {
-        struct group *const group = &groups->groups[i];
-        for (size_t tag = 0; tag < groups->tag_count; tag++)
-            if ((group->tags >> tag & 1) != 0)
-                crn_str_printf(&name, "%s%s", name.length > 0 ? "," : "", groups->tags[tag]);
-        if (group->tags == 0)
-            continue;
-        group->name = crn_str_take(&name);
-        CRN_NEED(err, group->name, "parameter groups");
-    }
-out:
-    crn_str_dispose(&name);
-    return rc;
-}
-
 static cairn_status fill(cairn_param_groups *groups, const cairn_state *model,
                          const cairn_param_filter *filters, size_t count, cairn_error *err)
 {
@@ -231,7 +211,6 @@ static cairn_status fill(cairn_param_groups *groups, const cairn_state *model,
             CRN_TRY_PLAIN(place(groups, model, i, filters, count, used, err));
     CRN_TRY_PLAIN(check_used(filters, count, used, err));
     CRN_TRY_PLAIN(sort_groups(groups, err));
-    CRN_TRY_PLAIN(name_groups(groups, err));
 out:
     crn_free(used);
     return rc;
@@ -257,8 +236,6 @@ void cairn_param_groups_destroy(cairn_param_groups *groups)
         return;
     for (size_t i = 0; i < groups->tag_count; i++)
         crn_free(groups->tags[i]);
-    for (size_t i = 0; i < groups->count; i++)
-        crn_free(groups->groups[i].name);
     crn_free(groups->groups);
     crn_free(groups->of);
     crn_free(groups);
@@ -282,11 +259,6 @@ bool cairn_param_groups_is_decayed(const cairn_param_groups *groups, size_t grou
 double cairn_param_groups_factor(const cairn_param_groups *groups, size_t group)
 {
     return groups->groups[group].factor;
-}
-
-const char *cairn_param_groups_name(const cairn_param_groups *groups, size_t group)
-{
-    return groups->groups[group].name;
 }
 
 bool cairn_param_groups_has_tag(const cairn_param_groups *groups, size_t group, const char *tag)

@@ -3,6 +3,7 @@
 #define CRN_TENSOR_STATE_IMPL_H
 
 #include "cairn/state.h"
+#include "tensor/fence.h"
 #include "tensor/name_index.h"
 
 /* A tensor is an allocation of its own, so that its address never changes. */
@@ -51,6 +52,7 @@ struct cairn_state_tree {
     uint64_t arena_bytes;
     const cairn_write_guard_ops *guard; /* NULL: writing is always allowed */
     void *guard_self;
+    crn_fence *fence; /* of the arena; NULL: none */
 };
 
 /* Frees what values.c keeps in @state. */

@@ -183,6 +183,7 @@ cairn_status crn_trainer_plan(cairn_trainer *trainer, const cairn_catalogue *cat
                               cairn_error *err)
 {
     const struct plan plan = make_plan(trainer, catalogue);
+    crn_trainer_log_summary(trainer);
     say(trainer, &plan);
     return check_disk(trainer, &plan, err);
 }

@@ -97,7 +97,6 @@ void crn_rates_dispose(crn_rates *rates)
         cairn_scheduler_destroy(rates->schedulers[i]);
     crn_free(rates->schedulers);
     cairn_param_groups_destroy(rates->groups);
-    crn_free(rates->names);
     crn_free(rates->learning_rate_by);
     crn_free(rates->weight_decay_by);
     crn_free(rates->learning_rates);
@@ -160,18 +159,14 @@ cairn_status crn_rates_plan(crn_rates *rates, const cairn_state *model,
     CRN_TRY_PLAIN(
         cairn_param_groups_new(model, rates->filters, rates->filter_count, &rates->groups, err));
     const size_t count = crn_rates_count(rates);
-    rates->names = crn_calloc(count, sizeof *rates->names);
     rates->learning_rate_by = crn_calloc(count, sizeof(cairn_scheduler *));
     rates->weight_decay_by = crn_calloc(count, sizeof(cairn_scheduler *));
     rates->learning_rates = crn_calloc(count, sizeof *rates->learning_rates);
     rates->weight_decays = crn_calloc(count, sizeof *rates->weight_decays);
-    CRN_NEED(err, rates->names, "parameter groups");
     CRN_NEED(err, rates->learning_rate_by, "parameter groups");
     CRN_NEED(err, rates->weight_decay_by, "parameter groups");
     CRN_NEED(err, rates->learning_rates, "parameter groups");
     CRN_NEED(err, rates->weight_decays, "parameter groups");
-    for (size_t i = 0; i < count; i++)
-        rates->names[i] = cairn_param_groups_name(rates->groups, i);
     for (size_t i = 0; i < rates->scheduler_count; i++) {
         const cairn_scheduler *const scheduler = rates->schedulers[i];
         if (cairn_scheduler_sets(scheduler) == CAIRN_SCHEDULED_WEIGHT_DECAY &&

@@ -13,7 +13,6 @@ typedef struct crn_rates {
     cairn_param_groups *groups;               /* NULL before crn_rates_plan */
     const cairn_scheduler **learning_rate_by; /* [groups]; NULL: the optimizer's own */
     const cairn_scheduler **weight_decay_by;  /* likewise */
-    const char **names;                       /* [groups], as cairn_param_groups_name */
     double *learning_rates;                   /* [groups], of the coming update */
     double *weight_decays;
 } crn_rates;

@@ -47,7 +47,7 @@ static void save_dispose(cairn_save *save)
 void crn_saving_dispose(crn_saving *saving)
 {
     save_dispose(&saving->save);
-    crn_free(saving->validation_losses);
+    crn_metric_list_dispose(&saving->validation);
     crn_free(saving->blocked_ms);
     *saving = (crn_saving){0};
 }
@@ -181,6 +181,8 @@ static cairn_status ended(cairn_trainer *trainer, cairn_status status,
     trainer->saving.is_pending = false;
     const double blocked_ms = note_blocked(trainer, result);
     if (result->is_durable) {
+        crn_time_limit_note_save(&trainer->time_limit,
+                                 trainer->saving.prepared_ns + (int64_t)(result->seconds * 1e9));
         CRN_TRY_PLAIN(remember(trainer, result->path, err));
         log_saved(trainer, result, blocked_ms);
         CRN_TRY_PLAIN(committed(trainer, err));
@@ -301,6 +303,7 @@ cairn_status crn_trainer_save(cairn_trainer *trainer, crn_save_why why, cairn_er
     event.save = &saving->save;
     CRN_TRY_PLAIN(crn_trainer_values_to_tree(trainer, err));
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_save_checkpoint, &event, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_postprocess_checkpoint, &event, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "Saving checkpoint at step %" PRIu64,
                       trainer->step);
     saving->prepared_ns = now_ns(trainer) - begin_ns;

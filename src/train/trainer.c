@@ -40,7 +40,8 @@ static cairn_status own_options(cairn_trainer *trainer, const cairn_trainer_opti
                                   &own->environment_json,
                                   &own->checkpoint.checkpoint_root,
                                   &own->checkpoint.checkpoint_name,
-                                  &own->checkpoint.when_busy};
+                                  &own->checkpoint.when_busy,
+                                  &own->loop.max_time};
     if (options->struct_size > sizeof *own)
         CRN_FAIL(err, CAIRN_EVERSION, "the program was compiled for a newer cairn");
     memcpy(own, options, options->struct_size);
@@ -105,6 +106,7 @@ void cairn_trainer_destroy(cairn_trainer *trainer)
     crn_callback_list_dispose(&trainer->loggers);
     crn_callback_list_dispose(&trainer->callbacks);
     crn_metric_list_dispose(&trainer->metrics);
+    crn_metric_list_dispose(&trainer->validation);
     if (trainer->model.ops != NULL)
         trainer->model.ops->destroy(trainer->model.self);
     if (trainer->optimizer.ops != NULL)
@@ -120,9 +122,10 @@ void cairn_trainer_destroy(cairn_trainer *trainer)
     free_text(trainer->options.checkpoint.checkpoint_root);
     free_text(trainer->options.checkpoint.checkpoint_name);
     free_text(trainer->options.checkpoint.when_busy);
+    free_text(trainer->options.loop.max_time);
     crn_free(trainer->loaded_path);
     crn_free(trainer->saved_path);
-    crn_free(trainer->validation_losses);
+    crn_free(trainer->run_dir);
     crn_free(trainer->plan_extra_states);
     crn_free(trainer);
 }
@@ -142,7 +145,9 @@ cairn_status cairn_trainer_add_logger(cairn_trainer *trainer, cairn_callback log
 void cairn_fit_result_dispose(cairn_fit_result *result)
 {
     crn_free(result->checkpoint);
+    crn_free(result->own_reason);
     result->checkpoint = NULL;
+    result->own_reason = NULL;
 }
 
 cairn_event crn_trainer_event(cairn_trainer *trainer)
@@ -157,19 +162,51 @@ cairn_event crn_trainer_event(cairn_trainer *trainer)
     };
 }
 
+static void add_asked(cairn_control *sum, const cairn_control *asked)
+{
+    sum->save = sum->save || asked->save;
+    sum->complete = sum->complete || (asked->stop && asked->complete);
+    if (asked->stop && !sum->stop) {
+        sum->stop = true;
+        sum->reason = asked->reason != NULL ? asked->reason : "callback";
+    }
+}
+
 cairn_status crn_trainer_call(cairn_trainer *trainer, crn_hook hook, const cairn_event *event,
                               cairn_error *err)
 {
     cairn_control asked = {0};
-    cairn_control *const sum = &trainer->asked;
     cairn_status rc = crn_callback_list_call(&trainer->callbacks, hook, event, &asked, err);
-    if (rc == CAIRN_OK)
+    if (rc == CAIRN_OK && !event->is_replayed)
         rc = crn_callback_list_call(&trainer->loggers, hook, event, &asked, err);
-    sum->save = sum->save || asked.save;
-    if (asked.stop && !sum->stop) {
-        sum->stop = true;
-        sum->reason = asked.reason != NULL ? asked.reason : "callback";
-    }
+    add_asked(&trainer->asked, &asked);
+    return rc;
+}
+
+void crn_trainer_tell_failure(cairn_trainer *trainer, crn_hook hook, const cairn_error *failure)
+{
+    cairn_event event = crn_trainer_event(trainer);
+    event.failure = failure;
+    event.is_validation = hook == CRN_HOOK_on_validate_exception;
+    crn_callback_list_tell(&trainer->callbacks, hook, &event);
+    crn_callback_list_tell(&trainer->loggers, hook, &event);
+}
+
+cairn_control crn_trainer_take_asked(cairn_trainer *trainer)
+{
+    const cairn_control asked = trainer->asked;
+    trainer->asked = (cairn_control){0};
+    return asked;
+}
+
+cairn_status crn_trainer_set_run_dir(cairn_trainer *trainer, const char *path, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    char *const copy = crn_strdup(path);
+    CRN_NEED(err, copy, "a path");
+    crn_free(trainer->run_dir);
+    trainer->run_dir = copy;
+out:
     return rc;
 }
 
@@ -246,6 +283,11 @@ const cairn_run *cairn_trainer_run(const cairn_trainer *trainer)
 const cairn_log *cairn_trainer_log(const cairn_trainer *trainer)
 {
     return trainer->options.log;
+}
+
+const char *cairn_trainer_run_dir(const cairn_trainer *trainer)
+{
+    return trainer->run_dir;
 }
 
 const char *cairn_trainer_loaded_path(const cairn_trainer *trainer)

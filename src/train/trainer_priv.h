@@ -8,6 +8,7 @@
 #include "train/callback_list.h"
 #include "train/rates.h"
 #include "train/run_schedule.h"
+#include "train/time_limit.h"
 
 /* Names of the built-in states. */
 #define CRN_STATE_MODEL       "model"
@@ -15,6 +16,9 @@
 #define CRN_STATE_SCHEDULERS  "schedulers"
 #define CRN_STATE_DATALOADER  "dataloader"
 #define CRN_STATE_GLOBAL_STEP "global_step"
+
+/* In the notes of a checkpoint: starts in a row that finished no step. */
+#define CRN_STARTS_NOTE "starts"
 
 /* A save that callbacks may add to. */
 struct cairn_save {
@@ -32,23 +36,6 @@ typedef enum crn_save_why {
     CRN_SAVE_STOP  /* likewise; there are steps left */
 } crn_save_why;
 
-/* The save that is under way, and what became of those before. Zeroed is none. */
-typedef struct crn_saving {
-    bool is_pending;
-    uint64_t step;
-    crn_save_why why;
-    cairn_save save;        /* its extras */
-    int64_t prepared_ns;    /* training waited before the capture */
-    uint64_t requests_seen; /* those that it answers */
-    bool has_validation;    /* a validation of its step, to be noted once it is committed */
-    double *validation_losses;
-    unsigned failures;  /* saves that failed in a row */
-    uint64_t failed;    /* and all of them */
-    double *blocked_ms; /* of each save that ended */
-    size_t blocked_count;
-    size_t blocked_capacity;
-} crn_saving;
-
 /* Metrics on their way to the loggers. Zeroed is empty. */
 typedef struct crn_metric_list {
     cairn_metric *items; /* [count] names borrowed from names */
@@ -58,6 +45,22 @@ typedef struct crn_metric_list {
     size_t named;
     size_t name_capacity;
 } crn_metric_list;
+
+/* The save that is under way, and what became of those before. Zeroed is none. */
+typedef struct crn_saving {
+    bool is_pending;
+    uint64_t step;
+    crn_save_why why;
+    cairn_save save;            /* its extras */
+    int64_t prepared_ns;        /* training waited before the capture */
+    uint64_t requests_seen;     /* those that it answers */
+    crn_metric_list validation; /* of its step, to be noted once it is committed */
+    unsigned failures;          /* saves that failed in a row */
+    uint64_t failed;            /* and all of them */
+    double *blocked_ms;         /* of each save that ended */
+    size_t blocked_count;
+    size_t blocked_capacity;
+} crn_saving;
 
 struct cairn_trainer {
     cairn_trainer_options options; /* its texts are ours */
@@ -89,9 +92,8 @@ struct cairn_trainer {
 
     char *saved_path; /* newest checkpoint that holds saved_step; NULL: none */
     uint64_t saved_step;
-    bool has_validation_note; /* the last validation, for the notes of its step's checkpoint */
+    crn_metric_list validation; /* of the last round, for the notes of its step's checkpoint */
     uint64_t validation_step;
-    double *validation_losses; /* [val_count] */
 
     crn_saving saving;
     uint64_t requests_taken; /* times that model_dir/save-now was found */
@@ -108,7 +110,14 @@ struct cairn_trainer {
     cairn_loader **val;  /* borrowed */
     size_t val_count;
     uint64_t loop_index;       /* training segments so far */
-    uint64_t validation_index; /* validations so far */
+    uint64_t segment_first;    /* step after which the segment began */
+    uint64_t segment_end;      /* and with which it ends */
+    uint64_t validation_index; /* rounds of validations so far */
+    size_t validated_loader;   /* whose metrics callbacks add now */
+    bool is_entered;           /* on_enter_fit was called: failures are told to callbacks */
+    bool is_superseded;        /* --resume: a later trainer of the file has started already */
+    crn_time_limit time_limit;
+    char *run_dir; /* NULL: none */
 };
 
 /* A load that callbacks may restrict. */
@@ -123,10 +132,28 @@ cairn_event crn_trainer_event(cairn_trainer *trainer);
 /* Calls a hook; what callbacks ask for is added to trainer->asked, for the end of the step. */
 cairn_status crn_trainer_call(cairn_trainer *trainer, crn_hook hook, const cairn_event *event,
                               cairn_error *err);
+/* Tells every callback and logger of @failure; what they answer does not count. */
+void crn_trainer_tell_failure(cairn_trainer *trainer, crn_hook hook, const cairn_error *failure);
+/* What callbacks have asked for since the last call. */
+cairn_control crn_trainer_take_asked(cairn_trainer *trainer);
+/* Where cairn_trainer_run_dir points; copied. */
+cairn_status crn_trainer_set_run_dir(cairn_trainer *trainer, const char *path, cairn_error *err);
+
 /* metrics.c: hands the metrics that were added (cairn_trainer_add_metric) to the loggers and
  * forgets them: hook on_log, not called without any. */
 cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation, cairn_error *err);
+/* The same to callbacks alone: results that loggers got from an earlier process. */
+cairn_status crn_trainer_replay_metrics(cairn_trainer *trainer, cairn_error *err);
+/* Replaces the contents of @to. */
+cairn_status crn_metric_list_copy(crn_metric_list *to, const crn_metric_list *from,
+                                  cairn_error *err);
 void crn_metric_list_dispose(crn_metric_list *list);
+
+/* stop.c: why the run is to stop now: what stop_requested says, or "max_time" when a step and a
+ * save may not fit into loop.max_time any more. NULL: it goes on. */
+const char *crn_trainer_stop_reason(cairn_trainer *trainer);
+/* Reads loop.max_time; its clock may have begun earlier (clock_start_ns). ECONFIG. */
+cairn_status crn_trainer_start_clock(cairn_trainer *trainer, cairn_error *err);
 
 /* Opens the store that the options name. */
 cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err);
@@ -147,6 +174,22 @@ bool crn_trainer_save_is_due(cairn_trainer *trainer, const cairn_control *contro
 /* Whether the run saves by itself at all, and so at its end. */
 bool crn_trainer_saves_at_end(const cairn_trainer *trainer);
 
+/* fit.c: whether metrics of the step are shown: every log_steps from the run's start, and of the
+ * last (Model Zoo reference, 2.8). */
+bool crn_trainer_is_log_step(const cairn_trainer *trainer, uint64_t step);
+/* fit.c: one step: its micro-batches, the update, the count. */
+cairn_status crn_trainer_step(cairn_trainer *trainer, cairn_error *err);
+/* loop.c: trains to the end of the schedule or until a stop; saves and validates on the way. */
+cairn_status crn_trainer_loop(cairn_trainer *trainer, cairn_fit_result *out, cairn_error *err);
+
+/* Whether a callback has ended the run that goes on, at this very step. */
+bool crn_trainer_is_ended_for_good(const cairn_trainer *trainer);
+
+/* summary.c: the "Trainer Fit Summary", and a line for each loop. */
+void crn_trainer_log_summary(const cairn_trainer *trainer);
+void crn_trainer_log_segment(const cairn_trainer *trainer);
+void crn_trainer_log_validation(const cairn_trainer *trainer);
+
 /* plan.c: prints what the run will do and whether the disk suffices for it. ENOSPACE: it does not
  * hold a single checkpoint. */
 cairn_status crn_trainer_plan(cairn_trainer *trainer, const cairn_catalogue *catalogue,
@@ -160,11 +203,27 @@ void crn_trainer_start_succeeded(cairn_trainer *trainer);
 /* The run ended before its first step for a reason that is not the checkpoint's. */
 void crn_trainer_start_withdrawn(cairn_trainer *trainer);
 
+/* ckpt_paths.c: the paths that @patterns find, sorted. Zeroed is empty. ENOTFOUND: one finds
+ * nothing; EIO. */
+typedef struct crn_path_list {
+    char **items;
+    size_t count;
+    size_t capacity;
+} crn_path_list;
+cairn_status crn_path_list_expand(const crn_os *os, const char *const *patterns, size_t count,
+                                  crn_path_list *out, cairn_error *err);
+cairn_status crn_path_list_add(crn_path_list *list, const char *path, cairn_error *err);
+void crn_path_list_dispose(crn_path_list *list);
+
 /* start.c: which checkpoint, which run. Loads it and prints start line, receipt and plan. */
 cairn_status crn_trainer_start(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_error *err);
 /* As crn_trainer_start for a validation: no run, never an older checkpoint. */
 cairn_status crn_trainer_start_validation(cairn_trainer *trainer, cairn_ckpt ckpt,
                                           cairn_error *err);
+/* The checkpoints of validate_all: @ckpts with patterns expanded and defaults looked up; empty for
+ * none. */
+cairn_status crn_trainer_find_ckpts(cairn_trainer *trainer, const cairn_ckpts *ckpts,
+                                    crn_path_list *out, cairn_error *err);
 /* Plans saves and validations for the run that started. */
 cairn_status crn_trainer_make_schedule(cairn_trainer *trainer, cairn_error *err);
 
@@ -219,14 +278,15 @@ cairn_status crn_trainer_begin_notes(cairn_trainer *trainer, cairn_error *err);
 cairn_status crn_trainer_end_notes(cairn_trainer *trainer, cairn_error *err);
 /* Whether the loaded or saved checkpoint of this step has the validation of this step. */
 bool crn_trainer_validation_is_noted(const cairn_trainer *trainer);
+/* Hands the results in the notes of saved_path to the callbacks. */
+cairn_status crn_trainer_replay_validation(cairn_trainer *trainer, cairn_error *err);
 
-/* evaluate.c: validates with all loaders of the fit at this step. *out_stopped: asked to stop
- * before the end; nothing was recorded. */
-cairn_status crn_trainer_validate_all_loaders(cairn_trainer *trainer, bool *out_stopped,
-                                              cairn_error *err);
-/* One loader from its start; @steps 0: all of it. */
-cairn_status crn_trainer_evaluate(cairn_trainer *trainer, cairn_loader *loader, uint64_t steps,
-                                  cairn_validate_result *out, bool *out_stopped, cairn_error *err);
+/* evaluate.c: a round: validates with all loaders of the fit at this step. *out_stop: why it was
+ * to stop before its end, nothing was recorded then; NULL: it was not. */
+cairn_status crn_trainer_validate_round(cairn_trainer *trainer, const char **out_stop,
+                                        cairn_error *err);
+/* A name of a validation metric: "val_loss", of later loaders "val_loss/1" ... */
+void crn_validation_name(crn_str *out, const char *name, size_t loader);
 
 /* params_diff.c: logs what differs between the parameters of a checkpoint and ours, old -> new. */
 void crn_log_params_diff(const cairn_log *log, const char *old_json, const char *new_json);

@@ -29,6 +29,7 @@ cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cai
 {
     cairn_status rc = CAIRN_OK;
     const cairn_model_ops *const model = trainer->model.ops;
+    cairn_event event = crn_trainer_event(trainer);
     CRN_TRY_PLAIN(cairn_state_tree_new(&trainer->tree, err));
     CRN_TRY_PLAIN(cairn_state_tree_add(trainer->tree, CRN_STATE_MODEL, &trainer->model_state, err));
     CRN_TRY(err, model->declare(trainer->model.self, trainer->model_state, err),
@@ -37,11 +38,9 @@ cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cai
         CRN_TRY_PLAIN(plan_training(trainer, err));
     CRN_TRY_PLAIN(
         cairn_state_tree_add(trainer->tree, CRN_STATE_GLOBAL_STEP, &trainer->step_state, err));
-    if (is_training) {
-        cairn_event event = crn_trainer_event(trainer);
-        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_setup, &event, err));
-        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_post_setup, &event, err));
-    }
+    event.is_validation = !is_training;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_setup, &event, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_post_setup, &event, err));
     CRN_TRY_PLAIN(cairn_state_tree_allocate(trainer->tree, err));
     if (is_training)
         CRN_TRY_PLAIN(cairn_state_allocate_gradients(trainer->model_state, err));

@@ -73,12 +73,13 @@ static void set_first_values(const tiny *t)
     for (size_t n = 0; n < cairn_state_tensor_count(t->state); n++) {
         const cairn_tensor *const tensor = cairn_state_tensor_at(t->state, n);
         const bool is_scale = tensor->role == CAIRN_ROLE_NORM && strstr(tensor->name, ".weight");
-        float *const data = tiny_data(t, tensor);
+        float *const data = tiny_begin(t, tensor);
         for (int64_t j = 0; j < cairn_tensor_elements(tensor); j++) {
             const double i = (double)j;
             const double wave = 0.1 * sin(0.37 * i + 0.0013 * i * i + (double)n);
             data[j] = (float)(is_scale ? 1.0 + wave : wave);
         }
+        tiny_end(t, tensor);
     }
 }
 

@@ -41,6 +41,9 @@
 #ifndef CRN_OPT_INIT
 #define CRN_OPT_INIT(name, help)
 #endif
+#ifndef CRN_OPT_NESTED
+#define CRN_OPT_NESTED(name, section, help)
+#endif
 #ifndef CRN_OPT_REQUIRED
 #define CRN_OPT_REQUIRED(name)
 #endif

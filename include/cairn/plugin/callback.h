@@ -9,6 +9,12 @@
  *
  * A callback that has state adds a state to the tree in `setup` (cairn_state_tree_add) and keeps
  * its values there: they are saved with every checkpoint and are back before on_load_checkpoint.
+ * A step is saved before it is validated, so what a callback learns from a validation is not in
+ * that step's checkpoint. A process that resumes from it either validates again or, if the results
+ * are in the notes beside the checkpoint, hands them to on_log of the callbacks (is_replayed).
+ *
+ * In `validate` and `validate_all` the tree has the model and the states of callbacks only, and
+ * is_validation is set in `setup` and `post_setup`.
  */
 #ifndef CAIRN_PLUGIN_CALLBACK_H
 #define CAIRN_PLUGIN_CALLBACK_H
@@ -39,7 +45,7 @@ typedef struct cairn_event {
     uint64_t step;        /**< global_step: finished steps. */
     uint64_t first_step;  /**< Step from which cadences count. */
     uint64_t end_step;    /**< Step after which the run is complete. */
-    uint64_t loop_index;  /**< Number of the training segment or validation, from 0. */
+    uint64_t loop_index;  /**< Number of the training segment or round of validations, from 0. */
     uint64_t batch_index; /**< Within the segment or validation, from 0. */
     uint64_t batch_count; /**< Batches of the validation or steps of the segment. */
     bool is_validation;
@@ -65,12 +71,13 @@ typedef struct cairn_event {
     uint64_t loader_index;      /**< Of a validation: which loader, from 0. */
     uint64_t loader_count;      /**< Of a validation: loaders validated in this round. */
     double tokens; /**< Tokens that count in this step or batch; of a validation: all. */
-    const char *const *group_names; /**< [learning_rate_count] tag of each group, NULL: none. */
     const double *weight_decays;    /**< One a parameter group. */
     const char *log_name;           /**< on_log_text, on_log_histogram. */
     const char *log_text;           /**< on_log_text */
     const float *log_values;        /**< on_log_histogram: [log_value_count] */
     size_t log_value_count;
+    bool is_replayed; /**< on_log: the result of a validation that an earlier process made after the
+                           state that was loaded; only callbacks get it, loggers have it. */
 } cairn_event;
 
 /** What a hook may ask for, at any time; it is done when the step or its validation ends. */
@@ -78,6 +85,7 @@ typedef struct cairn_control {
     bool stop;          /**< End the run after this step, saved if checkpoints are on. */
     bool save;          /**< Save after this step, whatever the schedule says. */
     const char *reason; /**< Static string; needed with stop. */
+    bool complete;      /**< With stop: nothing is left of the run, so --resume does no more. */
 } cairn_control;
 
 typedef cairn_status (*cairn_hook_fn)(void *self, const cairn_event *event, cairn_control *control,
@@ -99,7 +107,7 @@ typedef cairn_status (*cairn_hook_fn)(void *self, const cairn_event *event, cair
     X(on_train_batch_start, "a step begins; batch is its first micro-batch")                       \
     X(on_train_step_start, "a micro-batch was read; it is batch")                                  \
     X(on_before_forward, "a micro-batch is about to be computed")                                  \
-    X(on_after_forward, "its loss is known, its gradients are not")                                \
+    X(on_after_forward, "its loss is known, its gradients are not (cairn_pass.after_forward)")     \
     X(on_before_backward, "its gradients are about to be computed")                                \
     X(on_after_backward, "its gradients are added")                                                \
     X(on_before_optimizer_step, "loss and gradient_norm are known, parameters still old")          \
@@ -188,6 +196,8 @@ CAIRN_API const char *cairn_trainer_model_dir(const cairn_trainer *trainer);
 CAIRN_API cairn_store *cairn_trainer_store(cairn_trainer *trainer);
 CAIRN_API const cairn_run *cairn_trainer_run(const cairn_trainer *trainer);
 CAIRN_API const cairn_log *cairn_trainer_log(const cairn_trainer *trainer);
+/** Folder for what this process writes beside its checkpoints, such as its log; NULL: none. */
+CAIRN_API const char *cairn_trainer_run_dir(const cairn_trainer *trainer);
 /** The checkpoint that this process loaded; NULL if none. */
 CAIRN_API const char *cairn_trainer_loaded_path(const cairn_trainer *trainer);
 

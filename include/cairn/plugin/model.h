@@ -45,7 +45,16 @@ typedef struct cairn_pass {
     uint64_t seed;    /**< Random numbers are a function of (seed, step) and the place only. */
     uint64_t step;    /**< Number of the micro-batch since the beginning of training, from 0. */
     float loss_scale; /**< Gradients are those of loss_scale * loss (1 / grad_accum_steps). */
+    /** In training, to be called once the loss is known and before the gradients are computed; a
+     *  failure ends the pass with it. NULL: nobody wants it. A model that cannot tell the two
+     *  apart need not call it. */
+    cairn_status (*after_forward)(void *user, double loss, double weight, cairn_error *err);
+    void *user; /**< For after_forward. */
 } cairn_pass;
+
+/** Calls pass->after_forward if it is there. For models. */
+CAIRN_API cairn_status cairn_pass_after_forward(const cairn_pass *pass, double loss, double weight,
+                                                cairn_error *err);
 
 /** What a pass gives. */
 typedef struct cairn_loss {
@@ -69,7 +78,8 @@ typedef struct cairn_model_ops {
      */
     cairn_status (*compute)(void *self, const cairn_batch *batch, const cairn_pass *pass,
                             cairn_loss *out, cairn_error *err);
-    /** (optional) Logits of the token that follows @p tokens: @p out_logits is [vocab_size()]. */
+    /** (optional) Logits of the token that follows @p tokens: @p out_logits is [vocab_size()]. A
+     *  model may keep what it knows of the tokens that two calls begin with. */
     cairn_status (*next_logits)(void *self, const int32_t *tokens, int64_t count, float *out_logits,
                                 cairn_error *err);
     /** (optional) Size of the vocabulary; 0 if it has none. */
@@ -78,6 +88,9 @@ typedef struct cairn_model_ops {
     int64_t (*max_sequence_length)(const void *self);
     /** Accepts NULL. */
     void (*destroy)(void *self);
+    /** (optional) Called between a change of the parameters and the next next_logits: what was kept
+     *  of a text is void. */
+    void (*parameters_changed)(void *self);
 } cairn_model_ops;
 
 /** A model: its table and its instance. Passed by value; whoever takes it calls destroy. */

@@ -20,6 +20,16 @@ void crn_copy(int64_t count, const float *from, bool adds, float *out)
         out[i] = from[i];
 }
 
+void crn_scale(int64_t count, float factor, const float *from, bool adds, float *out)
+{
+    const float keep = adds ? 1.0F : 0.0F;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < count; i++) {
+        const float value = factor * from[i];
+        out[i] = keep > 0.0F ? out[i] + value : value; /* Old content may be anything. */
+    }
+}
+
 void crn_add_bias(int64_t rows, int64_t cols, const float *bias, float *y)
 {
 #pragma omp parallel for schedule(static)

@@ -149,7 +149,7 @@ static void an_empty_map__is_completed_with_all_defaults(void **state)
         read_section("loop", "null", &(cairn_loop_options){.grad_accum_steps = 7}, &diag, &json));
     assert_string_equal(json, "{\"num_steps\": null, \"max_steps\": null, \"num_epochs\": null, "
                               "\"steps_per_epoch\": null, \"eval_frequency\": 1.0, "
-                              "\"eval_steps\": null, \"grad_accum_steps\": 1}");
+                              "\"eval_steps\": null, \"grad_accum_steps\": 1, \"max_time\": null}");
     crn_free(json);
     assert_errors(&diag, "");
 }
@@ -366,12 +366,30 @@ static void wrong_values__are_all_reported_with_their_places(void **state)
     assert_section_refuses("gpt2", "nonlinearity: gelus",
                            "p.yaml:1:15: unknown value 'gelus' in model.nonlinearity; did you mean "
                            "'gelu'?\n");
-    assert_section_refuses("gpt2", "nonlinearity: swiglu",
-                           "p.yaml:1:15: unknown value 'swiglu' in model.nonlinearity; there are "
-                           "'gelu', 'relu'\n");
+    assert_section_refuses("gpt2", "norm_type: scalenorm",
+                           "p.yaml:1:12: unknown value 'scalenorm' in model.norm_type; there are "
+                           "'layernorm', 'rmsnorm'\n");
+    assert_section_refuses("gpt2", "extra_attention_params: {num_kv_group: 2}",
+                           "p.yaml:1:26: unknown key 'num_kv_group' in "
+                           "model.extra_attention_params; did you mean 'num_kv_groups'?\n");
     assert_section_refuses("loop", "[1]",
                            "p.yaml:1:1: trainer.init.loop must be a map, not a "
                            "list\n");
+}
+
+static void a_nested_section__is_read_into_the_struct_and_has_defaults(void **state)
+{
+    (void)state;
+    crn_diag diag = {0};
+    cairn_gpt2_options gpt2;
+    assert_true(
+        read_section("gpt2", "extra_attention_params: {num_kv_groups: 4}", &gpt2, &diag, NULL));
+    assert_int_equal(gpt2.extra_attention_params.num_kv_groups, 4);
+    assert_int_equal(gpt2.pos_scaling_extra_args.original_max_position_embeddings, 8192);
+    assert_true(read_section("gpt2", "extra_attention_params: null", &gpt2, &diag, NULL));
+    assert_int_equal(gpt2.extra_attention_params.num_kv_groups, 1);
+    assert_int_equal(cairn_gpt2_options_default().extra_attention_params.num_kv_groups, 1);
+    crn_diag_dispose(&diag);
 }
 
 static void a_struct_read_with_errors__has_the_defaults_there(void **state)
@@ -645,6 +663,7 @@ int main(void)
         cmocka_unit_test(check__holds_a_struct_to_the_ranges),
         cmocka_unit_test(unknown_keys__get_the_nearest_name_or_the_way_to_find_it),
         cmocka_unit_test(wrong_values__are_all_reported_with_their_places),
+        cmocka_unit_test(a_nested_section__is_read_into_the_struct_and_has_defaults),
         cmocka_unit_test(a_struct_read_with_errors__has_the_defaults_there),
         cmocka_unit_test(required_options__must_be_there_and_not_null),
         cmocka_unit_test(both_spellings_of_an_option__are_refused),

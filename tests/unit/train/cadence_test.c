@@ -601,6 +601,55 @@ static void starts__from_a_file_elsewhere_write_nothing_beside_it(void **state)
     free(before);
 }
 
+static void max_time__stops_the_run_saved_before_it_is_over(void **state)
+{
+    struct fixture *const f = *state;
+    f->options.loop.max_time = "1m40s";
+    f->options.checkpoint.steps = cairn_int(100);
+    f->seconds_a_step = 10;
+    tk_assert_ok(fit(f), &f->err);
+    assert_int_equal(f->result.outcome, CAIRN_OUTCOME_STOPPED);
+    assert_string_equal(f->result.reason, "max_time");
+    /* 90 s are used; a step more would take 10, and 3 are kept free. */
+    assert_int_equal(f->result.step, 9);
+    assert_true(tk_exists(f->dir, "checkpoint_9.mdl"));
+    f->options.checkpoint.resume = true;
+    tk_assert_ok(fit(f), &f->err);
+    assert_int_equal(f->result.outcome, CAIRN_OUTCOME_FINISHED);
+    assert_int_equal(f->result.step, 12);
+}
+
+static void max_time__counts_from_when_the_program_began(void **state)
+{
+    struct fixture *const f = *state;
+    f->options.loop.max_time = "100";
+    f->seconds_a_step = 10;
+    f->fault.monotonic_ns = 50 * k_second_ns;
+    f->options.clock_start_ns = 20 * k_second_ns;
+    tk_assert_ok(fit(f), &f->err);
+    assert_int_equal(f->result.step, 6);
+}
+
+static void max_time__that_cannot_be_read_is_refused(void **state)
+{
+    struct fixture *const f = *state;
+    f->options.loop.max_time = "soon";
+    tk_assert_status(fit(f), CAIRN_ECONFIG, &f->err);
+    tk_assert_error_has(&f->err, "max_time is 'soon'");
+    tk_assert_list(f->dir, "");
+}
+
+static void a_stop_before_the_start__loads_and_writes_nothing(void **state)
+{
+    struct fixture *const f = *state;
+    f->stops_before_start = 1;
+    tk_assert_ok(fit(f), &f->err);
+    assert_int_equal(f->result.outcome, CAIRN_OUTCOME_STOPPED);
+    assert_string_equal(f->result.reason, "SIGTERM");
+    assert_null(f->result.checkpoint);
+    assert_false(tk_exists(f->dir, "run.json"));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -627,6 +676,10 @@ int main(void)
         T(starts__of_the_oldest_name_no_other),
         T(starts__that_failed_for_other_reasons_do_not_count),
         T(starts__from_a_file_elsewhere_write_nothing_beside_it),
+        T(max_time__stops_the_run_saved_before_it_is_over),
+        T(max_time__counts_from_when_the_program_began),
+        T(max_time__that_cannot_be_read_is_refused),
+        T(a_stop_before_the_start__loads_and_writes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
