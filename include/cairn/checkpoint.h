@@ -203,6 +203,21 @@ typedef struct cairn_save_result {
 CAIRN_API cairn_status cairn_store_save(cairn_store *store, const cairn_state_tree *tree,
                                         cairn_save_request *request, cairn_save_result *out,
                                         cairn_error *err);
+/**
+ * Writes those extras of @p request that the full checkpoint @p path of this store lacks since a
+ * save was cut short behind the commit of the full file. @p tree holds what was loaded from it, all
+ * of it; step, run, counter, parameters and environment are those of @p path, not of @p request, so
+ * the files are the ones which that save would have written.
+ * @param out  extra_paths of what was written (NULL: it was there, or failed), bytes, seconds.
+ * @retval CAIRN_EINVAL  @p path is no full checkpoint.
+ * @retval CAIRN_ENOTFOUND, CAIRN_ECORRUPT  It cannot be read.
+ * @retval CAIRN_ENOSPACE, CAIRN_EIO, CAIRN_EUNKNOWN  As cairn_store_save.
+ * Blocking: until durable.
+ */
+CAIRN_API cairn_status cairn_store_save_missing(cairn_store *store, const cairn_state_tree *tree,
+                                                const char *path, const cairn_save_request *request,
+                                                cairn_save_result *out, cairn_error *err);
+
 /* ---- Saving while the training goes on -----------------------------------------------------
  *
  *     cairn_store_attach(store, tree, &err);              // once; the tree is allocated
@@ -251,10 +266,8 @@ CAIRN_API cairn_status cairn_store_save_poll(cairn_store *store, bool *out_is_do
 CAIRN_API cairn_status cairn_store_save_wait(cairn_store *store, cairn_save_result *out,
                                              cairn_error *err);
 
-/** Bytes that a full checkpoint of @p tree (allocated) takes; 0 if it cannot be told. Exact for a
- *  save without params_json and environment_json; cairn_store_save_bytes counts them. */
-CAIRN_API uint64_t cairn_checkpoint_bytes(const cairn_state_tree *tree);
-/** Bytes of all files that cairn_store_save would write now, exactly. @retval CAIRN_EINVAL */
+/** Bytes of all files that cairn_store_save would write now, exactly. @p tree must be allocated.
+ *  @retval CAIRN_EINVAL */
 CAIRN_API cairn_status cairn_store_save_bytes(const cairn_store *store,
                                               const cairn_state_tree *tree,
                                               const cairn_save_request *request,
@@ -291,7 +304,8 @@ typedef struct cairn_retention {
     const char *metric; /**< Its key in the notes; NULL: "val_loss". Borrowed. */
     bool is_max;        /**< The largest is best; else the smallest. */
     double minutes;     /**< One in this many minutes. */
-    const char *protected_path; /**< Stays in any case; NULL: none. Borrowed. */
+    const char *protected_path; /**< Stays in any case, and takes no place among the best: the one
+                                     that was saved or loaded just now. NULL: none. Borrowed. */
 } cairn_retention;
 
 typedef enum cairn_verdict {

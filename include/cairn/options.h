@@ -338,6 +338,9 @@ typedef struct cairn_logging_options {
 typedef struct cairn_precision_options {
 #include "cairn/options/precision.def"
 } cairn_precision_options;
+typedef struct cairn_autorestart_options {
+#include "cairn/options/autorestart.def"
+} cairn_autorestart_options;
 typedef struct cairn_load_checkpoint_states_options {
 #include "cairn/options/load_checkpoint_states.def"
 } cairn_load_checkpoint_states_options;
@@ -459,6 +462,7 @@ CAIRN_API cairn_checkpoint_options cairn_checkpoint_options_default(void);
 CAIRN_API cairn_loop_options cairn_loop_options_default(void);
 CAIRN_API cairn_logging_options cairn_logging_options_default(void);
 CAIRN_API cairn_precision_options cairn_precision_options_default(void);
+CAIRN_API cairn_autorestart_options cairn_autorestart_options_default(void);
 CAIRN_API cairn_load_checkpoint_states_options cairn_load_checkpoint_states_options_default(void);
 CAIRN_API cairn_save_checkpoint_state_options cairn_save_checkpoint_state_options_default(void);
 CAIRN_API cairn_keep_n_checkpoints_options cairn_keep_n_checkpoints_options_default(void);

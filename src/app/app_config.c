@@ -28,8 +28,7 @@ out:
     return rc;
 }
 
-/* "trainer.init..." means every trainer of a file that has several. */
-static void assign(crn_doc *doc, const char *assignment, crn_diag *diag)
+void crn_app_config_assign(crn_doc *doc, const char *assignment, crn_diag *diag)
 {
     static const char k_prefix[] = "trainer.";
     const crn_node *const list = crn_node_get(crn_doc_root(doc), "trainer");
@@ -63,7 +62,7 @@ static cairn_status parse_file(const cairn_app_request *request, crn_doc **out_d
                           "the file is empty; it needs a 'trainer' section (see the README for a "
                           "whole example)");
     for (size_t i = 0; i < request->assignment_count; i++)
-        assign(*out_doc, request->assignments[i], diag);
+        crn_app_config_assign(*out_doc, request->assignments[i], diag);
 out:
     crn_free(text);
     return rc;
@@ -187,6 +186,9 @@ static void read_trainer(const cairn_app_request *request, crn_verb verb, crn_no
     if (init == NULL)
         return;
     apply_flags(request, config, trainer, init, path, diag);
+    for (size_t i = 0; i < request->plugin_count; i++)
+        (void)crn_plugins_add(&config->plugins, request->plugins[i], "a plugin of this program",
+                              NULL, diag);
     crn_read_init(config, init, diag);
     if (verb == CRN_VERB_FIT && crn_node_is_null(crn_node_get(init, "optimizer")))
         crn_diag_error(diag, init,
@@ -196,6 +198,22 @@ static void read_trainer(const cairn_app_request *request, crn_verb verb, crn_no
         find_contradictions(config, diag);
     if (request->resume)
         config->checkpoint.resume = true;
+}
+
+/* The process that starts attempts again sees the file as a whole. */
+static void check_restarts(const crn_node *list, crn_diag *diag)
+{
+    size_t count = 0;
+    const crn_node *without = NULL;
+    for (const crn_node *item = list->first; item != NULL; item = item->next) {
+        const crn_node *const init = crn_node_get(crn_node_get(item, "trainer"), "init");
+        const bool has = !crn_node_is_null(crn_node_get(init, "autorestart"));
+        count += has;
+        without = has ? without : item;
+    }
+    if (count > 0 && without != NULL)
+        crn_diag_error(diag, without,
+                       "this trainer has no autorestart, but another has; all of a file or none");
 }
 
 static void read_several(const cairn_app_request *request, crn_verb verb, crn_node *list,
@@ -214,6 +232,7 @@ static void read_several(const cairn_app_request *request, crn_verb verb, crn_no
         else if (crn_map_check_keys(item, "the trainer", k_keys, 1, diag))
             read_trainer(request, verb, item, path, config, diag);
     }
+    check_restarts(list, diag);
 }
 
 static void read_trainers(const cairn_app_request *request, crn_verb verb, crn_app_configs *out,
@@ -305,6 +324,7 @@ cairn_status crn_app_config_read_model(const char *params_json, const char *file
 {
     cairn_status rc = CAIRN_OK;
     crn_diag diag = {0};
+    bool has_plugins = false;
     *out = (crn_app_config){0};
     if (crn_doc_parse(params_json, strlen(params_json), file, &diag, &out->doc)) {
         crn_node *const trainer = crn_node_get(crn_doc_root(out->doc), "trainer");
@@ -315,8 +335,12 @@ cairn_status crn_app_config_read_model(const char *params_json, const char *file
         else
             (void)crn_registry_read(&crn_models, name->text, out->doc, name, model,
                                     "trainer.init.model", &out->model, &diag);
+        has_plugins = !crn_node_is_null(crn_node_get(crn_node_get(trainer, "init"), "plugins"));
     }
-    CRN_TRY(err, crn_diag_check(&diag, err), "the parameters kept in the checkpoint");
+    CRN_TRY(err, crn_diag_check(&diag, err),
+            has_plugins ? "the parameters kept in the checkpoint (it was trained with plugins, "
+                          "which are not loaded because a file names them)"
+                        : "the parameters kept in the checkpoint");
 out:
     crn_diag_dispose(&diag);
     return rc;
@@ -338,7 +362,9 @@ void crn_app_config_dispose(crn_app_config *config)
     crn_param_filters_dispose(&config->param_filters);
     crn_scheduler_specs_dispose(&config->schedulers);
     choices_dispose(&config->callbacks);
+    choices_dispose(&config->loggers);
     choices_dispose(&config->val);
     crn_doc_destroy(config->doc);
+    crn_plugins_dispose(&config->plugins);
     *config = (crn_app_config){0};
 }

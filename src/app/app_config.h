@@ -6,6 +6,8 @@
 #define CRN_APP_APP_CONFIG_H
 
 #include "app/schedules.h"
+#include "app/classes.h"
+#include "app/plugins.h"
 
 /* What the program is about to do; decides which sections must be there. */
 typedef enum crn_verb { CRN_VERB_FIT, CRN_VERB_VALIDATE, CRN_VERB_VALIDATE_ALL } crn_verb;
@@ -19,6 +21,7 @@ typedef struct crn_choice_list {
 typedef struct crn_app_config {
     crn_doc *doc;   /* owns all texts */
     crn_node *root; /* {trainer: ...} of this one; after crn_app_config_read_model NULL */
+    crn_plugins plugins;
     const char *model_dir;
     cairn_opt_int seed;
     crn_choice model;
@@ -29,8 +32,10 @@ typedef struct crn_app_config {
     cairn_loop_options loop;
     cairn_checkpoint_options checkpoint;
     cairn_logging_options logging;
+    cairn_autorestart_options autorestart;
     crn_choice_list callbacks; /* in YAML order, injected ones after them */
     bool has_progress;         /* ProgressLogger was not removed */
+    crn_choice_list loggers;   /* in YAML order, those that a class makes */
     crn_choice train;          /* class NULL: none */
     crn_choice_list val;
     cairn_ckpt ckpt;
@@ -54,6 +59,21 @@ typedef struct crn_app_configs {
 cairn_status crn_app_configs_read(const cairn_app_request *request, crn_verb verb,
                                   crn_app_configs *out, cairn_error *err);
 void crn_app_configs_dispose(crn_app_configs *configs);
+/* Applies one --set: "trainer.init..." means every trainer of a file that has several. */
+void crn_app_config_assign(crn_doc *doc, const char *assignment, crn_diag *diag);
+
+/* What the supervisor of restarts has to know before anything is read in earnest. */
+typedef struct crn_peek {
+    uint64_t max_num_restarts; /* 0: no autorestart, or a configuration that cannot be read */
+    char *model_dir;
+    char *text; /* of the file */
+    size_t size;
+} crn_peek;
+
+/* Looks for `autorestart`; says nothing of what is wrong: the fit itself will. */
+void crn_app_config_peek(const cairn_app_request *request, crn_peek *out);
+void crn_peek_dispose(crn_peek *peek);
+
 /* Reads the model section alone, from the resolved parameters of a checkpoint. */
 cairn_status crn_app_config_read_model(const char *params_json, const char *file,
                                        crn_app_config *out, cairn_error *err);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/plugins.h"
 #include "base/mem.h"
 #include "cairn/model.h"
 
@@ -198,7 +199,7 @@ static const crn_class k_processors[] = {
 
 #define REGISTRY(what_, table)                                                                     \
     {                                                                                              \
-        (what_), (table), sizeof(table) / sizeof((table)[0])                                       \
+        (what_), (table), sizeof(table) / sizeof((table)[0]), NULL, 0                              \
     }
 const crn_registry crn_models = REGISTRY("model", k_models);
 const crn_registry crn_optimizers = REGISTRY("optimizer", k_optimizers);
@@ -213,32 +214,54 @@ void crn_where_join(char out[CRN_PLACE_SIZE], const char *parent, const char *na
         memcpy(out + CRN_PLACE_SIZE - sizeof "...", "...", sizeof "...");
 }
 
+const crn_class *crn_registry_find(const crn_registry *registry, const char *name)
+{
+    for (size_t i = 0; i < registry->added_count; i++) {
+        if (crn_names_equal(registry->added[i]->name, name))
+            return registry->added[i];
+    }
+    for (size_t i = 0; i < registry->count; i++) {
+        if (crn_names_equal(registry->classes[i].name, name))
+            return &registry->classes[i];
+    }
+    return NULL;
+}
+
+static void report_unknown(const crn_registry *registry, const char *name, const crn_node *node,
+                           const char *where, crn_diag *diag)
+{
+    const char *names[NAMES_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < registry->count && count < NAMES_MAX; i++) {
+        const crn_class *const class = &registry->classes[i];
+        if (class->make != NULL || class->is_harmless)
+            names[count++] = class->name;
+    }
+    for (size_t i = 0; i < registry->added_count && count < NAMES_MAX; i++)
+        names[count++] = registry->added[i]->name;
+    crn_diag_unknown(diag, node, registry->what, name, where, names, count, NULL);
+}
+
 bool crn_registry_choose(const crn_registry *registry, const char *name, const crn_node *node,
                          const char *where, crn_choice *out, crn_diag *diag)
 {
-    const char *names[NAMES_MAX];
-    size_t available = 0;
+    const crn_class *const class = crn_registry_find(registry, name);
     *out = (crn_choice){0};
-    for (size_t i = 0; i < registry->count; i++) {
-        const crn_class *const class = &registry->classes[i];
-        if (class->make != NULL || class->is_harmless)
-            names[available++] = class->name;
-        if (!crn_names_equal(class->name, name))
-            continue;
-        if (class->make != NULL) {
-            out->class = class;
-        } else if (class->is_harmless) {
-            crn_diag_notice(diag, node, "%s %s is not needed here and is left out", registry->what,
-                            class->name);
-        } else {
-            crn_diag_error(diag, node, "%s: this version lacks the %s %s", where, registry->what,
-                           class->name);
-            return false;
-        }
-        return true;
+    if (class == NULL) {
+        report_unknown(registry, name, node, where, diag);
+        return false;
     }
-    crn_diag_unknown(diag, node, registry->what, name, where, names, available, NULL);
-    return false;
+    if (class->make != NULL) {
+        out->class = class;
+    } else if (class->is_harmless) {
+        crn_diag_notice(diag, node, "%s %s is not needed here and is left out", registry->what,
+                        class->name);
+    } else {
+        crn_diag_error(diag, node, "%s: this version lacks the %s %s", where, registry->what,
+                       class->name);
+        return false;
+    }
+    return true;
 }
 
 bool crn_registry_read(const crn_registry *registry, const char *name, crn_doc *doc, crn_node *node,
@@ -248,6 +271,8 @@ bool crn_registry_read(const crn_registry *registry, const char *name, crn_doc *
         return false;
     if (out->class == NULL)
         return true;
+    if (crn_plugin_owns(out->class))
+        return crn_plugin_read(out->class, doc, args, where, &out->options, diag);
     if (out->class->section == NULL)
         return crn_map_check_keys(args, where, NULL, 0, diag);
     const crn_section *const section = crn_section_find(out->class->section);

@@ -1,4 +1,5 @@
 /* The verbs: read, build, run. */
+#include "app/attempt.h"
 #include "app/build.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -32,6 +33,7 @@ struct run {
     crn_app_configs configs;
     crn_run_folder *folder; /* of the trainer that runs; NULL: none */
     int64_t begin_ns;
+    int attempt; /* the record that a supervisor reads; -1: there is none */
 };
 
 static void say_which(const cairn_log *log, size_t index, size_t count)
@@ -67,6 +69,8 @@ static cairn_status fit_one(const struct run *run, size_t index, cairn_fit_resul
     };
     say_which(&log, index, run->configs.count);
     cairn_status rc = crn_build(&context, config, &built, err);
+    if (rc == CAIRN_OK && run->attempt >= 0)
+        rc = crn_attempt_watch(built.trainer, run->attempt, index, err);
     if (rc == CAIRN_OK)
         rc = cairn_trainer_fit(built.trainer, built.train, built.val, built.val_count, config->ckpt,
                                out, err);
@@ -116,6 +120,19 @@ out:
     return rc;
 }
 
+/* What attempts before this one have begun goes on, and the time that they took counts. */
+static cairn_status join_attempts(struct run *run, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_attempt_orders orders = {0};
+    CRN_TRY_PLAIN(crn_attempt_orders_read(run->attempt, &orders, err));
+    run->begin_ns = orders.begin_ns;
+    for (size_t i = 0; i < run->configs.count && i < orders.resume_count; i++)
+        run->configs.items[i].checkpoint.resume = true;
+out:
+    return rc;
+}
+
 cairn_status cairn_app_fit(const cairn_app_request *request, cairn_fit_result *out,
                            cairn_error *err)
 {
@@ -125,12 +142,16 @@ cairn_status cairn_app_fit(const cairn_app_request *request, cairn_fit_result *o
     cairn_error *const failure = err != NULL ? err : &own;
     cairn_app_request logged = *request;
     cairn_log log;
-    struct run run = {.request = request, .begin_ns = os->monotonic_ns(os)};
+    struct run run = {.request = request, .begin_ns = os->monotonic_ns(os), .attempt = -1};
     *out = (cairn_fit_result){.reason = ""};
+    if (request->attempt != NULL)
+        CRN_TRY_PLAIN(crn_attempt_open(request->attempt, &run.attempt, failure));
     CRN_TRY_PLAIN(crn_run_folder_new(os, request->log, &run.folder, failure));
     log = crn_run_folder_log(run.folder);
     logged.log = &log;
     CRN_TRY_PLAIN(crn_app_configs_read(&logged, CRN_VERB_FIT, &run.configs, failure));
+    if (run.attempt >= 0)
+        CRN_TRY_PLAIN(join_attempts(&run, failure));
     CRN_TRY_PLAIN(fit_all(&run, out, failure));
 out:
     crn_run_folder_destroy(run.folder);
@@ -255,6 +276,11 @@ void cairn_app_free(char *text)
 int cairn_app_install_signals(void)
 {
     return crn_signals_install();
+}
+
+void cairn_app_obey_supervisor(void)
+{
+    crn_signals_obey_parent();
 }
 
 const char *cairn_app_stop_requested(void *unused)

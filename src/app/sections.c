@@ -41,8 +41,9 @@ static void read_model(crn_app_config *config, crn_node *init, crn_diag *diag)
                        "trainer.init.model needs a name, such as gpt2");
         return;
     }
-    (void)crn_registry_read(&crn_models, name->text, config->doc, model, model,
-                            "trainer.init.model", &config->model, diag);
+    const crn_registry models = crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_MODEL);
+    (void)crn_registry_read(&models, name->text, config->doc, model, model, "trainer.init.model",
+                            &config->model, diag);
 }
 
 /* One that cannot be made is reported at its place in the file. */
@@ -71,7 +72,9 @@ static void read_optimizer(crn_app_config *config, crn_node *init, crn_diag *dia
     if (crn_node_is_null(node) ||
         !crn_node_class(config->doc, node, "trainer.init.optimizer", &name, &args, diag))
         return;
-    if (!crn_registry_read(&crn_optimizers, name, config->doc, node, args, "trainer.init.optimizer",
+    const crn_registry optimizers =
+        crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_OPTIMIZER);
+    if (!crn_registry_read(&optimizers, name, config->doc, node, args, "trainer.init.optimizer",
                            &config->optimizer, diag))
         return;
     crn_where_join(where, "trainer.init.optimizer", name);
@@ -107,7 +110,9 @@ static void read_callback(crn_app_config *config, crn_node *item, bool *has_chec
             return; /* "Name: null" removes what would be injected. */
     }
     crn_where_join(where, k_where, name);
-    (void)crn_registry_read(&crn_callbacks, name, config->doc, item, args, where, &choice, diag);
+    const crn_registry callbacks =
+        crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_CALLBACK);
+    (void)crn_registry_read(&callbacks, name, config->doc, item, args, where, &choice, diag);
     if (choice.class == NULL || !list_add(&config->callbacks, choice, diag))
         crn_free(choice.options);
 }
@@ -131,6 +136,26 @@ static void read_callbacks(crn_app_config *config, crn_node *init, crn_diag *dia
     }
 }
 
+static void read_logger(crn_app_config *config, crn_node *item, crn_diag *diag)
+{
+    static const char k_where[] = "trainer.init.loggers";
+    const char *name = NULL;
+    crn_node *args = NULL;
+    crn_choice choice = {0};
+    char where[CRN_PLACE_SIZE];
+    if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
+        return;
+    if (crn_names_equal(name, "ProgressLogger")) {
+        config->has_progress = !(item->kind == CRN_NODE_MAP && crn_node_is_null(args));
+        return;
+    }
+    crn_where_join(where, k_where, name);
+    const crn_registry loggers = crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_LOGGER);
+    (void)crn_registry_read(&loggers, name, config->doc, item, args, where, &choice, diag);
+    if (choice.class == NULL || !list_add(&config->loggers, choice, diag))
+        crn_free(choice.options);
+}
+
 static void read_loggers(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
     static const char k_where[] = "trainer.init.loggers";
@@ -142,17 +167,8 @@ static void read_loggers(crn_app_config *config, crn_node *init, crn_diag *diag)
         crn_diag_error(diag, list, "%s must be a list", k_where);
         return;
     }
-    for (crn_node *item = list->first; item != NULL; item = item->next) {
-        const char *name = NULL;
-        crn_node *args = NULL;
-        crn_choice choice = {0};
-        if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
-            continue;
-        if (crn_names_equal(name, "ProgressLogger"))
-            config->has_progress = !(item->kind == CRN_NODE_MAP && crn_node_is_null(args));
-        else
-            (void)crn_registry_choose(&crn_loggers, name, item, k_where, &choice, diag);
-    }
+    for (crn_node *item = list->first; item != NULL; item = item->next)
+        read_logger(config, item, diag);
 }
 
 /* ---- init ---- */
@@ -195,17 +211,19 @@ static bool is_loop_given(const crn_node *loop)
 
 void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
-    static const char *const k_keys[] = {"backend",   "device",     "model_dir",  "model",
-                                         "optimizer", "schedulers", "precision",  "sparsity",
-                                         "loop",      "checkpoint", "logging",    "callbacks",
-                                         "loggers",   "seed",       "autorestart"};
+    static const char *const k_keys[] = {"backend",   "device",     "model_dir",   "model",
+                                         "optimizer", "schedulers", "precision",   "sparsity",
+                                         "loop",      "checkpoint", "logging",     "callbacks",
+                                         "loggers",   "seed",       "autorestart", "plugins"};
     (void)crn_map_check_keys(init, "trainer.init", k_keys, sizeof k_keys / sizeof k_keys[0], diag);
     const bool has_loop = is_loop_given(crn_node_get(init, "loop"));
     read_scalars(config, init, diag);
+    crn_plugins_load(&config->plugins, config->doc, crn_node_get(init, "plugins"), diag);
     notice_device(crn_node_get(init, "device"), diag);
     notice_device(crn_node_get(crn_node_get(init, "backend"), "backend_type"), diag);
     refuse(init, "sparsity", "sparsity", diag);
-    refuse(init, "autorestart", "automatic restarts", diag);
+    if (!crn_node_is_null(crn_node_get(init, "autorestart")))
+        read_section(config, init, "autorestart", &config->autorestart, diag);
     read_model(config, init, diag);
     read_optimizer(config, init, diag);
     crn_read_schedulers(config->doc, crn_node_get(init, "schedulers"), &config->param_filters,
@@ -234,7 +252,8 @@ static void read_loader(crn_app_config *config, crn_node *node, const char *wher
         return;
     }
     const crn_node *const name = crn_node_get(node, "data_processor");
-    (void)crn_registry_read(&crn_processors, name != NULL ? name->text : "TextDataProcessor",
+    const crn_registry processors = crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_DATA);
+    (void)crn_registry_read(&processors, name != NULL ? name->text : "TextDataProcessor",
                             config->doc, node, node, where, out, diag);
 }
 

@@ -70,6 +70,28 @@ out:
     return rc;
 }
 
+/*
+ * The count of a checkpoint is 0 if an alternative was due with it. A kill may have come between
+ * the two; whether the alternative is there, the trainer finds out.
+ */
+static cairn_status on_fit_start(void *self, const cairn_event *event, cairn_control *control,
+                                 cairn_error *err)
+{
+    struct save_state *const callback = self;
+    cairn_status rc = CAIRN_OK;
+    uint64_t count = 0;
+    (void)control; /* asks for nothing */
+    if (event->save == NULL)
+        return CAIRN_OK;
+    CRN_TRY_PLAIN(cairn_state_get_u64(callback->state, k_count, &count, err));
+    callback->count_before = count > 0 ? count : callback->every - 1;
+    if (count == 0)
+        CRN_TRY_PLAIN(
+            cairn_save_add_extra(event->save, callback->states, callback->name_template, err));
+out:
+    return rc;
+}
+
 /* A save that failed does not count, and an alternative that is missing is due again. */
 static cairn_status on_save_exception(void *self, const cairn_event *event, cairn_control *control,
                                       cairn_error *err)
@@ -96,6 +118,7 @@ static const cairn_callback_ops k_ops = {
     .destroy = destroy,
     .setup = setup,
     .post_setup = post_setup,
+    .on_fit_start = on_fit_start,
     .on_save_checkpoint = on_save_checkpoint,
     .on_save_exception = on_save_exception,
 };

@@ -40,7 +40,7 @@ typedef struct cli_option {
     cli_kind kind;
     void *target;
     const char *value; /* for help: "DIR" */
-    const char *help;
+    const char *help;  /* NULL: not shown */
 } cli_option;
 
 typedef struct cli_command {

@@ -88,17 +88,23 @@ static int finish_flags(struct run_flags *flags, const char *params_path)
     request->bar = cli_has_terminal() ? cli_bar : NULL;
     request->stop_requested = cairn_app_stop_requested;
     request->save_requested = cairn_app_save_requested;
+    if (request->attempt != NULL)
+        cairn_app_obey_supervisor();
     (void)cairn_app_install_signals();
     return -1;
 }
 
-/* A line of `fit` that scripts read; @of_several: which trainer of the file it is about. */
-static void print_line(const char *result, const cairn_fit_result *facts, const char *reason,
+/* A line of `fit` that scripts read; @of_several: which trainer of the file it is about. NULL: no
+ * memory. */
+static char *make_line(const char *result, const cairn_fit_result *facts, const char *reason,
                        const char *of_several)
 {
-    (void)printf("result=%s step=%llu checkpoint=%s reason=%s%s\n", result,
+    char *line = NULL;
+    const int size =
+        asprintf(&line, "result=%s step=%llu checkpoint=%s reason=%s%s", result,
                  (unsigned long long)facts->step,
                  facts->checkpoint != NULL ? facts->checkpoint : "none", reason, of_several);
+    return size >= 0 ? line : NULL;
 }
 
 static const char *outcome_text(cairn_outcome outcome)
@@ -110,15 +116,21 @@ static const char *outcome_text(cairn_outcome outcome)
 /* One of several trainers has ended, and others follow. */
 static void print_trainer(void *user, size_t index, size_t count, const cairn_fit_result *result)
 {
+    const cairn_app_request *const request = user;
     char which[64];
-    (void)user; /* standard output needs nothing */
+    if (request->attempt != NULL && !cairn_app_attempt_tells(request->attempt, index))
+        return;
     (void)snprintf(which, sizeof which, " trainer=%zu/%zu", index + 1, count);
-    print_line(outcome_text(result->outcome), result, result->reason, which);
+    char *const line = make_line(outcome_text(result->outcome), result, result->reason, which);
+    (void)puts(line != NULL ? line : "");
     (void)fflush(stdout); /* The next may run for days; an error shows at the end. */
+    free(line);
 }
 
-/* The last line of `fit`. */
-static int print_result(cairn_status status, const cairn_fit_result *result, const cairn_error *err)
+/* The last line of `fit`. An attempt of autorestart hands it to its supervisor, so that only that
+ * of the last one is printed. */
+static int print_result(const char *attempt, cairn_status status, const cairn_fit_result *result,
+                        const cairn_error *err)
 {
     const bool is_ok = status == CAIRN_OK;
     int code = CLI_EXIT_OK;
@@ -126,9 +138,39 @@ static int print_result(cairn_status status, const cairn_fit_result *result, con
         code = cli_fail(err);
     else if (result->outcome == CAIRN_OUTCOME_STOPPED)
         code = CLI_EXIT_STOPPED;
-    print_line(is_ok ? outcome_text(result->outcome) : "failed", result,
-               is_ok ? result->reason : cairn_status_name(status), "");
+    char *const line = make_line(is_ok ? outcome_text(result->outcome) : "failed", result,
+                                 is_ok ? result->reason : cairn_status_name(status), "");
+    if (line == NULL)
+        return cairn_exit_code(CAIRN_ENOMEM);
+    if (attempt != NULL)
+        cairn_app_attempt_result(attempt, line);
+    else
+        (void)puts(line);
+    free(line);
     return cli_finish_output(code);
+}
+
+/* Runs the fit in this process, or as a child that is started again when it crashes. */
+static int run_fit(cairn_app_request *request, int argc, char **argv)
+{
+    cairn_error err = {0};
+    cairn_fit_result result = {0};
+    cairn_supervised supervised = {0};
+    int code = 0;
+    request->trainer_done = print_trainer;
+    request->user = request;
+    if (cairn_app_supervise(request, argc, argv, &supervised, &err) != CAIRN_OK) {
+        code = cli_fail(&err);
+    } else if (supervised.is_supervised) {
+        (void)puts(supervised.line);
+        code = cli_finish_output(supervised.exit_code);
+    } else {
+        const cairn_status status = cairn_app_fit(request, &result, &err);
+        code = print_result(request->attempt, status, &result, &err);
+        cairn_fit_result_dispose(&result);
+    }
+    cairn_supervised_dispose(&supervised);
+    return code;
 }
 
 int cli_fit(int argc, char **argv)
@@ -139,6 +181,7 @@ int cli_fit(int argc, char **argv)
          "Go on with the run that was interrupted; start it if there is none."},
         {"load_checkpoint_states", 0, CLI_TEXT, &flags.request.load_checkpoint_states, "LIST",
          "Load only these states, such as model."},
+        {"attempt", 0, CLI_TEXT, &flags.request.attempt, NULL, NULL}, /* autorestart's own */
         {"max_time", 0, CLI_TEXT, &flags.request.max_time, "TIME",
          "Stop, saved, before this time is over: 1h30m, 90m, 5400, 1:30:00."},
         RUN_OPTIONS(flags),
@@ -156,19 +199,13 @@ int cli_fit(int argc, char **argv)
     };
     const char *path = NULL;
     size_t count = 0;
-    cairn_error err = {0};
-    cairn_fit_result result = {0};
     int code = cli_parse(&command, argc, argv, &path, &count);
     if (code < 0)
         code = finish_flags(&flags, path);
     if (code == CLI_EXIT_USAGE)
         (void)printf("result=failed step=0 checkpoint=none reason=usage\n");
-    if (code < 0) {
-        flags.request.trainer_done = print_trainer;
-        const cairn_status status = cairn_app_fit(&flags.request, &result, &err);
-        code = print_result(status, &result, &err);
-        cairn_fit_result_dispose(&result);
-    }
+    if (code < 0)
+        code = run_fit(&flags.request, argc, argv);
     free(flags.sets.items);
     return code;
 }

@@ -81,8 +81,6 @@ void crn_diag_unknown(crn_diag *diag, const crn_node *node, const char *what, co
                       const char *where, const char *const *names, size_t count, const char *help);
 /* Appends "params.yaml:14:7: text", without a line end. */
 void crn_problem_format(const crn_problem *problem, crn_str *out);
-/* Appends all problems of @severity, each on its line, and how many were not kept. */
-void crn_diag_format(const crn_diag *diag, crn_severity severity, crn_str *out);
 /* CAIRN_OK, or CAIRN_ENOMEM, or CAIRN_ECONFIG with the first error and the number of others. */
 cairn_status crn_diag_check(const crn_diag *diag, cairn_error *err) CAIRN_MUST_USE;
 void crn_diag_dispose(crn_diag *diag);
@@ -123,9 +121,7 @@ struct crn_node {
     crn_node *next; /* Sibling. */
 };
 
-/* "null", "bool", "integer", "float", "text", "list", "map". Static. */
-const char *crn_node_kind_name(crn_node_kind kind);
-/* The same for messages: "null", "a bool", "an integer". Static. */
+/* For messages: "null", "a bool", "an integer". Static. */
 const char *crn_node_kind_phrase(crn_node_kind kind);
 /* The value of @key; NULL if @map is NULL, no map, or lacks the key. Exact. */
 crn_node *crn_node_get(const crn_node *map, const char *key);
@@ -174,7 +170,6 @@ bool crn_doc_parse(const void *bytes, size_t size, const char *file, crn_diag *d
 /* Accepts NULL. */
 void crn_doc_destroy(crn_doc *doc);
 crn_node *crn_doc_root(const crn_doc *doc);
-const char *crn_doc_file(const crn_doc *doc);
 
 /*
  * Applies "path=value", such as "trainer.init.loop.max_steps=20". The value is YAML. Missing maps

@@ -30,6 +30,12 @@ static const crn_row k_precision_rows[] = {
 };
 #undef CRN_OPT_STRUCT
 
+#define CRN_OPT_STRUCT cairn_autorestart_options
+static const crn_row k_autorestart_rows[] = {
+#include "cairn/options/autorestart.def"
+};
+#undef CRN_OPT_STRUCT
+
 #define CRN_OPT_STRUCT cairn_load_checkpoint_states_options
 static const crn_row k_load_checkpoint_states_rows[] = {
 #include "cairn/options/load_checkpoint_states.def"
@@ -366,6 +372,7 @@ static const crn_section k_sections[] = {
     SECTION(logging, "trainer.init.logging", "What is printed."),
     SECTION(precision, "trainer.init.precision",
             "Number types, loss scaling and gradient clipping."),
+    SECTION(autorestart, "trainer.init.autorestart", "How often a crashed run is started again."),
     SECTION(load_checkpoint_states, "callbacks.LoadCheckpointStates",
             "Loads only some states of a checkpoint."),
     SECTION(save_checkpoint_state, "callbacks.SaveCheckpointState",
@@ -445,7 +452,6 @@ static const crn_section k_sections[] = {
             "Weight decay that goes up and down between two values."),
     SECTION(one_cycle_wd, "schedulers.OneCycleWD",
             "Weight decay that rises once and falls for the rest."),
-    SECTION(gpt2, "model", "The GPT-2 and GPT-3 models."),
     SECTION(gpt2, "model", "The GPT-2, GPT-3 and Llama models."),
     SECTION(attention_params, "model.extra_attention_params", "More options of the attention."),
     SECTION(pos_scaling, "model.pos_scaling_extra_args", "More options of rotary positions."),
@@ -464,6 +470,7 @@ DEFAULTS(checkpoint)
 DEFAULTS(loop)
 DEFAULTS(logging)
 DEFAULTS(precision)
+DEFAULTS(autorestart)
 DEFAULTS(load_checkpoint_states)
 DEFAULTS(save_checkpoint_state)
 DEFAULTS(keep_n_checkpoints)

@@ -184,11 +184,6 @@ const float *crn_tape_data(const crn_tape *tape, crn_value value)
     return tape->vars[value].data;
 }
 
-uint64_t crn_tape_bytes(const crn_tape *tape)
-{
-    return tape->memory_bytes;
-}
-
 const float *crn_op_in(const crn_tape *tape, const crn_op *op, int i)
 {
     if (op->in[i] == CRN_VALUE_NONE)

@@ -64,7 +64,5 @@ cairn_status crn_tape_run(crn_tape *tape, crn_run *run, cairn_error *err);
 /* Floats [rows][cols] of @value; valid from a run to the next if the tape has no training and the
  * value is the last one recorded. */
 const float *crn_tape_data(const crn_tape *tape, crn_value value);
-/* Bytes that the plan takes. */
-uint64_t crn_tape_bytes(const crn_tape *tape);
 
 #endif

@@ -51,6 +51,7 @@ const crn_os *crn_os_posix(void)
     static const crn_os k_posix = {
         .open = crn_posix_open,
         .close = crn_posix_close,
+        .duplicate = crn_posix_duplicate,
         .read_at = crn_posix_read_at,
         .write_at = crn_posix_write_at,
         .write_uncached = crn_posix_write_uncached,

@@ -34,10 +34,11 @@ struct cairn_state {
     crn_alias *aliases;
     size_t alias_count;
     size_t alias_capacity;
-    crn_value *values;
+    crn_value **values;
     size_t value_count;
     size_t value_capacity;
-    uint64_t region_end; /* where the last tensor ends within the region */
+    crn_name_index value_names; /* from keys to values: a file may claim very many */
+    uint64_t region_end;        /* where the last tensor ends within the region */
     uint64_t region_bytes;
     float *gradients;
     uint64_t gradient_bytes;

@@ -198,6 +198,7 @@ static cairn_status log_step(cairn_trainer *trainer, const struct step_facts *fa
 {
     const int64_t now = trainer->os->monotonic_ns(trainer->os);
     const double seconds = (double)(now - facts->start_ns) * 1e-9;
+    crn_trainer_plan_step(trainer, seconds);
     const cairn_metric metrics[] = {
         {"loss", facts->loss},
         {"lr", facts->learning_rate},
@@ -321,13 +322,13 @@ static cairn_status run_fit(cairn_trainer *trainer, cairn_fit_result *out, cairn
     cairn_status rc = CAIRN_OK;
     const char *stop = NULL;
     cairn_event event;
-    event = crn_trainer_event(trainer);
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_start, &event, err));
+    CRN_TRY_PLAIN(crn_trainer_begin_fit(trainer, err));
     const bool is_over = trainer->step >= trainer->schedule.end_step;
     const bool is_for_good = crn_trainer_is_ended_for_good(trainer);
     /* After the callbacks have agreed, so that a refused start leaves the old run resumable. */
     if (!is_over)
         CRN_TRY_PLAIN(write_run(trainer, err));
+    CRN_TRY_PLAIN(crn_trainer_catch_up(trainer, !is_over && !is_for_good, err));
     if (!is_for_good)
         CRN_TRY_PLAIN(finish_validation(trainer, &stop, err));
     if (is_for_good) {
@@ -459,8 +460,10 @@ cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *train, cair
     CRN_TRY_PLAIN(enter_fit(trainer, failure));
     CRN_TRY_PLAIN(start_and_run(trainer, ckpt, out, failure));
 out:
-    if (rc != CAIRN_OK)
+    if (rc != CAIRN_OK) {
         crn_trainer_settle_save(trainer);
+        crn_trainer_log_saves(trainer);
+    }
     if (rc != CAIRN_OK && trainer->is_entered)
         crn_trainer_tell_failure(trainer, CRN_HOOK_on_fit_exception, failure);
     if (is_no_failed_start(rc))

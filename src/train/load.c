@@ -151,6 +151,13 @@ static const char *required_state(const char *states)
     return states == NULL || crn_list_has(states, CRN_STATE_MODEL) ? CRN_STATE_MODEL : NULL;
 }
 
+/* A strict load of the model gives every tensor of it a value, or fails; any other does not. */
+static bool covers_model(const cairn_trainer *trainer, const char *states)
+{
+    return !trainer->options.checkpoint.disable_strict_checkpoint_loading &&
+           required_state(states) != NULL;
+}
+
 static cairn_status finish(cairn_trainer *trainer, const crn_load_plan *plan,
                            const cairn_checkpoint *ckpt, const cairn_load_report *report,
                            crn_load_outcome *out, cairn_error *err)
@@ -222,6 +229,8 @@ cairn_status crn_trainer_load(cairn_trainer *trainer, const crn_load_plan *plan,
         .allow_newer_version = !trainer->options.checkpoint.strict_version,
         .log = trainer->options.log,
     };
+    if (!covers_model(trainer, load.states))
+        CRN_TRY_PLAIN(crn_trainer_initialize_model(trainer, err));
     CRN_TRY_PLAIN(cairn_checkpoint_load(ckpt, trainer->tree, &options, &report, err));
     CRN_TRY_PLAIN(finish(trainer, plan, ckpt, report, out, err));
     out->states = load.states;

@@ -181,6 +181,7 @@ static cairn_status load_nothing(cairn_trainer *trainer, cairn_error *err)
     trainer->loaded_path = NULL;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, err));
     CRN_TRY_PLAIN(crn_trainer_reset_tree(trainer, err));
+    CRN_TRY_PLAIN(crn_trainer_initialize_model(trainer, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
                       "No checkpoint was provided. Using randomly initialized model parameters.");
 out:
@@ -576,6 +577,7 @@ cairn_status crn_trainer_start_validation(cairn_trainer *trainer, cairn_ckpt ckp
         cairn_event event = crn_trainer_event(trainer);
         event.is_validation = true;
         CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, err));
+        CRN_TRY_PLAIN(crn_trainer_initialize_model(trainer, err));
         cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
                           "No checkpoint was provided. Using randomly initialized model "
                           "parameters.");

@@ -32,7 +32,7 @@ cairn_status crn_trainer_start_clock(cairn_trainer *trainer, cairn_error *err)
         CRN_FAIL(err, CAIRN_ECONFIG, CRN_MAX_TIME_ADVICE, text);
     crn_time_limit_set(&trainer->time_limit,
                        begin != 0 ? begin : trainer->os->monotonic_ns(trainer->os), limit_ns);
-    const double bytes = (double)cairn_checkpoint_bytes(trainer->tree);
+    const double bytes = (double)cairn_state_tree_bytes(trainer->tree);
     crn_time_limit_note_save(&trainer->time_limit,
                              (int64_t)(bytes / k_guessed_bytes_a_second * 1e9));
 out:

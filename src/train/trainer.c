@@ -126,7 +126,10 @@ void cairn_trainer_destroy(cairn_trainer *trainer)
     crn_free(trainer->loaded_path);
     crn_free(trainer->saved_path);
     crn_free(trainer->run_dir);
-    crn_free(trainer->plan_extra_states);
+    for (size_t i = 0; i < trainer->plan_extra_count; i++)
+        crn_free(trainer->plan_extras[i].states);
+    crn_free(trainer->plan_extras);
+    crn_save_dispose(&trainer->due);
     crn_free(trainer);
 }
 
@@ -159,6 +162,7 @@ cairn_event crn_trainer_event(cairn_trainer *trainer)
         .first_step = trainer->schedule.first_step,
         .end_step = trainer->schedule.end_step,
         .loop_index = trainer->loop_index,
+        .failed_saves = trainer->saving.lacking,
     };
 }
 
@@ -245,9 +249,16 @@ void cairn_trainer_plan_keep_every(cairn_trainer *trainer, uint64_t every)
 
 void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, const char *states)
 {
-    crn_free(trainer->plan_extra_states);
-    trainer->plan_extra_states = crn_strdup(states); /* Without it the plan is only less exact. */
-    trainer->plan_extra_every = trainer->plan_extra_states != NULL ? every : 0;
+    char *const copy = crn_strdup(states);
+    /* Without memory the plan is only less exact. */
+    if (every == 0 || copy == NULL ||
+        crn_grow(&trainer->plan_extras, &trainer->plan_extra_capacity,
+                 trainer->plan_extra_count + 1, sizeof *trainer->plan_extras, NULL) != CAIRN_OK) {
+        crn_free(copy);
+        return;
+    }
+    trainer->plan_extras[trainer->plan_extra_count++] =
+        (crn_plan_extra){.every = every, .states = copy};
 }
 
 cairn_state_tree *cairn_trainer_tree(cairn_trainer *trainer)

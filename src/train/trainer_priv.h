@@ -36,6 +36,12 @@ typedef enum crn_save_why {
     CRN_SAVE_STOP  /* likewise; there are steps left */
 } crn_save_why;
 
+/* What SaveCheckpointState and its like will write, for the plan. */
+typedef struct crn_plan_extra {
+    uint64_t every; /* full saves */
+    char *states;
+} crn_plan_extra;
+
 /* Metrics on their way to the loggers. Zeroed is empty. */
 typedef struct crn_metric_list {
     cairn_metric *items; /* [count] names borrowed from names */
@@ -55,11 +61,13 @@ typedef struct crn_saving {
     int64_t prepared_ns;        /* training waited before the capture */
     uint64_t requests_seen;     /* those that it answers */
     crn_metric_list validation; /* of its step, to be noted once it is committed */
-    unsigned failures;          /* saves that failed in a row */
+    unsigned failures;          /* saves in a row without a durable checkpoint */
+    uint64_t lacking;           /* saves in a row of which anything is missing */
     uint64_t failed;            /* and all of them */
-    double *blocked_ms;         /* of each save that ended */
-    size_t blocked_count;
-    size_t blocked_capacity;
+    cairn_save_cost *costs;     /* of each save that ended */
+    size_t cost_count;
+    size_t cost_capacity;
+    double fastest_gb_per_s;
 } crn_saving;
 
 struct cairn_trainer {
@@ -96,15 +104,19 @@ struct cairn_trainer {
     uint64_t validation_step;
 
     crn_saving saving;
+    cairn_save due; /* extras of the checkpoint that the run goes on from, until they are there */
     uint64_t requests_taken; /* times that model_dir/save-now was found */
     int64_t last_save_ns; /* when the last save began or ended, or the training began; monotonic */
     bool is_start_noted;  /* the notes of loaded_path count this start as unfinished */
     double starts_before; /* unfinished starts from loaded_path before this one */
 
-    uint64_t plan_keep;        /* 0: all */
-    uint64_t plan_keep_every;  /* 0: none */
-    uint64_t plan_extra_every; /* 0: none */
-    char *plan_extra_states;
+    uint64_t plan_keep;       /* 0: all */
+    uint64_t plan_keep_every; /* 0: none */
+    crn_plan_extra *plan_extras;
+    size_t plan_extra_count;
+    size_t plan_extra_capacity;
+    double bytes_a_save;  /* on average, alternatives included; 0: not known or told already */
+    uint64_t steps_timed; /* of this process, until bytes_a_save is told */
 
     cairn_loader *train; /* borrowed during fit */
     cairn_loader **val;  /* borrowed */
@@ -160,8 +172,10 @@ cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, c
 
 /* tree.c: what the state tree holds. */
 cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cairn_error *err);
-/* Initial weights, zero moments, step 0: what a load starts from. */
+/* Zero moments, step 0: what a load starts from. The model is left to crn_trainer_load, or to: */
 cairn_status crn_trainer_reset_tree(cairn_trainer *trainer, cairn_error *err);
+/* Initial weights, which can take as long as many steps. */
+cairn_status crn_trainer_initialize_model(cairn_trainer *trainer, cairn_error *err);
 /* Copies the trainer's counters into the tree's values, before a save. */
 cairn_status crn_trainer_values_to_tree(cairn_trainer *trainer, cairn_error *err);
 /* And back, after a load. */
@@ -194,6 +208,8 @@ void crn_trainer_log_validation(const cairn_trainer *trainer);
  * hold a single checkpoint. */
 cairn_status crn_trainer_plan(cairn_trainer *trainer, const cairn_catalogue *catalogue,
                               cairn_error *err);
+/* A step took so long: as soon as that is typical, tells how much the saves write an hour. */
+void crn_trainer_plan_step(cairn_trainer *trainer, double seconds);
 
 /* starts.c: counts, in the notes of the checkpoint that a start loads, the starts in a row that
  * finished no step; says so loudly from the third on. Only for files of the store. */
@@ -265,9 +281,27 @@ cairn_status crn_trainer_finish_save(cairn_trainer *trainer, bool is_end, cairn_
 void crn_trainer_settle_save(cairn_trainer *trainer);
 /* Makes the store ready for asynchronous saves, if there are to be any. */
 cairn_status crn_trainer_attach_store(cairn_trainer *trainer, cairn_error *err);
-/* Logs how long saves held the training up. */
-void crn_trainer_log_saves(const cairn_trainer *trainer);
 void crn_saving_dispose(crn_saving *saving);
+/* Frees the texts of the extras and forgets them. */
+void crn_save_dispose(cairn_save *save);
+/* Whether a run may go on although a save ended so: for lack of space or by I/O. */
+bool crn_save_is_tolerable(cairn_status status);
+
+/* save_report.c: what the save that ended took, kept for the summary. */
+cairn_save_cost crn_trainer_note_cost(cairn_trainer *trainer, const cairn_save_result *result);
+/* Logs a save of which the full checkpoint at least is durable. */
+void crn_trainer_log_saved(const cairn_trainer *trainer, const cairn_save_result *result,
+                           const cairn_save_cost *cost);
+/* One line for each extra that was written. */
+void crn_trainer_log_extras(const cairn_trainer *trainer, const cairn_save *save,
+                            const cairn_save_result *result);
+/* The summary at the end: how long saves held the training up, and how fast they were. */
+void crn_trainer_log_saves(const cairn_trainer *trainer);
+
+/* catch_up.c: the hook on_fit_start, and what a kill cut off behind the commit of the checkpoint
+ * that the run goes on from: its alternatives. */
+cairn_status crn_trainer_begin_fit(cairn_trainer *trainer, cairn_error *err);
+cairn_status crn_trainer_catch_up(cairn_trainer *trainer, bool has_steps_left, cairn_error *err);
 
 /* notes.c: writes the last validation into the notes of its step's checkpoint as soon as both are
  * there. */

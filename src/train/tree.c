@@ -48,14 +48,21 @@ out:
     return rc;
 }
 
+cairn_status crn_trainer_initialize_model(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_model *const model = &trainer->model;
+    CRN_TRY(err, model->ops->initialize(model->self, trainer->tree, trainer->seed, err),
+            "initialize %s", model->ops->name);
+out:
+    return rc;
+}
+
 cairn_status crn_trainer_reset_tree(cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     trainer->step = 0;
     trainer->scheduler_t = 0;
-    CRN_TRY(err,
-            trainer->model.ops->initialize(trainer->model.self, trainer->tree, trainer->seed, err),
-            "initialize %s", trainer->model.ops->name);
     if (trainer->optimizer_state != NULL) {
         cairn_loader_seek(trainer->train, 0);
         CRN_TRY_PLAIN(trainer->optimizer.ops->reset(trainer->optimizer.self, trainer->tree, err));

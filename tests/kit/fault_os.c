@@ -106,6 +106,17 @@ static int fault_close(const crn_os *os, int fd)
     return answer == FAIL ? e : real;
 }
 
+static int fault_duplicate(const crn_os *os, int fd, int *out_fd)
+{
+    tk_fault_os *const f = fault_of(os);
+    int e = 0;
+    if (judge(f, 'h', &e) == GO_ON)
+        e = f->real->duplicate(f->real, fd, out_fd);
+    if (e == 0)
+        remember_fd(f, *out_fd);
+    return e;
+}
+
 static int fault_read_at(const crn_os *os, int fd, void *buf, size_t size, uint64_t offset,
                          size_t *out_got)
 {
@@ -259,6 +270,7 @@ void tk_fault_init(tk_fault_os *fault)
     assert_int_equal(pthread_mutex_init(&fault->priv->lock, NULL), 0);
     fault->os = (crn_os){.open = fault_open,
                          .close = fault_close,
+                         .duplicate = fault_duplicate,
                          .read_at = fault_read_at,
                          .write_at = fault_write_at,
                          .write_uncached = fault_write_uncached,

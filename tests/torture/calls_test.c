@@ -38,6 +38,7 @@ static const struct {
     {'e', {ENOSPC, EIO}},
     {'i', {EINVAL}},
     {'g', {EIO}},
+    {'h', {EMFILE}},
 };
 
 static const int *errors_of(char op)

@@ -38,6 +38,19 @@ typedef struct cairn_metric {
     double value;
 } cairn_metric;
 
+/** What one save took. */
+typedef struct cairn_save_cost {
+    size_t struct_size;
+    double blocked_ms;    /**< Training waited: hooks, planning, copies, the save before. */
+    double background_ms; /**< From the capture to the commit, beside the training; 0 for a save
+                               that was waited for. */
+    uint64_t bytes;       /**< Of all files of the save that are there. */
+    double gb_per_s;      /**< From the capture to the commit; 0: nothing is there. */
+    /** gb_per_s in percent of the fastest save of this process until now, this one included: what
+     *  the device is known to do. 0 for the first, which there is nothing to compare with. */
+    double percent_of_fastest;
+} cairn_save_cost;
+
 /** What is known. Fields are only ever appended; those that make no sense at a hook are zero. */
 typedef struct cairn_event {
     size_t struct_size;
@@ -60,7 +73,7 @@ typedef struct cairn_event {
     const cairn_metric *metrics; /**< on_log: what to log. */
     size_t metric_count;
     cairn_load *load;           /**< preprocess_checkpoint */
-    cairn_save *save;           /**< on_save_checkpoint */
+    cairn_save *save;           /**< on_save_checkpoint; on_fit_start: see there */
     const char *path;           /**< The checkpoint that was saved or loaded; NULL for none. */
     const cairn_error *failure; /**< on_*_exception */
     uint64_t saves_left;        /**< Periodic saves after `step`: on_train_batch_end. */
@@ -71,13 +84,16 @@ typedef struct cairn_event {
     uint64_t loader_index;      /**< Of a validation: which loader, from 0. */
     uint64_t loader_count;      /**< Of a validation: loaders validated in this round. */
     double tokens; /**< Tokens that count in this step or batch; of a validation: all. */
-    const double *weight_decays;    /**< One a parameter group. */
-    const char *log_name;           /**< on_log_text, on_log_histogram. */
-    const char *log_text;           /**< on_log_text */
-    const float *log_values;        /**< on_log_histogram: [log_value_count] */
+    const double *weight_decays; /**< One a parameter group. */
+    const char *log_name;        /**< on_log_text, on_log_histogram. */
+    const char *log_text;        /**< on_log_text */
+    const float *log_values;     /**< on_log_histogram: [log_value_count] */
     size_t log_value_count;
     bool is_replayed; /**< on_log: the result of a validation that an earlier process made after the
                            state that was loaded; only callbacks get it, loggers have it. */
+    const cairn_save_cost *cost; /**< on_after_save_checkpoint, on_save_exception */
+    uint64_t failed_saves; /**< Saves in a row of which something is missing; 0: the last succeeded.
+                                Known at every hook. */
 } cairn_event;
 
 /** What a hook may ask for, at any time; it is done when the step or its validation ends. */
@@ -101,7 +117,9 @@ typedef cairn_status (*cairn_hook_fn)(void *self, const cairn_event *event, cair
     X(on_before_load_checkpoint, "path is about to be loaded; NULL: nothing is")                   \
     X(preprocess_checkpoint, "load may be restricted with cairn_load_select")                      \
     X(on_load_checkpoint, "the states are loaded")                                                 \
-    X(on_fit_start, "everything is loaded; step, first_step and end_step are known")               \
+    X(on_fit_start, "everything is loaded; step, first_step and end_step are known; if the run "   \
+                    "goes on from a checkpoint of its own, that is path, and save takes the "      \
+                    "extras it was to have: those that a kill has cut off are written then")       \
     X(on_enter_train, "a training segment is about to begin")                                      \
     X(on_train_start, "a training segment begins")                                                 \
     X(on_train_batch_start, "a step begins; batch is its first micro-batch")                       \
@@ -159,15 +177,16 @@ typedef struct cairn_callback {
 /** In preprocess_checkpoint: load only these states ("model,optimizer"); several callbacks
  *  intersect. Not acted on under --resume (one notice). @retval CAIRN_ENOMEM */
 CAIRN_API cairn_status cairn_load_select(cairn_load *load, const char *states, cairn_error *err);
-/** In on_save_checkpoint: write an alternative checkpoint of the same capture. Both copied.
+/** In on_save_checkpoint: write an alternative checkpoint of the same capture; in on_fit_start: it
+ *  belongs to `path`, and is written if it is not there. Both copied.
  *  @retval CAIRN_ENOMEM */
 CAIRN_API cairn_status cairn_save_add_extra(cairn_save *save, const char *states,
                                             const char *name_template, cairn_error *err);
 
 /** In setup: tells the trainer's plan that at most @p keep full checkpoints will stay (0: all), and
- *  besides each whose step is a multiple of @p every (0: none), or that an alternative with
- *  @p states comes with every @p every-th full one. Only for the plan: what it prints, and whether
- *  the disk suffices. */
+ *  besides each whose step is a multiple of @p every (0: none), or, any number of times, that an
+ *  alternative with @p states comes with every @p every-th full one. Only for the plan: what it
+ *  prints, and whether the disk suffices. */
 CAIRN_API void cairn_trainer_plan_keep(cairn_trainer *trainer, uint64_t keep);
 CAIRN_API void cairn_trainer_plan_keep_every(cairn_trainer *trainer, uint64_t every);
 CAIRN_API void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, const char *states);

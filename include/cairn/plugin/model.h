@@ -69,7 +69,7 @@ typedef struct cairn_model_ops {
     /** Adds all parameters to @p state, with roles, and aliases of tied ones. Called once. */
     cairn_status (*declare)(void *self, cairn_state *state, cairn_error *err);
     /** Writes initial values through the write guard, as a function of @p seed alone. May be
-     *  called again. */
+     *  called again; is not called where a strict load gives every parameter its value. */
     cairn_status (*initialize)(void *self, cairn_state_tree *tree, uint64_t seed, cairn_error *err);
     /**
      * Computes the loss of @p batch and, in training, adds the gradients to tensor->grad.
