@@ -1,7 +1,6 @@
 /* What is done with the table of a plugin; tests/e2e/test_plugins.py has whole shared objects. */
-#include "kit/kit.h"
+#include "unit/config/config_kit.h"
 
-#include <string.h>
 
 #include "app/plugins.h"
 #include "base/mem.h"
@@ -157,7 +156,7 @@ static void wrong_options__are_reported_with_place_and_range(void **state)
     struct fixture *const f = *state;
     crn_str text = {0};
     assert_false(choose(f, CAIRN_PLUGIN_KIND_CALLBACK, "All", "{number: 10,\n choice: c}"));
-    crn_diag_format(&f->diag, CRN_SEVERITY_ERROR, &text);
+    append_problems(&f->diag, CRN_SEVERITY_ERROR, &text);
     assert_non_null(strstr(text.text, "p.yaml:1:10: here.number"));
     assert_non_null(strstr(text.text, "from 1 to 9 (steps)"));
     assert_non_null(strstr(text.text, "p.yaml:2:10: unknown value 'c'"));
@@ -200,7 +199,7 @@ static void a_program_that_adds_a_table_twice__is_told(void **state)
     crn_str text = {0};
     assert_false(
         crn_plugins_add(&f->plugins, &k_plugin, "a plugin of this program", NULL, &f->diag));
-    crn_diag_format(&f->diag, CRN_SEVERITY_ERROR, &text);
+    append_problems(&f->diag, CRN_SEVERITY_ERROR, &text);
     assert_non_null(
         strstr(text.text, "a plugin of this program: another plugin has a callback All already"));
     crn_str_dispose(&text);
