@@ -170,6 +170,7 @@ bool crn_doc_parse(const void *bytes, size_t size, const char *file, crn_diag *d
 /* Accepts NULL. */
 void crn_doc_destroy(crn_doc *doc);
 crn_node *crn_doc_root(const crn_doc *doc);
+const char *crn_doc_file(const crn_doc *doc);
 
 /*
  * Applies "path=value", such as "trainer.init.loop.max_steps=20". The value is YAML. Missing maps

@@ -78,6 +78,11 @@ crn_node *crn_doc_root(const crn_doc *doc)
     return doc->root;
 }
 
+const char *crn_doc_file(const crn_doc *doc)
+{
+    return doc->file;
+}
+
 crn_node *crn_node_new(crn_doc *doc, crn_node_kind kind, const char *origin, crn_diag *diag)
 {
     crn_node *const node = crn_doc_alloc(doc, sizeof *node, diag);
