@@ -139,10 +139,10 @@ static double bound_run(const struct bound *b)
         const struct product *const p = &b->products[i];
         for (int64_t j = 0; j < p->count; j++) {
             const float *const w = b->w + at;
-            failed |= dnnl_sgemm('N', 'T', b->m, p->n, p->k, 1.0F, b->x, p->k, w, p->k, 0.0F, b->y,
-                                 p->n);
-            failed |= dnnl_sgemm('N', 'N', b->m, p->k, p->n, 1.0F, b->y, p->n, w, p->k, 0.0F, b->x,
-                                 p->k);
+            failed |=
+                dnnl_sgemm('N', 'T', b->m, p->n, p->k, 1.0F, b->x, p->k, w, p->k, 0.0F, b->y, p->n);
+            failed |=
+                dnnl_sgemm('N', 'N', b->m, p->k, p->n, 1.0F, b->y, p->n, w, p->k, 0.0F, b->x, p->k);
             failed |= dnnl_sgemm('T', 'N', p->n, p->k, b->m, 1e-3F, b->y, p->n, b->x, p->k, 0.0F,
                                  b->dw + at, p->k);
             at += (size_t)(p->n * p->k);

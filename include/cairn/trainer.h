@@ -45,8 +45,8 @@ typedef struct cairn_trainer_options {
     /** Which of several trainers that run one after the other this is, from 0; --resume goes on
      *  with the one that was interrupted. */
     uint64_t stage;
-    int64_t clock_start_ns; /**< When the time of loop.max_time began, by the monotonic clock; 0:
-                                 when fit is called. */
+    int64_t clock_start_ns;    /**< When the time of loop.max_time began, by the monotonic clock; 0:
+                                    when fit is called. */
     double max_gradient_value; /**< 0: no clipping by value. Not together with max_gradient_norm. */
 } cairn_trainer_options;
 

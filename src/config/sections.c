@@ -452,7 +452,6 @@ static const crn_section k_sections[] = {
             "Weight decay that goes up and down between two values."),
     SECTION(one_cycle_wd, "schedulers.OneCycleWD",
             "Weight decay that rises once and falls for the rest."),
-    SECTION(gpt2, "model", "The GPT-2 and GPT-3 models."),
     SECTION(gpt2, "model", "The GPT-2, GPT-3 and Llama models."),
     SECTION(attention_params, "model.extra_attention_params", "More options of the attention."),
     SECTION(pos_scaling, "model.pos_scaling_extra_args", "More options of rotary positions."),

@@ -159,7 +159,7 @@ class ConfigTest(BadInputCase):
     def test_feature_that_is_not_there(self):
         for change, named in (({"sparsity": 0.5}, "sparsity"), ({"autorestart": {}}, "autorestart"),
                               ({"schedulers": [{"LambdaLR": {}}]}, "LambdaLR"),
-                              ({"model": {"name": "llama"}}, "llama")):
+                              ({"model": {"name": "bert"}}, "bert")):
             with self.subTest(named):
                 self.refused_config(self.config(**change), r":\d+:\d+: .*" + named)
 

@@ -84,10 +84,10 @@ typedef struct cairn_event {
     uint64_t loader_index;      /**< Of a validation: which loader, from 0. */
     uint64_t loader_count;      /**< Of a validation: loaders validated in this round. */
     double tokens; /**< Tokens that count in this step or batch; of a validation: all. */
-    const double *weight_decays;    /**< One a parameter group. */
-    const char *log_name;           /**< on_log_text, on_log_histogram. */
-    const char *log_text;           /**< on_log_text */
-    const float *log_values;        /**< on_log_histogram: [log_value_count] */
+    const double *weight_decays; /**< One a parameter group. */
+    const char *log_name;        /**< on_log_text, on_log_histogram. */
+    const char *log_text;        /**< on_log_text */
+    const float *log_values;     /**< on_log_histogram: [log_value_count] */
     size_t log_value_count;
     bool is_replayed; /**< on_log: the result of a validation that an earlier process made after the
                            state that was loaded; only callbacks get it, loggers have it. */
