@@ -215,7 +215,9 @@ class ModelExampleTest(ExampleCase):
     def test_validate_uses_the_plugin_too(self):
         self.fit_here("model", "run")
         done = kit.run(["validate", "model.yaml", "-o", "run", "--json"], cwd=self.dir)
-        self.assertEqual(float(self.metrics("run").raw[-1]["val_loss"]), done.json()["val_loss"])
+        validations = self.metrics("run").validations
+        self.assertEqual(float(validations[max(validations)]["val_loss"]),
+                         done.json()["val_loss"])
 
     def test_options_of_model_and_loader_are_checked(self):
         for setting, pattern in (("trainer.init.model.hidden=3", r"unknown key 'hidden'"),
