@@ -65,7 +65,7 @@ typedef struct bench_step {
     double guard;  /* in the write guard */
     double poll;   /* the result, if it was there */
     double wait;   /* for it, if it was not */
-    double prune;  /* retention: the newest two stay */
+    double prune;  /* retention */
     double write;  /* what the engine says: from the capture until it was durable */
     double engine; /* what the engine says that it blocked */
     uint64_t copied_bytes;
@@ -77,6 +77,7 @@ typedef struct bench_steps {
     unsigned count;
     double step_seconds; /* how long one takes when nothing is saved, as well as we can tell */
     bench_saves saves;
+    uint64_t keep;     /* checkpoints; 0: all */
     bench_step *steps; /* out: [count] */
 } bench_steps;
 

@@ -8,7 +8,10 @@
  *     detach
  *     save | save_sync                  one checkpoint, waited for; it replaces the one before
  *     load [STATES]                     that checkpoint
- *     steps COUNT STEP_SECONDS 0|1|2    training: no saves, a save at each step, at every other
+ *     steps COUNT STEP_SECONDS 0|1|2 KEEP
+ *                                       training: no saves, a save at each step, at every other;
+ *                                       the newest KEEP stay, 0: all
+ *     clean                             all checkpoints but one go, and their blocks are free
  *     many COUNT                        checkpoints whose data are holes
  *     list 0|1                          the catalogue; 1: after the pages have left the cache
  */
@@ -23,7 +26,7 @@
 #include "bench.h"
 #include "ckpt/writer.h"
 
-enum { WORDS_MAX = 4, LINE_MAX = 256 };
+enum { WORDS_MAX = 5, LINE_MAX = 256 };
 
 double bench_now(const bench *b)
 {
@@ -81,8 +84,9 @@ static cairn_status do_remove(bench *b, char **words, cairn_error *err)
 {
     (void)words;
     (void)err;
+    const double start = bench_now(b);
     bench_device_remove(b);
-    printf("{}\n");
+    printf("{\"seconds\": %.6f}\n", bench_now(b) - start);
     return CAIRN_OK;
 }
 
@@ -121,6 +125,7 @@ static cairn_status do_save(bench *b, char **words, cairn_error *err)
     cairn_save_request request = {.struct_size = sizeof request, .step = 1};
     cairn_save_result saved;
     CRN_TRY_PLAIN(bench_replace_saved(b, NULL, err));
+    (void)crn_closer_wait(b->store->closer);
     const double start = bench_now(b);
     double started = start;
     if (strcmp(words[0], "save") == 0) {
@@ -130,8 +135,8 @@ static cairn_status do_save(bench *b, char **words, cairn_error *err)
     } else {
         CRN_TRY_PLAIN(cairn_store_save(b->store, b->tree, &request, &saved, err));
     }
-    printf("{\"seconds\": %.6f, \"start\": %.6f, \"write\": %.6f, \"bytes\": %" PRIu64 "}\n",
-           bench_now(b) - start, started - start, saved.seconds, saved.bytes);
+    printf("{\"seconds\": %.6f, \"durable\": %.6f, \"bytes\": %" PRIu64 "}\n", bench_now(b) - start,
+           started - start + saved.seconds, saved.bytes);
     CRN_TRY_PLAIN(bench_replace_saved(b, saved.path, err));
 out:
     return rc;
@@ -160,7 +165,8 @@ static cairn_status do_steps(bench *b, char **words, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     bench_steps run = {.count = (unsigned)strtoul(words[1], NULL, 10),
                        .step_seconds = strtod(words[2], NULL),
-                       .saves = (bench_saves)strtoul(words[3], NULL, 10)};
+                       .saves = (bench_saves)strtoul(words[3], NULL, 10),
+                       .keep = strtoul(words[4], NULL, 10)};
     run.steps = crn_calloc(run.count, sizeof *run.steps);
     CRN_NEED(err, run.steps, "a series of steps");
     CRN_TRY_PLAIN(bench_replace_saved(b, NULL, err));
@@ -177,6 +183,17 @@ static cairn_status do_steps(bench *b, char **words, cairn_error *err)
     printf("]}\n");
 out:
     crn_free(run.steps);
+    return rc;
+}
+
+static cairn_status do_clean(bench *b, char **words, cairn_error *err)
+{
+    (void)words;
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY_PLAIN(cairn_store_keep_newest(b->store, b->store->run_id, 1, NULL, NULL, err));
+    (void)crn_closer_wait(b->store->closer);
+    printf("{}\n");
+out:
     return rc;
 }
 
@@ -206,14 +223,14 @@ static const struct {
 } k_commands[] = {
     {"write", do_write},   {"read", do_read}, {"remove", do_remove},  {"attach", do_attach},
     {"detach", do_detach}, {"save", do_save}, {"save_sync", do_save}, {"load", do_load},
-    {"steps", do_steps},   {"many", do_many}, {"list", do_list},
+    {"steps", do_steps},   {"many", do_many}, {"clean", do_clean},    {"list", do_list},
 };
 
 static cairn_status run_line(bench *b, char *line, cairn_error *err)
 {
     static char empty[] = "";
     cairn_status rc = CAIRN_OK;
-    char *words[WORDS_MAX] = {empty, empty, empty, empty};
+    char *words[WORDS_MAX] = {empty, empty, empty, empty, empty};
     char *rest = NULL;
     char *word = strtok_r(line, " \n", &rest);
     for (size_t i = 0; word != NULL && i < WORDS_MAX; i++, word = strtok_r(NULL, " \n", &rest))

@@ -94,8 +94,8 @@ static void calibrate(bench *b)
     b->update_seconds = (bench_now(b) - start) / UPDATES;
 }
 
-/* The result of the save before, waited for if need be; then all but the newest two go. */
-static cairn_status collect(bench *b, bench_step *cost, cairn_error *err)
+/* The result of the save, waited for if need be; then retention. */
+static cairn_status collect(bench *b, uint64_t keep, bench_step *cost, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_save_result saved;
@@ -111,7 +111,8 @@ static cairn_status collect(bench *b, bench_step *cost, cairn_error *err)
     cost->engine = saved.blocked_seconds;
     cost->copied_bytes = saved.copied_bytes;
     const double collected = bench_now(b);
-    CRN_TRY_PLAIN(cairn_store_keep_newest(b->store, b->store->run_id, 2, NULL, NULL, err));
+    if (keep > 0)
+        CRN_TRY_PLAIN(cairn_store_keep_newest(b->store, b->store->run_id, keep, NULL, NULL, err));
     cost->prune = bench_now(b) - collected;
 out:
     return rc;
@@ -141,7 +142,7 @@ cairn_status bench_run_steps(bench *b, bench_steps *run, cairn_error *err)
         compute(b, left > 0.0 ? left : 0.0);
         step->guard = update(b);
         if (step->has_save)
-            CRN_TRY_PLAIN(collect(b, step, err));
+            CRN_TRY_PLAIN(collect(b, run->keep, step, err));
         step->seconds = bench_now(b) - start;
     }
 out:

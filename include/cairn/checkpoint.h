@@ -69,7 +69,7 @@ typedef struct cairn_store_options {
     /** Most memory for copies of blocks that an update needs before an asynchronous save has
      *  written them. 0: 64 MiB or 2 % of the state, whichever is more. CAIRN_STAGING_NONE: none. */
     uint64_t staging_bytes;
-    unsigned writer_threads; /**< Of asynchronous saves; 0: 3. At most CAIRN_WRITER_THREADS_MAX. */
+    unsigned writer_threads; /**< Of asynchronous saves; 0: 6. At most CAIRN_WRITER_THREADS_MAX. */
 } cairn_store_options;
 
 #define CAIRN_STAGING_NONE UINT64_MAX

@@ -16,7 +16,7 @@
 
 enum {
     FIRST_CAPACITY = 8,
-    POPULATE_BYTES = 4 * 1024 * 1024 /* at once: others map memory in between */
+    POPULATE_BYTES = 2 * 1024 * 1024 /* at once: others map memory in between */
 };
 
 /* Mutable statics with a reason: fault injection must reach every allocation of the process. */

@@ -9,10 +9,10 @@
 #define NOT_IN_FILE UINT64_MAX
 
 enum {
-    THREADS_DEFAULT = 3,
+    THREADS_DEFAULT = 6,
     STAGING_SHARE = 50, /* 2 % */
     /* Most that one call writes: small writes cost throughput, large ones make updates wait. */
-    RUN_BYTES = 8 * 1024 * 1024
+    RUN_BYTES = 4 * 1024 * 1024
 };
 #define STAGING_MIN ((uint64_t)64 * 1024 * 1024)
 
@@ -277,6 +277,7 @@ static cairn_status set_up(crn_writer *w, const crn_plan *plan, const crn_writer
 {
     cairn_status rc = CAIRN_OK;
     const unsigned wanted = options->threads > 0 ? options->threads : THREADS_DEFAULT;
+    bool is_locked = false;
     CRN_TRY_PLAIN(crn_block_table_make(&w->table, w->tree, plan, err));
     w->slot_bytes = w->table.max_bytes;
     const uint32_t slots = slot_count(w, options->staging_bytes);
@@ -284,6 +285,9 @@ static cairn_status set_up(crn_writer *w, const crn_plan *plan, const crn_writer
         crn_blocks_init(&w->blocks, (uint32_t)w->table.count, w->table.order, slots, err));
     CRN_TRY_PLAIN(make_pool(w, slots, err));
     CRN_TRY_PLAIN(make_locks(w, err));
+    /* None begins before all are made: their stacks would wait for the pages of the pool. */
+    (void)pthread_mutex_lock(&w->lock);
+    is_locked = true;
     for (; w->thread_count < wanted && w->thread_count < CAIRN_WRITER_THREADS_MAX;
          w->thread_count++) {
         const int e =
@@ -293,6 +297,8 @@ static cairn_status set_up(crn_writer *w, const crn_plan *plan, const crn_writer
     }
     cairn_state_tree_set_guard(w->tree, &crn_writer_guard, w);
 out:
+    if (is_locked)
+        (void)pthread_mutex_unlock(&w->lock);
     return rc;
 }
 

@@ -299,6 +299,37 @@ static void save__holds_against_many_updaters(void **state)
     try_crowd(dir, "default", 0);
 }
 
+/* As many writes as runs of 8 MiB need, instead of one a block: of equal tensors of half a MiB. */
+static void save__writes_blocks_in_a_row_with_one_call(void **state)
+{
+    enum { TENSORS = 64 };
+    const char *const dir = *state;
+    cairn_error err = {0};
+    tk_gate_os gate;
+    tk_gate_init(&gate, ck_os());
+    cairn_state_tree *const tree = ck_empty_tree();
+    cairn_state *const model = ck_state(tree, "model");
+    for (int i = 0; i < TENSORS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "t%d", i);
+        (void)ck_add(model, name, CAIRN_DTYPE_F32, 128 * 1024, 0);
+    }
+    ck_allocate(tree);
+    ck_fill(tree, 3);
+    cairn_store *const store = open_store(&gate.os, dir, 0);
+    tk_assert_ok(cairn_store_attach(store, tree, &err), &err);
+    assert_int_equal(store->writer->table.count, TENSORS);
+    const uint64_t before = gate.arrived;
+    start(store, tree, 1);
+    crn_writer_wait(store->writer);
+    /* 32 MiB, the header, and the index. */
+    assert_int_equal(gate.arrived - before, 4 + 2);
+    (void)wait_for(store);
+    cairn_store_close(store);
+    cairn_state_tree_destroy(tree);
+    tk_gate_dispose(&gate);
+}
+
 /* ---- Several files, several saves ---- */
 
 static void save__writes_extras_of_the_same_capture(void **state)
@@ -706,6 +737,7 @@ int main(void)
         T(save__is_the_capture_whatever_is_updated_meanwhile),
         T(save__outlasts_twenty_steps_of_updates),
         T(save__holds_against_many_updaters),
+        T(save__writes_blocks_in_a_row_with_one_call),
         T(save__writes_extras_of_the_same_capture),
         T(save__may_follow_another),
         T(save__is_told_by_poll_and_only_once),
