@@ -17,7 +17,7 @@ LINE_MAX = 100
 BANNED = [
     ("strcpy strcat strncpy strncat sprintf vsprintf gets strtok", (),
      "use crn_str or snprintf"),
-    ("atoi atol atoll atof scanf fscanf", (), "use crn_i64_from_text and its kin"),
+    ("atoi atol atoll atof scanf fscanf", (), "use crn_u64_from_text and its kin"),
     ("alloca system popen mktemp tmpnam tempnam setjmp longjmp", (), "never"),
     ("rand srand random srandom drand48", (), "use base/rng.h"),
     ("gmtime localtime ctime asctime", (), "use the _r variant"),
@@ -27,12 +27,13 @@ BANNED = [
     ("printf fprintf vprintf vfprintf dprintf puts fputs putchar fputc putc fwrite perror",
      ("cli",), "the library never prints: use the log"),
     ("exit _exit _Exit quick_exit abort", ("cli", "base", "os"), "return a status"),
+    ("dlopen dlmopen dlsym dlclose", ("os",), "use crn_object_load (os/os.h)"),
     ("open openat creat fopen fdopen freopen close fclose read pread readv preadv write pwrite "
      "writev pwritev rename renameat renameat2 link linkat symlink unlink unlinkat remove fsync "
      "fdatasync sync syncfs opendir fdopendir readdir scandir mkdir mkdirat rmdir stat lstat fstat "
      "fstatat access truncate ftruncate fallocate posix_fallocate fcntl flock lockf realpath "
      "mkstemp mkdtemp clock_gettime gettimeofday time getrandom signal sigaction fork execv execve "
-     "execvp getpid gethostname", ("os", "cli"), "use the crn_os table (os/os.h)"),
+     "execvp waitpid kill getpid getppid gethostname", ("os", "cli"), "use the crn_os table (os/os.h)"),
 ]
 LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure that what a part of the project needs is installed: setup.sh [build] [test] [demo]
+# Makes sure that what a part of the project needs is installed: setup.sh PART...
 #
+# Parts: build, test, demo, torture (file systems to mount; only root can use them).
 # Missing Debian packages are installed with apt-get where that is allowed (root, or sudo without a
 # password); elsewhere the exact command is printed and the exit code is 1. `test` also makes a
 # Python environment in build/venv. Does nothing, quickly, when all is there.
@@ -14,6 +15,7 @@ packages_of() {
     test) echo g++ clang-14 libclang-rt-14-dev libomp-14-dev clang-format-14 clang-tidy-14 \
         cppcheck libcmocka-dev locales python3 python3-venv ;;
     demo) echo fortunes ;;
+    torture) echo e2fsprogs xfsprogs btrfs-progs ;;
     esac
 }
 
@@ -63,12 +65,12 @@ make_venv() {
 wanted=()
 for part in "$@"; do
     case "$part" in
-    build | test | demo)
+    build | test | demo | torture)
         read -r -a names <<<"$(packages_of "$part")"
         wanted+=("${names[@]}")
         ;;
     *)
-        echo "setup.sh: unknown part '$part' (build, test, demo)" >&2
+        echo "setup.sh: unknown part '$part' (build, test, demo, torture)" >&2
         exit 2
         ;;
     esac

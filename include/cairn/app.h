@@ -7,6 +7,7 @@
 #ifndef CAIRN_APP_H
 #define CAIRN_APP_H
 
+#include "cairn/plugin/plugin.h"
 #include "cairn/trainer.h"
 
 #ifdef __cplusplus
@@ -32,18 +33,62 @@ typedef struct cairn_app_request {
     /** As in cairn_trainer_options; NULL: never. */
     const char *(*stop_requested)(void *user);
     bool (*save_requested)(void *user);
-    void *user; /**< For the three above. */
+    void *user;           /**< For the functions of this struct. */
+    const char *max_time; /**< --max_time; NULL: as in the YAML. */
+    /** A trainer of a file with several has ended in order, and the next begins: @p index of
+     *  @p count, from 0. Not called for the last. NULL: nobody wants to know. */
+    void (*trainer_done)(void *user, size_t index, size_t count, const cairn_fit_result *result);
+    /** validate and validate_all: a result, as it comes. NULL: nobody wants each. */
+    cairn_validated_fn validated;
+    /** Classes that this program brings along, besides those of `plugins` in the YAML. Borrowed. */
+    const cairn_plugin *const *plugins;
+    size_t plugin_count;
+    const char *attempt; /**< What cairn_app_supervise gave this process; NULL: nothing. */
 } cairn_app_request;
 
 /**
- * `cairn fit`. @param out  Set on success and on failure; cairn_fit_result_dispose.
+ * `cairn fit`: the trainers of the file one after the other; all of the file is checked first. A
+ * stop ends all, and so does a failure.
+ * @param out  Of the last trainer that ran. Set on success and on failure;
+ *             cairn_fit_result_dispose.
  * @retval CAIRN_ECONFIG, CAIRN_EUNSUPPORTED  The configuration; nothing was touched.
  * Others as cairn_trainer_fit.
  */
 CAIRN_API cairn_status cairn_app_fit(const cairn_app_request *request, cairn_fit_result *out,
                                      cairn_error *err);
 
-/** `cairn validate`: the `validate` section, or the validation data of `fit`. Statuses likewise. */
+/** How a supervised fit ended. */
+typedef struct cairn_supervised {
+    bool is_supervised; /**< False: the configuration has no `autorestart`; nothing was done. */
+    int exit_code;      /**< Of the last attempt; 1 if a signal ended it. */
+    char *line;         /**< The result for standard output. Yours. */
+} cairn_supervised;
+
+/**
+ * `cairn fit` with `autorestart` in the YAML: runs this very program again, as a child with the
+ * arguments @p argv and "--attempt=..." behind argv[0], and again, to go on with its run, while it
+ * crashes and brings new checkpoints (docs/guide/autorestart.md). Signals are passed on. The child
+ * is killed when this process ends. Call it before anything starts a thread, and not for a request
+ * with `attempt`.
+ * @param argv  [argc] The subcommand and its arguments, without the name of the program.
+ * @param out   Set on success: cairn_supervised_dispose.
+ * @retval CAIRN_EIO, CAIRN_ENOMEM  No attempt can be made.
+ */
+CAIRN_API cairn_status cairn_app_supervise(const cairn_app_request *request, int argc,
+                                           char *const *argv, cairn_supervised *out,
+                                           cairn_error *err);
+CAIRN_API void cairn_supervised_dispose(cairn_supervised *supervised);
+/** For an attempt: hands the result to the supervisor, which alone writes it to standard output. */
+CAIRN_API void cairn_app_attempt_result(const char *attempt, const char *line);
+/** For an attempt: whether the end of trainer @p index of several is to be told; true once. */
+CAIRN_API bool cairn_app_attempt_tells(const char *attempt, size_t index);
+
+/** `cairn validate_all`: every checkpoint of `validate_all.ckpt_paths` with every loader; results
+ *  go to request->validated. Statuses likewise. */
+CAIRN_API cairn_status cairn_app_validate_all(const cairn_app_request *request, cairn_error *err);
+
+/** `cairn validate`: the `validate` section, or the validation data of `fit`. @param out  Of the
+ *  last trainer of the file. Statuses likewise. */
 CAIRN_API cairn_status cairn_app_validate(const cairn_app_request *request,
                                           cairn_validate_result *out, cairn_error *err);
 
@@ -52,8 +97,14 @@ typedef struct cairn_generate_options {
     const char *checkpoint_path;
     const char *prompt; /**< May be "". */
     uint64_t max_tokens;
-    double temperature; /**< 0: the most likely token each time. */
+    double temperature;        /**< 0: the most likely token each time. */
+    uint64_t top_k;            /**< Only the k most likely tokens; 0: all. */
+    double top_p;              /**< Only the most likely tokens that together have this probability;
+                                    1: all. */
+    double repetition_penalty; /**< Makes tokens of the text less likely (above 1); 1: none. */
     uint64_t seed;
+    const char *const *stops; /**< [stop_count] The text ends before the first of these. */
+    size_t stop_count;
     int threads;          /**< 0: one a processor. */
     const cairn_log *log; /**< May be NULL. */
     /** Receives the text as it comes: first the prompt, then each token's bytes. */
@@ -84,6 +135,9 @@ CAIRN_API void cairn_app_free(char *text);
 /** Process-wide signal flags for a program: see cairn_app_request. install returns an errno or 0;
  *  SIGTERM and SIGINT ask to stop (a second SIGINT ends at once), SIGUSR1 to save. */
 CAIRN_API int cairn_app_install_signals(void);
+/** For a request with `attempt`, before cairn_app_install_signals: SIGINT counts when the
+ * supervisor passes it on, since a terminal sends it to both. */
+CAIRN_API void cairn_app_obey_supervisor(void);
 CAIRN_API const char *cairn_app_stop_requested(void *unused);
 CAIRN_API bool cairn_app_save_requested(void *unused);
 

@@ -138,6 +138,9 @@ typedef struct cairn_run {
     uint64_t seed;                         /**< The seed in use, drawn or given. */
     char *loaded_path;                     /**< What the start loaded; NULL if nothing. Yours. */
     char *loaded_states;                   /**< Names joined with ","; NULL: all. Yours. */
+    uint64_t stage;         /**< Which of several trainers of a file started it, from 0. */
+    char *complete_reason;  /**< A callback ended the run for good; NULL: none has. Yours. */
+    uint64_t complete_step; /**< With complete_reason: after this step. */
 } cairn_run;
 
 /** A fresh run id. @retval CAIRN_EIO  No random numbers. */
@@ -147,6 +150,9 @@ CAIRN_API cairn_status cairn_run_read(const cairn_store *store, cairn_run *out, 
 /** Replaces run.json atomically and durably. The store then gives saves this run id and counts
  *  from save_counter. */
 CAIRN_API cairn_status cairn_run_write(cairn_store *store, const cairn_run *run, cairn_error *err);
+/** Replaces run.json of the run that is going on: the store goes on counting saves. For
+ *  complete_reason. */
+CAIRN_API cairn_status cairn_run_update(cairn_store *store, const cairn_run *run, cairn_error *err);
 /** Makes the store continue @p run without writing: after a --resume. @p save_counter is the
  *  counter of the newest own checkpoint. */
 CAIRN_API void cairn_run_adopt(cairn_store *store, const cairn_run *run, uint64_t save_counter);
@@ -197,6 +203,21 @@ typedef struct cairn_save_result {
 CAIRN_API cairn_status cairn_store_save(cairn_store *store, const cairn_state_tree *tree,
                                         cairn_save_request *request, cairn_save_result *out,
                                         cairn_error *err);
+/**
+ * Writes those extras of @p request that the full checkpoint @p path of this store lacks since a
+ * save was cut short behind the commit of the full file. @p tree holds what was loaded from it, all
+ * of it; step, run, counter, parameters and environment are those of @p path, not of @p request, so
+ * the files are the ones which that save would have written.
+ * @param out  extra_paths of what was written (NULL: it was there, or failed), bytes, seconds.
+ * @retval CAIRN_EINVAL  @p path is no full checkpoint.
+ * @retval CAIRN_ENOTFOUND, CAIRN_ECORRUPT  It cannot be read.
+ * @retval CAIRN_ENOSPACE, CAIRN_EIO, CAIRN_EUNKNOWN  As cairn_store_save.
+ * Blocking: until durable.
+ */
+CAIRN_API cairn_status cairn_store_save_missing(cairn_store *store, const cairn_state_tree *tree,
+                                                const char *path, const cairn_save_request *request,
+                                                cairn_save_result *out, cairn_error *err);
+
 /* ---- Saving while the training goes on -----------------------------------------------------
  *
  *     cairn_store_attach(store, tree, &err);              // once; the tree is allocated
@@ -245,10 +266,8 @@ CAIRN_API cairn_status cairn_store_save_poll(cairn_store *store, bool *out_is_do
 CAIRN_API cairn_status cairn_store_save_wait(cairn_store *store, cairn_save_result *out,
                                              cairn_error *err);
 
-/** Bytes that a full checkpoint of @p tree (allocated) takes; 0 if it cannot be told. Exact for a
- *  save without params_json and environment_json; cairn_store_save_bytes counts them. */
-CAIRN_API uint64_t cairn_checkpoint_bytes(const cairn_state_tree *tree);
-/** Bytes of all files that cairn_store_save would write now, exactly. @retval CAIRN_EINVAL */
+/** Bytes of all files that cairn_store_save would write now, exactly. @p tree must be allocated.
+ *  @retval CAIRN_EINVAL */
 CAIRN_API cairn_status cairn_store_save_bytes(const cairn_store *store,
                                               const cairn_state_tree *tree,
                                               const cairn_save_request *request,
@@ -285,7 +304,8 @@ typedef struct cairn_retention {
     const char *metric; /**< Its key in the notes; NULL: "val_loss". Borrowed. */
     bool is_max;        /**< The largest is best; else the smallest. */
     double minutes;     /**< One in this many minutes. */
-    const char *protected_path; /**< Stays in any case; NULL: none. Borrowed. */
+    const char *protected_path; /**< Stays in any case, and takes no place among the best: the one
+                                     that was saved or loaded just now. NULL: none. Borrowed. */
 } cairn_retention;
 
 typedef enum cairn_verdict {
@@ -342,6 +362,15 @@ CAIRN_API cairn_status cairn_store_prune(cairn_store *store, const char *run_id,
  *  anew; notes that cannot be read just now stay as they are. @retval CAIRN_EIO, CAIRN_ENOSPACE */
 CAIRN_API cairn_status cairn_notes_set_number(cairn_store *store, const char *path, const char *key,
                                               double value, cairn_error *err);
+/** A number for the notes. */
+typedef struct cairn_note {
+    const char *key;
+    double value;
+} cairn_note;
+/** As cairn_notes_set_number for several at once: all are there afterwards or none. */
+CAIRN_API cairn_status cairn_notes_set_numbers(cairn_store *store, const char *path,
+                                               const cairn_note *notes, size_t count,
+                                               cairn_error *err);
 /** Takes one fact out of the notes of @p path; the last takes the file along. An absent one is
  *  success. @retval CAIRN_EIO, CAIRN_ENOSPACE */
 CAIRN_API cairn_status cairn_notes_remove(cairn_store *store, const char *path, const char *key,

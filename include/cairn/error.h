@@ -84,6 +84,19 @@ typedef struct cairn_error {
  */
 CAIRN_API size_t cairn_error_format(const cairn_error *err, char *buf, size_t size);
 
+/**
+ * For authors of callbacks, models and other classes from outside: records why a call fails.
+ *
+ * @param err     May be NULL. What it held is replaced.
+ * @param status  Not CAIRN_OK.
+ * @param format  As printf's; longer than a frame's text is cut.
+ * @return        @p status, so that a caller can return it.
+ *
+ * Thread safety: touches only its arguments.
+ */
+CAIRN_API cairn_status cairn_error_set(cairn_error *err, cairn_status status, const char *format,
+                                       ...) CAIRN_PRINTF(3, 4);
+
 /** Name of a status, such as "CAIRN_ENOSPACE"; "CAIRN_?" if unknown. Static. Thread safe. */
 CAIRN_API const char *cairn_status_name(cairn_status status);
 

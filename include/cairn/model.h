@@ -18,6 +18,13 @@ extern "C" {
 CAIRN_API cairn_status cairn_gpt2_new(const cairn_gpt2_options *options, cairn_model *out,
                                       cairn_error *err);
 
+enum { CAIRN_PROBE_SIZE = 768, CAIRN_PROBE_FLOATS = 3 * CAIRN_PROBE_SIZE * CAIRN_PROBE_SIZE };
+/** Operations of one cairn_matrix_probe. */
+#define CAIRN_PROBE_FLOPS (2.0 * CAIRN_PROBE_SIZE * CAIRN_PROBE_SIZE * CAIRN_PROBE_SIZE)
+/** One product of square matrices, as models compute them, for whoever times it.
+ *  @param work  [CAIRN_PROBE_FLOATS], zeroed before the first call.  @retval CAIRN_EDEVICE */
+CAIRN_API cairn_status cairn_matrix_probe(float *work, cairn_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -22,7 +22,8 @@
  * returns once it may be written. The default guard returns at once; an asynchronous save installs
  * its own. Writers go through a large tensor in tiles of at most CAIRN_WRITE_TILE_BYTES, in the
  * order of the arena, and hold few tiles at a time. Values need no guard: a save copies them at
- * its capture.
+ * its capture. In a library built with CAIRN_GUARD_PAGES a write that was not asked for is a
+ * segmentation fault.
  *
  * Thread safety: a tree has one owner thread that adds, allocates and sets values. Ranges that do
  * not overlap may be written by several threads at once. Reading `data` is free between updates.

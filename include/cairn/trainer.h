@@ -35,20 +35,29 @@ typedef struct cairn_trainer_options {
                                        versions) as a flat JSON object of texts, kept in every
                                        checkpoint; a resume names differences. May be NULL. */
     const cairn_log *log;         /**< Borrowed while the trainer lives; may be NULL. */
+    uint64_t log_steps;           /**< Metrics are shown after every this many steps; 0 is 1. */
     /** Polled between steps and between the batches of a validation; non-NULL text (such as
      *  "SIGTERM") asks to stop. NULL: never. */
     const char *(*stop_requested)(void *user);
     /** Polled at step ends; true asks for a save. NULL: never. */
     bool (*save_requested)(void *user);
     void *user;
+    /** Which of several trainers that run one after the other this is, from 0; --resume goes on
+     *  with the one that was interrupted. */
+    uint64_t stage;
+    int64_t clock_start_ns;    /**< When the time of loop.max_time began, by the monotonic clock; 0:
+                                    when fit is called. */
+    double max_gradient_value; /**< 0: no clipping by value. Not together with max_gradient_norm. */
+    /** Loss scaling and clipping; the two limits above, if not 0, stand for those in here. */
+    cairn_precision_options precision;
 } cairn_trainer_options;
 
 CAIRN_API cairn_trainer_options cairn_trainer_options_default(void);
 
 /**
  * @param model, optimizer  Taken, also on failure. optimizer.ops may be NULL: validate only.
- * @param schedulers  [scheduler_count], each taken, also on failure. At most one sets the learning
- *                    rate in this version.
+ * @param schedulers  [scheduler_count], each taken, also on failure. Which one sets what is checked
+ *                    by cairn_trainer_fit, which knows the parameter groups.
  * @param out  Yours: cairn_trainer_destroy.
  */
 CAIRN_API cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model model,
@@ -57,10 +66,19 @@ CAIRN_API cairn_status cairn_trainer_new(const cairn_trainer_options *options, c
                                          cairn_error *err);
 /** Accepts NULL. Destroys what it took, callbacks too. */
 CAIRN_API void cairn_trainer_destroy(cairn_trainer *trainer);
+/** Tags and learning rate factors of parameters, from which fit makes the parameter groups.
+ *  @param filters  [count], copied; replaces earlier ones. Before fit only. @retval CAIRN_ENOMEM */
+CAIRN_API cairn_status cairn_trainer_set_param_filters(cairn_trainer *trainer,
+                                                       const cairn_param_filter *filters,
+                                                       size_t count, cairn_error *err);
 /** @param callback  Taken, also on failure. Before fit or validate only.
  *  @retval CAIRN_EVERSION  Compiled for a newer header. */
 CAIRN_API cairn_status cairn_trainer_add_callback(cairn_trainer *trainer, cairn_callback callback,
                                                   cairn_error *err);
+
+/** As cairn_trainer_add_callback, for a logger: its hooks run after those of all callbacks. */
+CAIRN_API cairn_status cairn_trainer_add_logger(cairn_trainer *trainer, cairn_callback logger,
+                                                cairn_error *err);
 
 typedef enum cairn_ckpt_kind {
     CAIRN_CKPT_OMITTED, /**< The newest, if autoload_last_checkpoint. */
@@ -92,7 +110,8 @@ typedef struct cairn_fit_result {
     cairn_outcome outcome;
     uint64_t step;
     char *checkpoint;   /**< The newest checkpoint of the run; NULL: none. Yours. */
-    const char *reason; /**< Static: "max_steps", "SIGTERM", ... */
+    const char *reason; /**< "max_steps", "SIGTERM", "max_time" ...; static, or own_reason. */
+    char *own_reason;   /**< Yours; NULL: reason is static. */
 } cairn_fit_result;
 
 /** Frees the strings of @p result. */
@@ -103,7 +122,8 @@ CAIRN_API void cairn_fit_result_dispose(cairn_fit_result *result);
  * @param train  Borrowed until return.
  * @param val    [val_count] validation loaders, borrowed; may be NULL.
  * @param out    Set on success and on failure; dispose of it.
- * @retval CAIRN_ECONFIG      The loop has no end, or options contradict each other.
+ * @retval CAIRN_ECONFIG      The loop has no end, options contradict each other, two schedulers set
+ *                            the same rate of a parameter group, or one sets none.
  * @retval CAIRN_ELOCKED, CAIRN_ENOTFOUND, CAIRN_ECORRUPT, CAIRN_EINCOMPATIBLE, CAIRN_EVERSION,
  *         CAIRN_EDATA, CAIRN_EIO, CAIRN_ENOSPACE, CAIRN_ENONFINITE, CAIRN_ENOMEM, CAIRN_EDEVICE
  */
@@ -119,10 +139,42 @@ typedef struct cairn_validate_result {
 } cairn_validate_result;
 
 /** Validates with one loader. Takes no lock and writes nothing. Once per trainer. Never falls back
- *  to an older checkpoint. */
+ *  to an older checkpoint. @retval CAIRN_ECANCELED  stop_requested, or loop.max_time. */
 CAIRN_API cairn_status cairn_trainer_validate(cairn_trainer *trainer, cairn_loader *val,
                                               cairn_ckpt ckpt, cairn_validate_result *out,
                                               cairn_error *err);
+
+/** Which checkpoints cairn_trainer_validate_all loads. */
+typedef struct cairn_ckpts {
+    cairn_ckpt_kind
+        kind; /**< OMITTED: all full ones of model_dir, in the order of their names, with
+                   autoload_last_checkpoint; NULL: none, one round with first weights. */
+    const char *const
+        *paths; /**< With CAIRN_CKPT_PATH: [count] names or patterns, with `*`, `?` and
+                     `[...]` in any part. What a pattern finds is sorted, numbers as
+                     numbers. Borrowed. */
+    size_t count;
+} cairn_ckpts;
+
+/** A result of cairn_trainer_validate_all. Borrowed until the function that gets it returns. */
+typedef struct cairn_validated {
+    const char *checkpoint; /**< NULL: none. */
+    size_t loader;          /**< Number of the loader, from 0. */
+    size_t loader_count;
+    cairn_validate_result result;
+} cairn_validated;
+typedef void (*cairn_validated_fn)(void *user, const cairn_validated *validated);
+
+/**
+ * Validates every checkpoint with every loader; @p fn (may be NULL) gets each result as it comes.
+ * Takes no lock and writes nothing. Once per trainer. The first failure ends it.
+ * @retval CAIRN_ENOTFOUND  There is no checkpoint, or a pattern matches none; nothing was computed.
+ * @retval CAIRN_ECANCELED  stop_requested, or loop.max_time.
+ */
+CAIRN_API cairn_status cairn_trainer_validate_all(cairn_trainer *trainer, cairn_loader **val,
+                                                  size_t val_count, const cairn_ckpts *ckpts,
+                                                  cairn_validated_fn fn, void *user,
+                                                  cairn_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,13 +1,15 @@
 #include "app/app_config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/try.h"
 #include "os/os.h"
+#include "train/run_schedule.h"
 
-static const char *const k_verb_names[] = {"fit", "validate"};
+static const char *const k_verb_names[] = {"fit", "validate", "validate_all"};
 
 /* ---- The file ---- */
 
@@ -26,21 +28,41 @@ out:
     return rc;
 }
 
-static cairn_status parse_file(const cairn_app_request *request, crn_app_config *config,
-                               crn_diag *diag, cairn_error *err)
+void crn_app_config_assign(crn_doc *doc, const char *assignment, crn_diag *diag)
+{
+    static const char k_prefix[] = "trainer.";
+    const crn_node *const list = crn_node_get(crn_doc_root(doc), "trainer");
+    const char *const rest = assignment + sizeof k_prefix - 1;
+    const bool is_for_all = list != NULL && list->kind == CRN_NODE_LIST &&
+                            crn_starts_with(assignment, k_prefix) && (*rest < '0' || *rest > '9');
+    for (size_t i = 0; is_for_all && i < list->count; i++) {
+        crn_str one = {0};
+        crn_str_printf(&one, "trainer.%zu.trainer.%s", i, rest);
+        if (crn_str_check(&one, NULL) == CAIRN_OK)
+            (void)crn_doc_set(doc, one.text, diag);
+        else
+            diag->is_failed = true;
+        crn_str_dispose(&one);
+    }
+    if (!is_for_all)
+        (void)crn_doc_set(doc, assignment, diag);
+}
+
+static cairn_status parse_file(const cairn_app_request *request, crn_doc **out_doc, crn_diag *diag,
+                               cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     char *text = NULL;
     size_t size = 0;
     CRN_TRY_PLAIN(read_file(request->params_path, &text, &size, err));
-    if (!crn_doc_parse(text, size, request->params_path, diag, &config->doc))
+    if (!crn_doc_parse(text, size, request->params_path, diag, out_doc))
         goto out;
-    if (crn_doc_root(config->doc) == NULL && request->assignment_count == 0)
+    if (crn_doc_root(*out_doc) == NULL && request->assignment_count == 0)
         crn_diag_error_at(diag, request->params_path, 0, 0,
                           "the file is empty; it needs a 'trainer' section (see the README for a "
                           "whole example)");
     for (size_t i = 0; i < request->assignment_count; i++)
-        (void)crn_doc_set(config->doc, request->assignments[i], diag);
+        crn_app_config_assign(*out_doc, request->assignments[i], diag);
 out:
     crn_free(text);
     return rc;
@@ -48,12 +70,14 @@ out:
 
 /* ---- Flags become values of the tree, so that they are in the resolved configuration ---- */
 
-static void add_load_states(crn_doc *doc, crn_node *init, const char *states, crn_diag *diag)
+/* @path: of the trainer, such as "trainer.0.trainer". */
+static void add_load_states(crn_doc *doc, crn_node *init, const char *path, const char *states,
+                            crn_diag *diag)
 {
     (void)crn_doc_ensure_list(doc, init, "callbacks", diag);
     crn_str assignment = {0};
-    crn_str_append(&assignment,
-                   "trainer.init.callbacks.LoadCheckpointStates.load_checkpoint_states=");
+    crn_str_printf(&assignment,
+                   "%s.init.callbacks.LoadCheckpointStates.load_checkpoint_states=", path);
     crn_str_append_json(&assignment, states, strlen(states));
     if (assignment.text == NULL || assignment.is_failed)
         diag->is_failed = true;
@@ -63,17 +87,24 @@ static void add_load_states(crn_doc *doc, crn_node *init, const char *states, cr
 }
 
 static void apply_flags(const cairn_app_request *request, crn_app_config *config, crn_node *trainer,
-                        crn_node *init, crn_diag *diag)
+                        crn_node *init, const char *path, crn_diag *diag)
 {
+    crn_doc *const doc = config->doc;
     if (request->model_dir != NULL)
-        (void)crn_doc_put_text(config->doc, init, "model_dir", request->model_dir, false, diag);
+        (void)crn_doc_put_text(doc, init, "model_dir", request->model_dir, false, diag);
     if (request->load_checkpoint_states != NULL)
-        add_load_states(config->doc, init, request->load_checkpoint_states, diag);
-    for (size_t i = 0; request->checkpoint_path != NULL && i < 2; i++) {
+        add_load_states(doc, init, path, request->load_checkpoint_states, diag);
+    if (request->max_time != NULL) {
+        crn_node *const loop = crn_doc_ensure_map(doc, init, "loop", diag);
+        if (loop != NULL)
+            (void)crn_doc_put_text(doc, loop, "max_time", request->max_time, false, diag);
+    }
+    for (size_t i = 0; request->checkpoint_path != NULL && i <= CRN_VERB_VALIDATE_ALL; i++) {
         crn_node *const section = crn_node_get(trainer, k_verb_names[i]);
         if (section != NULL)
-            (void)crn_doc_put_text(config->doc, section, "ckpt_path", request->checkpoint_path,
-                                   false, diag);
+            (void)crn_doc_put_text(doc, section,
+                                   i == CRN_VERB_VALIDATE_ALL ? "ckpt_paths" : "ckpt_path",
+                                   request->checkpoint_path, false, diag);
     }
 }
 
@@ -81,22 +112,69 @@ static void apply_flags(const cairn_app_request *request, crn_app_config *config
 
 static const char *const k_trainer_keys[] = {"init", "fit", "validate", "validate_all"};
 
-static void read_trainer(const cairn_app_request *request, crn_verb verb, crn_app_config *config,
-                         crn_diag *diag)
+static void read_verb(crn_app_config *config, crn_node *trainer, crn_verb verb, crn_diag *diag)
 {
-    crn_node *const root = crn_doc_root(config->doc);
-    static const char *const k_root_keys[] = {"trainer"};
-    if (!crn_map_check_keys(root, "the file", k_root_keys, 1, diag))
-        return;
+    crn_node *section = crn_node_get(trainer, k_verb_names[verb]);
+    if (section == NULL && verb != CRN_VERB_FIT)
+        section = crn_node_get(trainer, k_verb_names[CRN_VERB_FIT]);
+    if (section == NULL)
+        crn_diag_error(diag, trainer, "the section trainer.%s is missing; `cairn %s` needs it",
+                       k_verb_names[verb], k_verb_names[verb]);
+    else
+        crn_read_data(config, section, verb, diag);
+}
+
+/* Where what is wrong with the loop stands. */
+static const crn_node *node_of(const crn_app_config *config, const char *option)
+{
+    crn_node *const init = crn_node_get(crn_node_get(config->root, "trainer"), "init");
+    crn_node *const loop = crn_node_get(init, "loop");
+    const crn_node *const node = option != NULL ? crn_node_get(loop, option) : NULL;
+    if (node != NULL && !node->is_default)
+        return node;
+    return loop != NULL && !loop->is_default ? loop : init;
+}
+
+/* CAIRN_OK, or what is wrong and where. */
+static cairn_status check_loop(const crn_app_config *config, uint64_t batches_per_epoch,
+                               const crn_node **out_node, cairn_error *err)
+{
+    crn_run_schedule schedule = {0};
+    const cairn_status rc =
+        crn_run_schedule_make(&config->loop, config->checkpoint.steps, 0, batches_per_epoch,
+                              config->val.count > 0, &schedule, err);
+    *out_node = node_of(config, schedule.culprit);
+    return rc;
+}
+
+cairn_status crn_app_config_check_loop(const crn_app_config *config, uint64_t batches_per_epoch,
+                                       cairn_error *err)
+{
+    const crn_node *node = NULL;
+    const cairn_status rc = check_loop(config, batches_per_epoch, &node, err);
+    if (rc != CAIRN_OK && node->line > 0)
+        crn_error_note(err, rc, __FILE__, __LINE__, "%s:%zu:%zu: trainer.init.loop", node->origin,
+                       node->line, node->column);
+    else if (rc != CAIRN_OK)
+        crn_error_note(err, rc, __FILE__, __LINE__, "%s: trainer.init.loop", node->origin);
+    return rc;
+}
+
+static void find_contradictions(const crn_app_config *config, crn_diag *diag)
+{
+    cairn_error err = {0};
+    const crn_node *node = NULL;
+    if (check_loop(config, 0, &node, &err) != CAIRN_OK)
+        crn_diag_error(diag, node, "trainer.init.loop: %s", err.frame[0].text);
+}
+
+/* @root: a map with the key "trainer"; @path: the way to its value. */
+static void read_trainer(const cairn_app_request *request, crn_verb verb, crn_node *root,
+                         const char *path, crn_app_config *config, crn_diag *diag)
+{
+    const size_t errors_before = diag->error_count;
     crn_node *const trainer = crn_node_get(root, "trainer");
-    if (trainer == NULL) {
-        crn_diag_error(diag, root, "the 'trainer' section is missing");
-        return;
-    }
-    if (trainer->kind == CRN_NODE_LIST) {
-        crn_diag_error(diag, trainer, "this version runs one trainer a file, not a list of them");
-        return;
-    }
+    config->root = root;
     if (!crn_map_check_keys(trainer, "trainer", k_trainer_keys,
                             sizeof k_trainer_keys / sizeof k_trainer_keys[0], diag))
         return;
@@ -107,19 +185,81 @@ static void read_trainer(const cairn_app_request *request, crn_verb verb, crn_ap
     crn_node *const init = crn_doc_ensure_map(config->doc, trainer, "init", diag);
     if (init == NULL)
         return;
-    apply_flags(request, config, trainer, init, diag);
+    apply_flags(request, config, trainer, init, path, diag);
+    for (size_t i = 0; i < request->plugin_count; i++)
+        (void)crn_plugins_add(&config->plugins, request->plugins[i], "a plugin of this program",
+                              NULL, diag);
     crn_read_init(config, init, diag);
     if (verb == CRN_VERB_FIT && crn_node_is_null(crn_node_get(init, "optimizer")))
         crn_diag_error(diag, init,
                        "trainer.init.optimizer is missing; `cairn fit` needs one, such as AdamW");
-    crn_node *section = crn_node_get(trainer, k_verb_names[verb]);
-    if (section == NULL && verb == CRN_VERB_VALIDATE)
-        section = crn_node_get(trainer, k_verb_names[CRN_VERB_FIT]);
-    if (section == NULL)
-        crn_diag_error(diag, trainer, "the section trainer.%s is missing; `cairn %s` needs it",
-                       k_verb_names[verb], k_verb_names[verb]);
-    else
-        crn_read_data(config, section, verb, diag);
+    read_verb(config, trainer, verb, diag);
+    if (verb == CRN_VERB_FIT && diag->error_count == errors_before)
+        find_contradictions(config, diag);
+    if (request->resume)
+        config->checkpoint.resume = true;
+}
+
+/* The process that starts attempts again sees the file as a whole. */
+static void check_restarts(const crn_node *list, crn_diag *diag)
+{
+    size_t count = 0;
+    const crn_node *without = NULL;
+    for (const crn_node *item = list->first; item != NULL; item = item->next) {
+        const crn_node *const init = crn_node_get(crn_node_get(item, "trainer"), "init");
+        const bool has = !crn_node_is_null(crn_node_get(init, "autorestart"));
+        count += has;
+        without = has ? without : item;
+    }
+    if (count > 0 && without != NULL)
+        crn_diag_error(diag, without,
+                       "this trainer has no autorestart, but another has; all of a file or none");
+}
+
+static void read_several(const cairn_app_request *request, crn_verb verb, crn_node *list,
+                         crn_app_configs *out, crn_diag *diag)
+{
+    static const char *const k_keys[] = {"trainer"};
+    for (crn_node *item = list->first; item != NULL; item = item->next) {
+        char path[48];
+        crn_app_config *const config = &out->items[out->count];
+        (void)snprintf(path, sizeof path, "trainer.%zu.trainer", out->count);
+        out->count++;
+        config->doc = out->doc;
+        if (crn_node_is_null(item) || item->kind != CRN_NODE_MAP ||
+            crn_node_get(item, "trainer") == NULL)
+            crn_diag_error(diag, item, "each trainer of the list must be '- trainer: {...}'");
+        else if (crn_map_check_keys(item, "the trainer", k_keys, 1, diag))
+            read_trainer(request, verb, item, path, config, diag);
+    }
+    check_restarts(list, diag);
+}
+
+static void read_trainers(const cairn_app_request *request, crn_verb verb, crn_app_configs *out,
+                          crn_diag *diag)
+{
+    static const char *const k_root_keys[] = {"trainer"};
+    crn_node *const root = crn_doc_root(out->doc);
+    if (!crn_map_check_keys(root, "the file", k_root_keys, 1, diag))
+        return;
+    crn_node *const trainer = crn_node_get(root, "trainer");
+    const bool is_list = trainer != NULL && trainer->kind == CRN_NODE_LIST;
+    if (trainer == NULL || (is_list && trainer->count == 0)) {
+        crn_diag_error(diag, root, "the 'trainer' section is missing");
+        return;
+    }
+    out->items = crn_calloc(is_list ? trainer->count : 1, sizeof *out->items);
+    if (out->items == NULL) {
+        diag->is_failed = true;
+        return;
+    }
+    if (is_list) {
+        read_several(request, verb, trainer, out, diag);
+        return;
+    }
+    out->count = 1;
+    out->items[0].doc = out->doc;
+    read_trainer(request, verb, root, "trainer", &out->items[0], diag);
 }
 
 /* ---- What was found ---- */
@@ -153,21 +293,30 @@ out:
     return rc;
 }
 
-cairn_status crn_app_config_read(const cairn_app_request *request, crn_verb verb,
-                                 crn_app_config *out, cairn_error *err)
+cairn_status crn_app_configs_read(const cairn_app_request *request, crn_verb verb,
+                                  crn_app_configs *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_diag diag = {0};
-    *out = (crn_app_config){0};
-    CRN_TRY_PLAIN(parse_file(request, out, &diag, err));
+    *out = (crn_app_configs){0};
+    CRN_TRY_PLAIN(parse_file(request, &out->doc, &diag, err));
     if (diag.error_count == 0 && !diag.is_failed)
-        read_trainer(request, verb, out, &diag);
-    if (request->resume)
-        out->checkpoint.resume = true;
+        read_trainers(request, verb, out, &diag);
     CRN_TRY_PLAIN(conclude(request, &diag, err));
 out:
     crn_diag_dispose(&diag);
     return rc;
+}
+
+void crn_app_configs_dispose(crn_app_configs *configs)
+{
+    for (size_t i = 0; i < configs->count; i++) {
+        configs->items[i].doc = NULL; /* All of them have the same. */
+        crn_app_config_dispose(&configs->items[i]);
+    }
+    crn_free(configs->items);
+    crn_doc_destroy(configs->doc);
+    *configs = (crn_app_configs){0};
 }
 
 cairn_status crn_app_config_read_model(const char *params_json, const char *file,
@@ -175,6 +324,7 @@ cairn_status crn_app_config_read_model(const char *params_json, const char *file
 {
     cairn_status rc = CAIRN_OK;
     crn_diag diag = {0};
+    bool has_plugins = false;
     *out = (crn_app_config){0};
     if (crn_doc_parse(params_json, strlen(params_json), file, &diag, &out->doc)) {
         crn_node *const trainer = crn_node_get(crn_doc_root(out->doc), "trainer");
@@ -185,8 +335,12 @@ cairn_status crn_app_config_read_model(const char *params_json, const char *file
         else
             (void)crn_registry_read(&crn_models, name->text, out->doc, name, model,
                                     "trainer.init.model", &out->model, &diag);
+        has_plugins = !crn_node_is_null(crn_node_get(crn_node_get(trainer, "init"), "plugins"));
     }
-    CRN_TRY(err, crn_diag_check(&diag, err), "the parameters kept in the checkpoint");
+    CRN_TRY(err, crn_diag_check(&diag, err),
+            has_plugins ? "the parameters kept in the checkpoint (it was trained with plugins, "
+                          "which are not loaded because a file names them)"
+                        : "the parameters kept in the checkpoint");
 out:
     crn_diag_dispose(&diag);
     return rc;
@@ -199,25 +353,18 @@ static void choices_dispose(crn_choice_list *list)
     crn_free(list->items);
 }
 
-static void schedulers_dispose(crn_scheduler_spec *specs, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        /* Depth is bounded by the document's. */
-        schedulers_dispose(specs[i].children, specs[i].child_count);
-        crn_free(specs[i].choice.options);
-        crn_free(specs[i].milestones);
-    }
-    crn_free(specs);
-}
-
 void crn_app_config_dispose(crn_app_config *config)
 {
     crn_free(config->model.options);
     crn_free(config->optimizer.options);
     crn_free(config->train.options);
-    schedulers_dispose(config->schedulers, config->scheduler_count);
+    crn_free(config->ckpt_paths);
+    crn_param_filters_dispose(&config->param_filters);
+    crn_scheduler_specs_dispose(&config->schedulers);
     choices_dispose(&config->callbacks);
+    choices_dispose(&config->loggers);
     choices_dispose(&config->val);
     crn_doc_destroy(config->doc);
+    crn_plugins_dispose(&config->plugins);
     *config = (crn_app_config){0};
 }

@@ -5,20 +5,12 @@
 #ifndef CRN_APP_APP_CONFIG_H
 #define CRN_APP_APP_CONFIG_H
 
+#include "app/schedules.h"
 #include "app/classes.h"
+#include "app/plugins.h"
 
 /* What the program is about to do; decides which sections must be there. */
-typedef enum crn_verb { CRN_VERB_FIT, CRN_VERB_VALIDATE } crn_verb;
-
-/* A scheduler: a class with options, or a SequentialLR with children. */
-typedef struct crn_scheduler_spec crn_scheduler_spec;
-struct crn_scheduler_spec {
-    crn_choice choice; /* class NULL: sequential */
-    crn_scheduler_spec *children;
-    size_t child_count;
-    uint64_t *milestones; /* NULL: not given */
-    size_t milestone_count;
-};
+typedef enum crn_verb { CRN_VERB_FIT, CRN_VERB_VALIDATE, CRN_VERB_VALIDATE_ALL } crn_verb;
 
 typedef struct crn_choice_list {
     crn_choice *items;
@@ -27,23 +19,36 @@ typedef struct crn_choice_list {
 } crn_choice_list;
 
 typedef struct crn_app_config {
-    crn_doc *doc; /* owns all texts */
+    crn_doc *doc;   /* owns all texts */
+    crn_node *root; /* {trainer: ...} of this one; after crn_app_config_read_model NULL */
+    crn_plugins plugins;
     const char *model_dir;
     cairn_opt_int seed;
     crn_choice model;
     crn_choice optimizer; /* class NULL: none */
-    crn_scheduler_spec *schedulers;
-    size_t scheduler_count;
+    crn_param_filters param_filters;
+    crn_scheduler_specs schedulers;
     cairn_precision_options precision;
     cairn_loop_options loop;
     cairn_checkpoint_options checkpoint;
     cairn_logging_options logging;
+    cairn_autorestart_options autorestart;
     crn_choice_list callbacks; /* in YAML order, injected ones after them */
     bool has_progress;         /* ProgressLogger was not removed */
+    crn_choice_list loggers;   /* in YAML order, those that a class makes */
     crn_choice train;          /* class NULL: none */
     crn_choice_list val;
     cairn_ckpt ckpt;
+    cairn_ckpts ckpts; /* of validate_all */
+    const char **ckpt_paths;
 } crn_app_config;
+
+/* The trainers of a file, in order. */
+typedef struct crn_app_configs {
+    crn_doc *doc; /* that of all of them */
+    crn_app_config *items;
+    size_t count;
+} crn_app_configs;
 
 /*
  * Reads the file that @request names, applies its assignments and flags, and reads all sections.
@@ -51,12 +56,35 @@ typedef struct crn_app_config {
  * @out: dispose of it on success and on failure.
  * ECONFIG: the configuration, the file included; ENOMEM.
  */
-cairn_status crn_app_config_read(const cairn_app_request *request, crn_verb verb,
-                                 crn_app_config *out, cairn_error *err);
+cairn_status crn_app_configs_read(const cairn_app_request *request, crn_verb verb,
+                                  crn_app_configs *out, cairn_error *err);
+void crn_app_configs_dispose(crn_app_configs *configs);
+/* Applies one --set: "trainer.init..." means every trainer of a file that has several. */
+void crn_app_config_assign(crn_doc *doc, const char *assignment, crn_diag *diag);
+
+/* What the supervisor of restarts has to know before anything is read in earnest. */
+typedef struct crn_peek {
+    uint64_t max_num_restarts; /* 0: no autorestart, or a configuration that cannot be read */
+    char *model_dir;
+    char *text; /* of the file */
+    size_t size;
+} crn_peek;
+
+/* Looks for `autorestart`; says nothing of what is wrong: the fit itself will. */
+void crn_app_config_peek(const cairn_app_request *request, crn_peek *out);
+void crn_peek_dispose(crn_peek *peek);
+
 /* Reads the model section alone, from the resolved parameters of a checkpoint. */
 cairn_status crn_app_config_read_model(const char *params_json, const char *file,
                                        crn_app_config *out, cairn_error *err);
 void crn_app_config_dispose(crn_app_config *config);
+
+/*
+ * Whether the options of `loop` agree with each other and with the data; @batches_per_epoch 0: the
+ * data are not known yet. The message has the place of the option that is wrong. ECONFIG.
+ */
+cairn_status crn_app_config_check_loop(const crn_app_config *config, uint64_t batches_per_epoch,
+                                       cairn_error *err);
 
 /* sections.c: the parts of trainer.init and of the verb's section. All report into @diag. */
 void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag);

@@ -24,38 +24,7 @@ static void parts_dispose(struct parts *parts)
     crn_free(parts->schedulers);
 }
 
-/* ---- Schedulers ---- */
-
-static cairn_status make_scheduler(const crn_scheduler_spec *spec, cairn_scheduler **out,
-                                   cairn_error *err);
-
-static cairn_status make_sequential(const crn_scheduler_spec *spec, cairn_scheduler **out,
-                                    cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    size_t made = 0;
-    cairn_scheduler **const children = crn_calloc(spec->child_count, sizeof *children);
-    CRN_NEED(err, children, "schedulers");
-    for (; made < spec->child_count; made++)
-        CRN_TRY_PLAIN(make_scheduler(&spec->children[made], &children[made], err));
-    const size_t count = made;
-    made = 0; /* They are taken, also on failure. */
-    CRN_TRY_PLAIN(cairn_sequential_lr_new(children, count, spec->milestones, spec->milestone_count,
-                                          out, err));
-out:
-    for (size_t i = 0; i < made; i++)
-        cairn_scheduler_destroy(children[i]);
-    crn_free(children);
-    return rc;
-}
-
-static cairn_status make_scheduler(const crn_scheduler_spec *spec, cairn_scheduler **out,
-                                   cairn_error *err)
-{
-    if (spec->choice.class == NULL)
-        return make_sequential(spec, out, err);
-    return spec->choice.class->make(spec->choice.options, out, err);
-}
+/* ---- Model, optimizer, schedulers ---- */
 
 static cairn_status make_parts(crn_verb verb, const crn_app_config *config, struct parts *parts,
                                cairn_error *err)
@@ -69,12 +38,13 @@ static cairn_status make_parts(crn_verb verb, const crn_app_config *config, stru
         CRN_TRY(err,
                 config->optimizer.class->make(config->optimizer.options, &parts->optimizer, err),
                 "trainer.init.optimizer");
-    parts->schedulers = crn_calloc(config->scheduler_count, sizeof *parts->schedulers);
+    parts->schedulers = crn_calloc(config->schedulers.count, sizeof *parts->schedulers);
     CRN_NEED(err, parts->schedulers, "schedulers");
-    for (; parts->scheduler_count < config->scheduler_count; parts->scheduler_count++)
+    for (; parts->scheduler_count < config->schedulers.count; parts->scheduler_count++)
         CRN_TRY(err,
-                make_scheduler(&config->schedulers[parts->scheduler_count],
-                               &parts->schedulers[parts->scheduler_count], err),
+                crn_make_scheduler(&config->schedulers.items[parts->scheduler_count],
+                                   config->param_filters.has_factors,
+                                   &parts->schedulers[parts->scheduler_count], err),
                 "trainer.init.schedulers");
 out:
     return rc;
@@ -82,17 +52,31 @@ out:
 
 /* ---- Data ---- */
 
-static cairn_status make_data(crn_verb verb, const crn_app_config *config, crn_built *out,
-                              cairn_error *err)
+/* Reading data may take long; nothing is lost yet. */
+static cairn_status check_stop(const cairn_app_request *request, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    if (verb == CRN_VERB_FIT)
+    const char *const reason =
+        request->stop_requested != NULL ? request->stop_requested(request->user) : NULL;
+    if (reason != NULL)
+        CRN_FAIL(err, CAIRN_ECANCELED, "%s", reason);
+out:
+    return rc;
+}
+
+static cairn_status make_data(const crn_build_context *context, const crn_app_config *config,
+                              crn_built *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    if (context->verb == CRN_VERB_FIT)
         CRN_TRY(err, config->train.class->make(config->train.options, &out->train, err),
                 "train_dataloader");
+    CRN_TRY_PLAIN(check_stop(context->request, err));
     out->val = crn_calloc(config->val.count, sizeof(cairn_loader *));
     CRN_NEED(err, out->val, "validation loaders");
     for (; out->val_count < config->val.count; out->val_count++) {
         const crn_choice *const choice = &config->val.items[out->val_count];
+        CRN_TRY_PLAIN(check_stop(context->request, err));
         CRN_TRY(err, choice->class->make(choice->options, &out->val[out->val_count], err),
                 "val_dataloader");
     }
@@ -102,11 +86,14 @@ out:
 
 /* ---- Callbacks and loggers, in that order ---- */
 
-static cairn_status add_callbacks(crn_verb verb, const crn_app_config *config,
+static cairn_status add_callbacks(const crn_build_context *context, const crn_app_config *config,
                                   cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    for (size_t i = 0; verb == CRN_VERB_FIT && i < config->callbacks.count; i++) {
+    if (context->folder != NULL)
+        CRN_TRY_PLAIN(
+            cairn_trainer_add_callback(trainer, crn_run_folder_callback(context->folder), err));
+    for (size_t i = 0; i < config->callbacks.count; i++) {
         const crn_choice *const choice = &config->callbacks.items[i];
         cairn_callback callback = {0};
         CRN_TRY(err, choice->class->make(choice->options, &callback, err), "callback %s",
@@ -132,11 +119,17 @@ static cairn_status add_loggers(const cairn_app_request *request, crn_verb verb,
     };
     if (config->has_progress) {
         CRN_TRY_PLAIN(cairn_progress_logger_new(&progress, &callback, err));
-        CRN_TRY_PLAIN(cairn_trainer_add_callback(trainer, callback, err));
+        CRN_TRY_PLAIN(cairn_trainer_add_logger(trainer, callback, err));
     }
     if (verb == CRN_VERB_FIT) {
         CRN_TRY_PLAIN(cairn_metrics_file_new(&callback, err));
-        CRN_TRY_PLAIN(cairn_trainer_add_callback(trainer, callback, err));
+        CRN_TRY_PLAIN(cairn_trainer_add_logger(trainer, callback, err));
+    }
+    for (size_t i = 0; verb == CRN_VERB_FIT && i < config->loggers.count; i++) {
+        const crn_choice *const choice = &config->loggers.items[i];
+        CRN_TRY(err, choice->class->make(choice->options, &callback, err), "logger %s",
+                choice->class->name);
+        CRN_TRY_PLAIN(cairn_trainer_add_logger(trainer, callback, err));
     }
 out:
     return rc;
@@ -148,46 +141,68 @@ static cairn_status make_texts(const crn_app_config *config, crn_built *out, cai
 {
     cairn_status rc = CAIRN_OK;
     crn_str params = {0};
-    crn_node_to_json(crn_doc_root(config->doc), &params);
+    crn_node_to_json(config->root, &params);
     out->params_json = crn_str_take(&params);
+    crn_node_to_yaml(config->root, true, &params);
+    out->resolved_yaml = crn_str_take(&params);
+    crn_node_to_yaml(config->root, false, &params);
+    out->given_yaml = crn_str_take(&params);
     out->environment_json = crn_environment_json();
     CRN_NEED(err, out->params_json, "the resolved parameters");
     CRN_NEED(err, out->environment_json, "the environment");
+    CRN_NEED(err, out->resolved_yaml, "the resolved parameters");
+    CRN_NEED(err, out->given_yaml, "the parameters");
 out:
     return rc;
 }
 
-cairn_status crn_build(const cairn_app_request *request, crn_verb verb,
-                       const crn_app_config *config, const cairn_log *log, crn_built *out,
-                       cairn_error *err)
+static cairn_trainer_options trainer_options(const crn_build_context *context,
+                                             const crn_app_config *config, const crn_built *built)
 {
-    cairn_status rc = CAIRN_OK;
-    struct parts parts = {0};
-    *out = (crn_built){0};
-    crn_environment_set_threads(request->threads);
-    CRN_TRY_PLAIN(make_texts(config, out, err));
-    CRN_TRY_PLAIN(make_parts(verb, config, &parts, err));
-    CRN_TRY_PLAIN(make_data(verb, config, out, err));
+    const cairn_app_request *const request = context->request;
     cairn_trainer_options options = cairn_trainer_options_default();
     options.model_dir = config->model_dir;
     options.seed = config->seed;
     options.loop = config->loop;
     options.checkpoint = config->checkpoint;
-    if (config->precision.max_gradient_norm.is_set)
-        options.max_gradient_norm = config->precision.max_gradient_norm.value;
-    options.params_json = out->params_json;
-    options.environment_json = out->environment_json;
-    options.log = log;
+    options.precision = config->precision;
+    options.params_json = built->params_json;
+    options.environment_json = built->environment_json;
+    options.log = context->log;
+    options.log_steps = (uint64_t)config->logging.log_steps;
     options.stop_requested = request->stop_requested;
     options.save_requested = request->save_requested;
     options.user = request->user;
+    options.stage = context->stage;
+    options.clock_start_ns = context->clock_start_ns;
+    return options;
+}
+
+cairn_status crn_build(const crn_build_context *context, const crn_app_config *config,
+                       crn_built *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    struct parts parts = {0};
+    *out = (crn_built){0};
+    crn_environment_set_threads(context->request->threads);
+    CRN_TRY_PLAIN(make_texts(config, out, err));
+    CRN_TRY_PLAIN(make_parts(context->verb, config, &parts, err));
+    CRN_TRY_PLAIN(make_data(context, config, out, err));
+    if (out->train != NULL)
+        CRN_TRY_PLAIN(
+            crn_app_config_check_loop(config, cairn_loader_batches_per_epoch(out->train), err));
+    if (context->folder != NULL)
+        crn_run_folder_set_params(context->folder, out->resolved_yaml, out->given_yaml);
+    const cairn_trainer_options options = trainer_options(context, config, out);
     const size_t count = parts.scheduler_count;
     const struct parts taken = parts;
     parts = (struct parts){.schedulers = taken.schedulers}; /* The trainer takes the rest. */
     CRN_TRY_PLAIN(cairn_trainer_new(&options, taken.model, taken.optimizer, taken.schedulers, count,
                                     &out->trainer, err));
-    CRN_TRY_PLAIN(add_callbacks(verb, config, out->trainer, err));
-    CRN_TRY_PLAIN(add_loggers(request, verb, config, out->trainer, err));
+    CRN_TRY_PLAIN(cairn_trainer_set_param_filters(out->trainer, config->param_filters.items,
+                                                  config->param_filters.count, err));
+    CRN_TRY_PLAIN(add_callbacks(context, config, out->trainer, err));
+    CRN_TRY_PLAIN(add_loggers(context->request, context->verb, config, out->trainer, err));
 out:
     parts_dispose(&parts);
     return rc;
@@ -202,5 +217,7 @@ void crn_built_dispose(crn_built *built)
     crn_free(built->val);
     crn_free(built->params_json);
     crn_free(built->environment_json);
+    crn_free(built->resolved_yaml);
+    crn_free(built->given_yaml);
     *built = (crn_built){0};
 }

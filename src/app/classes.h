@@ -22,6 +22,8 @@ typedef struct crn_registry {
     const char *what; /* "optimizer" */
     const crn_class *classes;
     size_t count;
+    const crn_class *const *added; /* by the plugins of one configuration (app/plugins.h) */
+    size_t added_count;
 } crn_registry;
 
 extern const crn_registry crn_models;     /* out: cairn_model * */
@@ -30,6 +32,13 @@ extern const crn_registry crn_schedulers; /* out: cairn_scheduler ** */
 extern const crn_registry crn_callbacks;  /* out: cairn_callback * */
 extern const crn_registry crn_loggers;    /* as callbacks */
 extern const crn_registry crn_processors; /* out: cairn_loader ** */
+
+/* The path of an option for messages; a longer one is cut. */
+enum { CRN_PLACE_SIZE = 200 };
+void crn_where_join(char out[CRN_PLACE_SIZE], const char *parent, const char *name);
+/* The class called @name, without case: a plugin's first, since it may stand in for one that is
+ * known and not available. NULL: none. */
+const crn_class *crn_registry_find(const crn_registry *registry, const char *name);
 
 /* A class that a configuration named, with its options read. */
 typedef struct crn_choice {
@@ -46,5 +55,15 @@ bool crn_registry_choose(const crn_registry *registry, const char *name, const c
 /* As above, and reads @args into the class's options. */
 bool crn_registry_read(const crn_registry *registry, const char *name, crn_doc *doc, crn_node *node,
                        crn_node *args, const char *where, crn_choice *out, crn_diag *diag);
+/* A class that nobody named, with the defaults of its options. */
+bool crn_registry_default(const crn_registry *registry, const char *name, const crn_node *node,
+                          crn_choice *out, crn_diag *diag);
+
+/* flags.c: whether @name is a callback whose arguments are flags ("csx.path.to.flag: value"). */
+bool crn_is_flags(const char *name);
+/* Reads them into @out, a cairn_check_flags_options that is yours (crn_free): known flags act,
+ * those of other hardware give a notice, others an error. */
+bool crn_read_flags(const char *name, const crn_node *args, const char *where, void **out,
+                    crn_diag *diag);
 
 #endif

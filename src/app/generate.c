@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "app/build.h"
+#include "app/sampler.h"
 #include "base/mem.h"
-#include "base/rng.h"
+#include "base/str.h"
 #include "base/try.h"
 
 enum { BYTE_TOKENS = 256, PROMPT_MAX = 1 << 20 };
@@ -15,7 +16,6 @@ struct speaker {
     cairn_model model;
     cairn_state_tree *tree;
     float *logits;
-    int64_t vocab_size;
     int32_t *tokens;
     int64_t count;
 };
@@ -67,10 +67,13 @@ static cairn_status speaker_open(struct speaker *speaker, const cairn_generate_o
     const cairn_model_ops *const ops = speaker->model.ops;
     if (ops->next_logits == NULL || ops->vocab_size == NULL)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED, "the model %s cannot generate", ops->name);
-    speaker->vocab_size = ops->vocab_size(speaker->model.self);
-    speaker->logits = crn_calloc((size_t)speaker->vocab_size, sizeof *speaker->logits);
+    const int64_t vocab_size = ops->vocab_size(speaker->model.self);
+    const int64_t room = vocab_size > BYTE_TOKENS ? vocab_size : BYTE_TOKENS;
+    speaker->logits = crn_calloc((size_t)room, sizeof *speaker->logits);
     speaker->tokens = crn_calloc(length + options->max_tokens + 1, sizeof *speaker->tokens);
     CRN_NEED(err, speaker->logits, "logits");
+    for (int64_t i = vocab_size; i < room; i++)
+        speaker->logits[i] = -INFINITY; /* A byte that the model does not know never comes. */
     CRN_NEED(err, speaker->tokens, "tokens");
     for (size_t i = 0; i < length; i++)
         speaker->tokens[speaker->count++] = (unsigned char)options->prompt[i];
@@ -79,49 +82,106 @@ out:
     return rc;
 }
 
-/* Draws a byte from softmax(logits / temperature); temperature 0 takes the largest. */
-static int32_t sample(const float *logits, int64_t count, double temperature, uint64_t seed,
-                      uint64_t position)
+/* What is written, held back as long as it may be the beginning of a stop text. */
+struct outlet {
+    const cairn_generate_options *options;
+    crn_str held;
+};
+
+/* Length of the longest end of the held text that a stop text begins with. */
+static size_t possible_stop(const struct outlet *outlet)
 {
-    uint32_t random[4];
-    double sum = 0.0;
-    int64_t best = 0;
-    for (int64_t i = 1; i < count; i++)
-        best = logits[i] > logits[best] ? i : best;
-    if (temperature <= 0.0)
-        return (int32_t)best;
-    for (int64_t i = 0; i < count; i++)
-        sum += exp(((double)logits[i] - (double)logits[best]) / temperature);
-    crn_philox(seed, CRN_STREAM_SAMPLE, position, 0, random);
-    double left = crn_uniform_f64(random[0], random[1]) * sum;
-    for (int64_t i = 0; i < count; i++) {
-        left -= exp(((double)logits[i] - (double)logits[best]) / temperature);
-        if (left <= 0.0)
-            return (int32_t)i;
+    const cairn_generate_options *const o = outlet->options;
+    size_t longest = 0;
+    for (size_t i = 0; i < o->stop_count; i++) {
+        const size_t length = strlen(o->stops[i]);
+        for (size_t n = longest + 1; n <= length && n <= outlet->held.length; n++) {
+            if (memcmp(outlet->held.text + outlet->held.length - n, o->stops[i], n) == 0)
+                longest = n;
+        }
     }
-    return (int32_t)best; /* Rounding left a sliver. */
+    return longest;
+}
+
+/* Where the first stop text begins; SIZE_MAX if there is none. */
+static size_t find_stop(const struct outlet *outlet)
+{
+    const cairn_generate_options *const o = outlet->options;
+    size_t first = SIZE_MAX;
+    for (size_t i = 0; i < o->stop_count; i++) {
+        const size_t length = strlen(o->stops[i]);
+        const char *const at = memmem(outlet->held.text, outlet->held.length, o->stops[i], length);
+        if (at != NULL && (size_t)(at - outlet->held.text) < first)
+            first = (size_t)(at - outlet->held.text);
+    }
+    return first;
+}
+
+static void let_out(struct outlet *outlet, size_t count)
+{
+    outlet->options->write(outlet->options->user, outlet->held.text, count);
+    outlet->held.length -= count;
+    memmove(outlet->held.text, outlet->held.text + count, outlet->held.length);
+}
+
+/* Takes a piece of the text; *out_stopped: a stop text is complete, all before it is written. */
+static cairn_status outlet_add(struct outlet *outlet, const char *bytes, size_t count,
+                               bool *out_stopped, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_str_append_bytes(&outlet->held, bytes, count);
+    CRN_TRY_PLAIN(crn_str_check(&outlet->held, err));
+    const size_t stop = find_stop(outlet);
+    *out_stopped = stop != SIZE_MAX;
+    if (*out_stopped) {
+        let_out(outlet, stop);
+        outlet->held.length = 0;
+    } else {
+        let_out(outlet, outlet->held.length - possible_stop(outlet));
+    }
+out:
+    return rc;
 }
 
 static cairn_status speak(struct speaker *speaker, const cairn_generate_options *options,
-                          cairn_error *err)
+                          crn_sampler *sampler, struct outlet *outlet, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    const int64_t bytes = speaker->vocab_size < BYTE_TOKENS ? speaker->vocab_size : BYTE_TOKENS;
+    bool is_stopped = false;
     options->write(options->user, options->prompt, strlen(options->prompt));
     if (speaker->count == 0)
         speaker->tokens[speaker->count++] = 0; /* The byte between two texts begins one. */
-    for (uint64_t i = 0; i < options->max_tokens; i++) {
+    for (int64_t i = 0; i < speaker->count; i++)
+        crn_sampler_saw(sampler, speaker->tokens[i]);
+    for (uint64_t i = 0; i < options->max_tokens && !is_stopped; i++) {
         if (options->stop_requested != NULL && options->stop_requested(options->user) != NULL)
             break;
         CRN_TRY(err,
                 speaker->model.ops->next_logits(speaker->model.self, speaker->tokens,
                                                 speaker->count, speaker->logits, err),
                 "generate token %llu", (unsigned long long)i);
-        const int32_t token =
-            sample(speaker->logits, bytes, options->temperature, options->seed, i);
+        const int32_t token = crn_sampler_next(sampler, speaker->logits, i);
         const char byte = (char)token;
+        crn_sampler_saw(sampler, token);
         speaker->tokens[speaker->count++] = token;
-        options->write(options->user, &byte, 1);
+        CRN_TRY_PLAIN(outlet_add(outlet, &byte, 1, &is_stopped, err));
+    }
+    if (!is_stopped)
+        let_out(outlet, outlet->held.length);
+out:
+    return rc;
+}
+
+static cairn_status check_options(const cairn_generate_options *options, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    if (options->max_tokens > PROMPT_MAX ||
+        strlen(options->prompt) > PROMPT_MAX - options->max_tokens)
+        CRN_FAIL(err, CAIRN_ECONFIG, "prompt and max_tokens together are limited to %d",
+                 PROMPT_MAX);
+    for (size_t i = 0; i < options->stop_count; i++) {
+        if (options->stops[i][0] == '\0')
+            CRN_FAIL(err, CAIRN_ECONFIG, "a stop text is empty");
     }
 out:
     return rc;
@@ -131,17 +191,21 @@ cairn_status cairn_app_generate(const cairn_generate_options *options, cairn_err
 {
     cairn_status rc = CAIRN_OK;
     struct speaker speaker = {0};
-    if (!(options->temperature >= 0.0) || isinf(options->temperature))
-        CRN_FAIL(err, CAIRN_ECONFIG, "temperature is %g; it must be 0 or more",
-                 options->temperature);
-    if (options->max_tokens > PROMPT_MAX ||
-        strlen(options->prompt) > PROMPT_MAX - options->max_tokens)
-        CRN_FAIL(err, CAIRN_ECONFIG, "prompt and max_tokens together are limited to %d",
-                 PROMPT_MAX);
+    struct outlet outlet = {.options = options};
+    crn_sampler *sampler = NULL;
+    const crn_sampler_options sampling = {.temperature = options->temperature,
+                                          .top_k = options->top_k,
+                                          .top_p = options->top_p,
+                                          .repetition_penalty = options->repetition_penalty,
+                                          .seed = options->seed};
+    CRN_TRY_PLAIN(check_options(options, err));
     crn_environment_set_threads(options->threads);
+    CRN_TRY_PLAIN(crn_sampler_new(&sampling, BYTE_TOKENS, &sampler, err));
     CRN_TRY_PLAIN(speaker_open(&speaker, options, err));
-    CRN_TRY_PLAIN(speak(&speaker, options, err));
+    CRN_TRY_PLAIN(speak(&speaker, options, sampler, &outlet, err));
 out:
+    crn_str_dispose(&outlet.held);
+    crn_sampler_destroy(sampler);
     speaker_dispose(&speaker);
     return rc;
 }

@@ -1,18 +1,8 @@
 /* Reads trainer.init and the verb's section into a crn_app_config. */
-#include <stdio.h>
 #include <string.h>
 
 #include "app/app_config.h"
 #include "base/mem.h"
-
-enum { WHERE_SIZE = 200 };
-
-/* The path of an option for messages; a longer one is cut. */
-static void where_join(char out[WHERE_SIZE], const char *parent, const char *name)
-{
-    if (snprintf(out, WHERE_SIZE, "%s.%s", parent, name) >= WHERE_SIZE)
-        memcpy(out + WHERE_SIZE - sizeof "...", "...", sizeof "...");
-}
 
 static bool list_add(crn_choice_list *list, crn_choice choice, crn_diag *diag)
 {
@@ -28,17 +18,17 @@ static bool list_add(crn_choice_list *list, crn_choice choice, crn_diag *diag)
 static void read_section(crn_app_config *config, crn_node *parent, const char *key, void *out,
                          crn_diag *diag)
 {
-    char where[WHERE_SIZE];
+    char where[CRN_PLACE_SIZE];
     crn_node *const node = crn_doc_ensure_map(config->doc, parent, key, diag);
     const crn_section *const section = crn_section_find(key);
-    where_join(where, "trainer.init", key);
+    crn_where_join(where, "trainer.init", key);
     if (node != NULL)
         (void)crn_section_read(section, where, config->doc, node, out, diag);
     else
         crn_section_defaults(section, out);
 }
 
-/* ---- Model, optimizer, schedulers ---- */
+/* ---- Model, optimizer, clipping ---- */
 
 static void read_model(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
@@ -51,8 +41,26 @@ static void read_model(crn_app_config *config, crn_node *init, crn_diag *diag)
                        "trainer.init.model needs a name, such as gpt2");
         return;
     }
-    (void)crn_registry_read(&crn_models, name->text, config->doc, model, model,
-                            "trainer.init.model", &config->model, diag);
+    const crn_registry models = crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_MODEL);
+    (void)crn_registry_read(&models, name->text, config->doc, model, model, "trainer.init.model",
+                            &config->model, diag);
+}
+
+/* One that cannot be made is reported at its place in the file. */
+static void check_optimizer(const crn_app_config *config, const crn_node *node, crn_diag *diag)
+{
+    cairn_error err = {0};
+    cairn_optimizer optimizer = {0};
+    if (config->optimizer.class == NULL)
+        return;
+    const cairn_status status =
+        config->optimizer.class->make(config->optimizer.options, &optimizer, &err);
+    if (status == CAIRN_OK)
+        optimizer.ops->destroy(optimizer.self);
+    else if (status == CAIRN_ENOMEM)
+        diag->is_failed = true;
+    else
+        crn_diag_error(diag, node, "trainer.init.optimizer: %s", err.frame[0].text);
 }
 
 static void read_optimizer(crn_app_config *config, crn_node *init, crn_diag *diag)
@@ -60,110 +68,82 @@ static void read_optimizer(crn_app_config *config, crn_node *init, crn_diag *dia
     crn_node *const node = crn_node_get(init, "optimizer");
     const char *name = NULL;
     crn_node *args = NULL;
+    char where[CRN_PLACE_SIZE];
     if (crn_node_is_null(node) ||
         !crn_node_class(config->doc, node, "trainer.init.optimizer", &name, &args, diag))
         return;
-    (void)crn_registry_read(&crn_optimizers, name, config->doc, node, args,
-                            "trainer.init.optimizer", &config->optimizer, diag);
+    const crn_registry optimizers =
+        crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_OPTIMIZER);
+    if (!crn_registry_read(&optimizers, name, config->doc, node, args, "trainer.init.optimizer",
+                           &config->optimizer, diag))
+        return;
+    crn_where_join(where, "trainer.init.optimizer", name);
+    crn_read_param_filters(args, where, &config->param_filters, diag);
+    check_optimizer(config, node, diag);
 }
 
-static void read_milestones(crn_scheduler_spec *spec, const crn_node *node, const char *where,
-                            crn_diag *diag)
+static void check_clipping(const crn_app_config *config, const crn_node *init, crn_diag *diag)
 {
-    if (crn_node_is_null(node))
-        return;
-    if (node->kind != CRN_NODE_LIST) {
-        crn_diag_error(diag, node, "%s.milestones must be a list of steps", where);
-        return;
-    }
-    spec->milestones = crn_calloc(node->count, sizeof *spec->milestones);
-    if (spec->milestones == NULL) {
-        diag->is_failed = true;
-        return;
-    }
-    for (const crn_node *item = node->first; item != NULL; item = item->next) {
-        int64_t step = 0;
-        if (crn_node_to_int(item, where, 1, INT64_MAX, "steps", &step, diag))
-            spec->milestones[spec->milestone_count++] = (uint64_t)step;
-    }
-}
-
-static void read_schedulers(crn_doc *doc, crn_node *list, const char *where,
-                            crn_scheduler_spec **out, size_t *out_count, crn_diag *diag);
-
-static void read_sequential(crn_doc *doc, crn_node *args, const char *where,
-                            crn_scheduler_spec *spec, crn_diag *diag)
-{
-    static const char *const k_keys[] = {"schedulers", "milestones"};
-    char inner[WHERE_SIZE];
-    if (!crn_map_check_keys(args, where, k_keys, 2, diag))
-        return;
-    where_join(inner, where, "schedulers");
-    read_schedulers(doc, crn_node_get(args, "schedulers"), inner, &spec->children,
-                    &spec->child_count, diag);
-    if (spec->child_count == 0 && diag->error_count == 0)
-        crn_diag_error(diag, args, "%s needs a list 'schedulers' of at least one", where);
-    read_milestones(spec, crn_node_get(args, "milestones"), where, diag);
-}
-
-/* Nesting is bounded by the document's depth. */
-static void read_schedulers(crn_doc *doc, crn_node *list, const char *where,
-                            crn_scheduler_spec **out, size_t *out_count, crn_diag *diag)
-{
-    if (crn_node_is_null(list))
-        return;
-    if (list->kind != CRN_NODE_LIST) {
-        crn_diag_error(diag, list, "%s must be a list, such as '- LinearLR: {...}'", where);
-        return;
-    }
-    *out = crn_calloc(list->count, sizeof **out);
-    if (*out == NULL) {
-        diag->is_failed = true;
-        return;
-    }
-    for (crn_node *item = list->first; item != NULL; item = item->next) {
-        crn_scheduler_spec *const spec = &(*out)[(*out_count)++];
-        const char *name = NULL;
-        crn_node *args = NULL;
-        char inner[WHERE_SIZE];
-        if (!crn_node_class(doc, item, where, &name, &args, diag))
-            continue;
-        where_join(inner, where, name);
-        if (crn_names_equal(name, "SequentialLR"))
-            read_sequential(doc, args, inner, spec, diag);
-        else
-            (void)crn_registry_read(&crn_schedulers, name, doc, item, args, inner, &spec->choice,
-                                    diag);
-    }
+    const cairn_precision_options *const precision = &config->precision;
+    const crn_node *const node = crn_node_get(init, "precision");
+    if (precision->max_gradient_norm.is_set && precision->max_gradient_value.is_set)
+        crn_diag_error(diag, crn_node_get(node, "max_gradient_value"),
+                       "trainer.init.precision: gradients are clipped by max_gradient_norm or "
+                       "max_gradient_value, not by both");
 }
 
 /* ---- Callbacks and loggers ---- */
 
-static void read_callback(crn_app_config *config, crn_node *item, bool *has_check_loss,
+/* What the Model Zoo adds to every run. Its ModelZooParamsMetadata and DumpAvailableTensorNames are
+ * known, but there is nothing for them to do. */
+static const char *const k_injected[] = {
+    "CheckLoss",        "LogOptimizerParamGroup", "ComputeNorm",
+    "ModelEvalMetrics", "RateProfiler",           "DurationProfiler",
+    "FlopUtilization",  "SavePerformanceData",    "SamplesStreamedInfo"};
+static const char *const k_needless[] = {"ModelZooParamsMetadata", "DumpAvailableTensorNames"};
+enum {
+    INJECTED = sizeof k_injected / sizeof k_injected[0],
+    NEEDLESS = sizeof k_needless / sizeof k_needless[0]
+};
+
+/* Adds the callback, unless it is one that is left out. */
+static void add_callback(crn_app_config *config, crn_choice choice, crn_diag *diag)
+{
+    if (choice.class == NULL || !list_add(&config->callbacks, choice, diag))
+        crn_free(choice.options);
+}
+
+static void read_callback(crn_app_config *config, crn_node *item, bool is_listed[INJECTED],
                           crn_diag *diag)
 {
     static const char k_where[] = "trainer.init.callbacks";
     const char *name = NULL;
     crn_node *args = NULL;
     crn_choice choice = {0};
-    char where[WHERE_SIZE];
+    char where[CRN_PLACE_SIZE];
+    const bool is_bare = item->kind == CRN_NODE_TEXT; /* "- Name" asks for it with its defaults */
     if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
         return;
-    if (crn_names_equal(name, "CheckLoss")) {
-        *has_check_loss = true;
-        if (crn_node_is_null(args))
-            return; /* "Name: null" removes what would be injected. */
-    }
-    where_join(where, k_where, name);
-    (void)crn_registry_read(&crn_callbacks, name, config->doc, item, args, where, &choice, diag);
-    if (choice.class == NULL || !list_add(&config->callbacks, choice, diag))
-        crn_free(choice.options);
+    const int injected = crn_names_find(name, k_injected, INJECTED);
+    if (injected >= 0)
+        is_listed[injected] = true;
+    if ((injected >= 0 || crn_names_find(name, k_needless, NEEDLESS) >= 0) && !is_bare &&
+        crn_node_is_null(args))
+        return; /* "- Name: null" removes what would be injected. */
+    crn_where_join(where, k_where, name);
+    const crn_registry callbacks =
+        crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_CALLBACK);
+    if (!crn_is_flags(name))
+        (void)crn_registry_read(&callbacks, name, config->doc, item, args, where, &choice, diag);
+    else if (crn_registry_choose(&callbacks, name, item, where, &choice, diag))
+        (void)crn_read_flags(name, args, where, &choice.options, diag);
+    add_callback(config, choice, diag);
 }
 
 static void read_callbacks(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
     crn_node *const list = crn_node_get(init, "callbacks");
-    bool has_check_loss = false;
+    bool is_listed[INJECTED] = {false};
     if (!crn_node_is_null(list) && list->kind != CRN_NODE_LIST) {
         crn_diag_error(diag, list,
                        "trainer.init.callbacks must be a list, such as "
@@ -171,12 +151,33 @@ static void read_callbacks(crn_app_config *config, crn_node *init, crn_diag *dia
         return;
     }
     for (crn_node *item = list != NULL ? list->first : NULL; item != NULL; item = item->next)
-        read_callback(config, item, &has_check_loss, diag);
-    if (!has_check_loss) {
+        read_callback(config, item, is_listed, diag);
+    for (size_t i = 0; i < INJECTED; i++) {
         crn_choice choice = {0};
-        if (crn_registry_choose(&crn_callbacks, "CheckLoss", init, "default", &choice, diag))
-            (void)list_add(&config->callbacks, choice, diag);
+        if (!is_listed[i] &&
+            crn_registry_default(&crn_callbacks, k_injected[i], init, &choice, diag))
+            add_callback(config, choice, diag);
     }
+}
+
+static void read_logger(crn_app_config *config, crn_node *item, crn_diag *diag)
+{
+    static const char k_where[] = "trainer.init.loggers";
+    const char *name = NULL;
+    crn_node *args = NULL;
+    crn_choice choice = {0};
+    char where[CRN_PLACE_SIZE];
+    if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
+        return;
+    if (crn_names_equal(name, "ProgressLogger")) {
+        config->has_progress = !(item->kind == CRN_NODE_MAP && crn_node_is_null(args));
+        return;
+    }
+    crn_where_join(where, k_where, name);
+    const crn_registry loggers = crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_LOGGER);
+    (void)crn_registry_read(&loggers, name, config->doc, item, args, where, &choice, diag);
+    if (choice.class == NULL || !list_add(&config->loggers, choice, diag))
+        crn_free(choice.options);
 }
 
 static void read_loggers(crn_app_config *config, crn_node *init, crn_diag *diag)
@@ -190,17 +191,8 @@ static void read_loggers(crn_app_config *config, crn_node *init, crn_diag *diag)
         crn_diag_error(diag, list, "%s must be a list", k_where);
         return;
     }
-    for (crn_node *item = list->first; item != NULL; item = item->next) {
-        const char *name = NULL;
-        crn_node *args = NULL;
-        crn_choice choice = {0};
-        if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
-            continue;
-        if (crn_names_equal(name, "ProgressLogger"))
-            config->has_progress = !(item->kind == CRN_NODE_MAP && crn_node_is_null(args));
-        else
-            (void)crn_registry_choose(&crn_loggers, name, item, k_where, &choice, diag);
-    }
+    for (crn_node *item = list->first; item != NULL; item = item->next)
+        read_logger(config, item, diag);
 }
 
 /* ---- init ---- */
@@ -226,6 +218,21 @@ static void notice_device(const crn_node *node, crn_diag *diag)
     crn_diag_notice(diag, node, "%s: this version computes on the CPU", node->name);
 }
 
+static void notice_precision(const crn_app_config *config, const crn_node *node, crn_diag *diag)
+{
+    const cairn_precision_options *const o = &config->precision;
+    const char *const factor = o->loss_scaling_factor;
+    double number = 1.0;
+    if (o->enabled)
+        crn_diag_notice(diag, crn_node_get(node, "enabled"),
+                        "precision: this version computes in float32, not in %s", o->fp16_type);
+    if (strcmp(o->fp16_type, "bfloat16") == 0 && factor != NULL &&
+        !(crn_f64_from_text(factor, &number) && number == 1.0))
+        crn_diag_notice(diag, crn_node_get(node, "loss_scaling_factor"),
+                        "precision.loss_scaling_factor has no effect with fp16_type bfloat16, "
+                        "which has the range of float32");
+}
+
 static void refuse(const crn_node *init, const char *key, const char *feature, crn_diag *diag)
 {
     const crn_node *const node = crn_node_get(init, key);
@@ -233,32 +240,41 @@ static void refuse(const crn_node *init, const char *key, const char *feature, c
         crn_diag_error(diag, node, "trainer.init.%s: this version lacks %s", key, feature);
 }
 
+/* A time limit alone, which a flag may have put there, says nothing of when training is done. */
+static bool is_loop_given(const crn_node *loop)
+{
+    if (crn_node_is_null(loop) || loop->kind != CRN_NODE_MAP)
+        return !crn_node_is_null(loop);
+    return !(loop->count == 1 && crn_node_get(loop, "max_time") != NULL);
+}
+
 void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
-    static const char *const k_keys[] = {"backend",   "device",     "model_dir",  "model",
-                                         "optimizer", "schedulers", "precision",  "sparsity",
-                                         "loop",      "checkpoint", "logging",    "callbacks",
-                                         "loggers",   "seed",       "autorestart"};
+    static const char *const k_keys[] = {"backend",   "device",     "model_dir",   "model",
+                                         "optimizer", "schedulers", "precision",   "sparsity",
+                                         "loop",      "checkpoint", "logging",     "callbacks",
+                                         "loggers",   "seed",       "autorestart", "plugins"};
     (void)crn_map_check_keys(init, "trainer.init", k_keys, sizeof k_keys / sizeof k_keys[0], diag);
-    const bool has_loop = !crn_node_is_null(crn_node_get(init, "loop"));
+    const bool has_loop = is_loop_given(crn_node_get(init, "loop"));
     read_scalars(config, init, diag);
+    crn_plugins_load(&config->plugins, config->doc, crn_node_get(init, "plugins"), diag);
     notice_device(crn_node_get(init, "device"), diag);
     notice_device(crn_node_get(crn_node_get(init, "backend"), "backend_type"), diag);
     refuse(init, "sparsity", "sparsity", diag);
-    refuse(init, "autorestart", "automatic restarts", diag);
+    if (!crn_node_is_null(crn_node_get(init, "autorestart")))
+        read_section(config, init, "autorestart", &config->autorestart, diag);
     read_model(config, init, diag);
     read_optimizer(config, init, diag);
-    read_schedulers(config->doc, crn_node_get(init, "schedulers"), "trainer.init.schedulers",
-                    &config->schedulers, &config->scheduler_count, diag);
+    crn_read_schedulers(config->doc, crn_node_get(init, "schedulers"), &config->param_filters,
+                        &config->schedulers, diag);
     read_section(config, init, "precision", &config->precision, diag);
+    check_clipping(config, init, diag);
     read_section(config, init, "loop", &config->loop, diag);
     read_section(config, init, "checkpoint", &config->checkpoint, diag);
     read_section(config, init, "logging", &config->logging, diag);
     if (!has_loop)
         config->loop.num_epochs = cairn_int(1); /* As TrainingLoop(num_epochs=1) in the original. */
-    if (config->precision.enabled)
-        crn_diag_notice(diag, crn_node_get(crn_node_get(init, "precision"), "enabled"),
-                        "precision: this version computes in float32");
+    notice_precision(config, crn_node_get(init, "precision"), diag);
     read_callbacks(config, init, diag);
     read_loggers(config, init, diag);
 }
@@ -273,7 +289,8 @@ static void read_loader(crn_app_config *config, crn_node *node, const char *wher
         return;
     }
     const crn_node *const name = crn_node_get(node, "data_processor");
-    (void)crn_registry_read(&crn_processors, name != NULL ? name->text : "TextDataProcessor",
+    const crn_registry processors = crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_DATA);
+    (void)crn_registry_read(&processors, name != NULL ? name->text : "TextDataProcessor",
                             config->doc, node, node, where, out, diag);
 }
 
@@ -305,29 +322,70 @@ static void read_ckpt(crn_app_config *config, const crn_node *section, const cha
         config->ckpt.kind = CAIRN_CKPT_PATH;
 }
 
+/* ckpt_paths of validate_all: absent, null, one pattern or several. */
+static void read_ckpt_paths(crn_app_config *config, const crn_node *section, crn_diag *diag)
+{
+    static const char k_where[] = "trainer.validate_all.ckpt_paths";
+    const crn_node *const node = crn_node_get(section, "ckpt_paths");
+    const char *text = NULL;
+    if (node == NULL)
+        return;
+    config->ckpts.kind = CAIRN_CKPT_NULL;
+    if (crn_node_is_null(node))
+        return;
+    const bool is_list = node->kind == CRN_NODE_LIST;
+    config->ckpt_paths = crn_calloc(is_list ? node->count : 1, sizeof *config->ckpt_paths);
+    if (config->ckpt_paths == NULL) {
+        diag->is_failed = true;
+        return;
+    }
+    for (const crn_node *item = is_list ? node->first : node; item != NULL;
+         item = is_list ? item->next : NULL) {
+        if (crn_node_to_text(item, k_where, &text, diag) && text[0] != '\0')
+            config->ckpt_paths[config->ckpts.count++] = text;
+    }
+    config->ckpts.paths = config->ckpt_paths;
+    if (config->ckpts.count > 0) /* Empty is null, as in the original. */
+        config->ckpts.kind = CAIRN_CKPT_PATH;
+}
+
+/* The keys that the section of each verb may have. */
+static bool check_keys(const crn_node *section, const char *place, crn_diag *diag)
+{
+    static const char *const k_fit[] = {"val_dataloader", "ckpt_path", "train_dataloader"};
+    static const char *const k_all[] = {"val_dataloaders", "ckpt_paths"};
+    if (strcmp(section->name, "validate_all") == 0)
+        return crn_map_check_keys(section, place, k_all, 2, diag);
+    return crn_map_check_keys(section, place, k_fit, strcmp(section->name, "fit") == 0 ? 3 : 2,
+                              diag);
+}
+
 void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn_diag *diag)
 {
-    static const char *const k_keys[] = {"val_dataloader", "ckpt_path", "train_dataloader"};
     const bool is_fit = strcmp(section->name, "fit") == 0;
-    char place[WHERE_SIZE];
-    char where[WHERE_SIZE];
-    where_join(place, "trainer", section->name);
-    if (!crn_map_check_keys(section, place, k_keys, is_fit ? 3 : 2, diag))
+    const char *const val =
+        strcmp(section->name, "validate_all") == 0 ? "val_dataloaders" : "val_dataloader";
+    char place[CRN_PLACE_SIZE];
+    char where[CRN_PLACE_SIZE];
+    crn_where_join(place, "trainer", section->name);
+    if (!check_keys(section, place, diag))
         return;
     crn_node *const train = crn_node_get(section, "train_dataloader");
-    where_join(where, place, "train_dataloader");
+    crn_where_join(where, place, "train_dataloader");
     if (verb == CRN_VERB_FIT && crn_node_is_null(train))
         crn_diag_error(diag, section, "%s is missing", where);
     else if (verb == CRN_VERB_FIT)
         read_loader(config, train, where, &config->train, diag);
-    where_join(where, place, "val_dataloader");
-    read_val(config, crn_node_get(section, "val_dataloader"), where, diag);
-    if (verb == CRN_VERB_VALIDATE && config->val.count == 0 && diag->error_count == 0)
+    crn_where_join(where, place, val);
+    read_val(config, crn_node_get(section, val), where, diag);
+    if (verb != CRN_VERB_FIT && config->val.count == 0 && diag->error_count == 0)
         crn_diag_error(diag, section, "%s is missing", where);
-    where_join(where, place, "ckpt_path");
+    crn_where_join(where, place, "ckpt_path");
     config->ckpt = cairn_ckpt_omitted();
     /* A validation that borrows the data of `fit` takes the newest checkpoint, not what the fit
      * started from. */
     if (verb == CRN_VERB_FIT || !is_fit)
         read_ckpt(config, section, where, diag);
+    if (verb == CRN_VERB_VALIDATE_ALL && !is_fit)
+        read_ckpt_paths(config, section, diag);
 }

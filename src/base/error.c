@@ -35,6 +35,18 @@ cairn_status crn_error_set(cairn_error *err, cairn_status status, int os_errno, 
     return status;
 }
 
+cairn_status cairn_error_set(cairn_error *err, cairn_status status, const char *format, ...)
+{
+    if (err != NULL) {
+        va_list args;
+        *err = (cairn_error){.status = status};
+        va_start(args, format);
+        frame_put(err, "", 0, format, args);
+        va_end(args);
+    }
+    return status;
+}
+
 void crn_error_note(cairn_error *err, cairn_status status, const char *file, int line,
                     const char *format, ...)
 {

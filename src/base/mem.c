@@ -21,13 +21,14 @@ enum {
 
 /* Mutable statics with a reason: fault injection must reach every allocation of the process. */
 static _Atomic uint64_t s_count;
-static uint64_t s_fail_at;
-static bool s_fail_sticky;
+static _Atomic uint64_t s_fail_at;
+static _Atomic bool s_fail_sticky;
 
 void crn_mem_fail_at(uint64_t n, int sticky)
 {
-    s_fail_at = n == 0 ? 0 : atomic_load(&s_count) + n;
-    s_fail_sticky = sticky != 0;
+    atomic_store(&s_fail_at, 0); /* The old plan ends before the new one holds. */
+    atomic_store(&s_fail_sticky, sticky != 0);
+    atomic_store(&s_fail_at, n == 0 ? 0 : atomic_load(&s_count) + n);
 }
 
 uint64_t crn_mem_count(void)
@@ -38,9 +39,10 @@ uint64_t crn_mem_count(void)
 static bool must_fail(void)
 {
     const uint64_t number = atomic_fetch_add(&s_count, 1) + 1;
-    if (s_fail_at == 0)
+    const uint64_t fail_at = atomic_load(&s_fail_at);
+    if (fail_at == 0)
         return false;
-    return s_fail_sticky ? number >= s_fail_at : number == s_fail_at;
+    return atomic_load(&s_fail_sticky) ? number >= fail_at : number == fail_at;
 }
 
 void *crn_calloc(size_t count, size_t size)
@@ -104,6 +106,11 @@ void crn_pages_free(void *pages, uint64_t bytes)
 {
     if (pages != NULL)
         (void)munmap(pages, bytes > 0 ? bytes : 1);
+}
+
+bool crn_pages_protect(void *pages, uint64_t bytes, bool is_writable)
+{
+    return mprotect(pages, bytes, is_writable ? PROT_READ | PROT_WRITE : PROT_READ) == 0;
 }
 
 char *crn_strdup(const char *text)

@@ -2,6 +2,7 @@
 #ifndef CRN_BASE_MEM_H
 #define CRN_BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,9 @@ void *crn_pages_alloc(uint64_t bytes) CAIRN_MUST_USE;
  * others may use them meanwhile. A kernel that cannot do it leaves them as they are. */
 void crn_pages_populate(void *pages, uint64_t bytes);
 void crn_pages_free(void *pages, uint64_t bytes);
+/* Makes whole pages of such memory writable, or read-only so that a write faults. False if the
+ * kernel has no more mappings to give. */
+bool crn_pages_protect(void *pages, uint64_t bytes, bool is_writable) CAIRN_MUST_USE;
 
 /* A copy of a string, or NULL. */
 char *crn_strdup(const char *text) CAIRN_MUST_USE;
@@ -38,7 +42,8 @@ void crn_free(void *memory);
 
 /*
  * Tests only: allocation number @n (1 = the next) and, if @sticky, all later ones return NULL.
- * 0 turns it off. Not thread safe.
+ * 0 turns it off. One thread sets it; allocations of all threads count, and any of them may be the
+ * one that fails.
  */
 void crn_mem_fail_at(uint64_t n, int sticky);
 /* Allocations made since the program started; a test that nothing allocates in a step uses it. */

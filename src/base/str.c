@@ -309,17 +309,3 @@ bool crn_u64_from_text(const char *text, uint64_t *out)
     *out = value;
     return true;
 }
-
-bool crn_i64_from_text(const char *text, int64_t *out)
-{
-    char *end = NULL;
-    const char *const digits = text[0] == '-' ? text + 1 : text;
-    if (!isdigit((unsigned char)digits[0]))
-        return false;
-    errno = 0;
-    const long long value = strtoll(text, &end, 10);
-    if (errno != 0 || *end != '\0')
-        return false;
-    *out = value;
-    return true;
-}

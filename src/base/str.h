@@ -58,6 +58,5 @@ void crn_f64_to_text(double value, char buf[40]);
  */
 bool crn_f64_from_text(const char *text, double *out);
 bool crn_u64_from_text(const char *text, uint64_t *out);
-bool crn_i64_from_text(const char *text, int64_t *out);
 
 #endif

@@ -33,12 +33,39 @@ static cairn_status setup(void *self, const cairn_event *event, cairn_control *c
     return CAIRN_OK;
 }
 
+/* Deletes what no rule keeps. @path stays: it was saved or loaded just now. */
+static cairn_status prune(const struct keep *callback, cairn_trainer *trainer, const char *path,
+                          uint64_t *out_deleted, cairn_error *err)
+{
+    cairn_error failure = {0};
+    char text[ERROR_SIZE];
+    cairn_retention rules = callback->rules;
+    rules.protected_path = path;
+    const cairn_status rc =
+        cairn_store_prune(cairn_trainer_store(trainer), cairn_trainer_run(trainer)->run_id, &rules,
+                          out_deleted, &failure);
+    if (rc == CAIRN_OK)
+        return CAIRN_OK;
+    if (rc == CAIRN_ENOMEM || rc == CAIRN_EINVAL) {
+        if (err != NULL)
+            *err = failure;
+        return rc;
+    }
+    /* Too many checkpoints are no reason to lose a run; the next save tries again. */
+    (void)cairn_error_format(&failure, text, sizeof text);
+    cairn_log_message(cairn_trainer_log(trainer), CAIRN_LOG_WARNING,
+                      "%s: an old checkpoint stays, since it cannot be deleted: %s", k_name, text);
+    return CAIRN_OK;
+}
+
+/* A kill may have come between the commit of the newest and the deletion of the oldest. */
 static cairn_status on_fit_start(void *self, const cairn_event *event, cairn_control *control,
                                  cairn_error *err)
 {
     const struct keep *const callback = self;
     cairn_status rc = CAIRN_OK;
     cairn_catalogue *catalogue = NULL;
+    uint64_t deleted = 0;
     (void)control; /* asks for nothing */
     if (callback->rules.newest == 0)
         return CAIRN_OK;
@@ -47,6 +74,11 @@ static cairn_status on_fit_start(void *self, const cairn_event *event, cairn_con
         cairn_trainer_log(event->trainer), CAIRN_LOG_INFO,
         "%s: keeping %" PRIu64 "; found %zu of this run", k_name, callback->rules.newest,
         cairn_catalogue_count_own(catalogue, cairn_trainer_run(event->trainer)->run_id));
+    if (event->path != NULL)
+        CRN_TRY_PLAIN(prune(callback, event->trainer, event->path, &deleted, err));
+    if (deleted > 0)
+        cairn_log_message(cairn_trainer_log(event->trainer), CAIRN_LOG_INFO,
+                          "%s: deleted %" PRIu64 " that no rule keeps", k_name, deleted);
 out:
     cairn_catalogue_destroy(catalogue);
     return rc;
@@ -57,28 +89,10 @@ static cairn_status on_after_save_checkpoint(void *self, const cairn_event *even
                                              cairn_control *control, cairn_error *err)
 {
     const struct keep *const callback = self;
-    cairn_error failure = {0};
-    char text[ERROR_SIZE];
     (void)control; /* asks for nothing */
     if (callback->rules.newest == 0)
         return CAIRN_OK;
-    cairn_retention rules = callback->rules;
-    rules.protected_path = event->path;
-    const cairn_status rc =
-        cairn_store_prune(cairn_trainer_store(event->trainer),
-                          cairn_trainer_run(event->trainer)->run_id, &rules, NULL, &failure);
-    if (rc == CAIRN_OK)
-        return CAIRN_OK;
-    if (rc == CAIRN_ENOMEM || rc == CAIRN_EINVAL) {
-        if (err != NULL)
-            *err = failure;
-        return rc;
-    }
-    /* Too many checkpoints are no reason to lose a run; the next save tries again. */
-    (void)cairn_error_format(&failure, text, sizeof text);
-    cairn_log_message(cairn_trainer_log(event->trainer), CAIRN_LOG_WARNING,
-                      "%s: an old checkpoint stays, since it cannot be deleted: %s", k_name, text);
-    return CAIRN_OK;
+    return prune(callback, event->trainer, event->path, NULL, err);
 }
 
 static void destroy(void *self)

@@ -17,7 +17,7 @@ static cairn_status preprocess_checkpoint(void *self, const cairn_event *event,
     const struct load_states *const callback = self;
     cairn_status rc = CAIRN_OK;
     (void)control; /* asks for nothing */
-    if (strcmp(callback->states, "all") == 0)
+    if (strcmp(callback->states, "all") == 0 || event->is_validation)
         return CAIRN_OK;
     CRN_TRY_PLAIN(
         crn_states_check(k_name, callback->states, cairn_trainer_tree(event->trainer), err));
@@ -32,6 +32,8 @@ static cairn_status post_setup(void *self, const cairn_event *event, cairn_contr
 {
     const struct load_states *const callback = self;
     (void)control; /* asks for nothing */
+    if (event->is_validation)
+        return CAIRN_OK; /* Its tree has the model only, and all of that is loaded. */
     return crn_states_check(k_name, callback->states, cairn_trainer_tree(event->trainer), err);
 }
 

@@ -1,15 +1,13 @@
 /* SaveCheckpointState: now and then a file with some states only (Model Zoo reference, 1.4). */
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/mem.h"
 #include "base/try.h"
+#include "callbacks/own_state.h"
 #include "callbacks/states.h"
 
 static const char k_name[] = "SaveCheckpointState";
 static const char k_count[] = "count";
-
-enum { STATE_NAME_SIZE = 48 };
 
 struct save_state {
     uint64_t every; /* full saves */
@@ -19,19 +17,13 @@ struct save_state {
     uint64_t count_before; /* the save that was prepared last */
 };
 
-/* Several of these callbacks have a state each: the second is "SaveCheckpointState_2". */
 static cairn_status setup(void *self, const cairn_event *event, cairn_control *control,
                           cairn_error *err)
 {
     struct save_state *const callback = self;
     cairn_status rc = CAIRN_OK;
-    cairn_state_tree *const tree = cairn_trainer_tree(event->trainer);
-    char name[STATE_NAME_SIZE];
     (void)control; /* asks for nothing */
-    (void)snprintf(name, sizeof name, "%s", k_name);
-    for (unsigned i = 2; cairn_state_tree_find(tree, name) != NULL; i++)
-        (void)snprintf(name, sizeof name, "%s_%u", k_name, i);
-    CRN_TRY_PLAIN(cairn_state_tree_add(tree, name, &callback->state, err));
+    CRN_TRY_PLAIN(crn_own_state(event->trainer, k_name, &callback->state, err));
     CRN_TRY_PLAIN(cairn_state_set_u64(callback->state, k_count, 0, err));
     cairn_trainer_plan_extra(event->trainer, callback->every, callback->states);
 out:
@@ -43,6 +35,8 @@ static cairn_status post_setup(void *self, const cairn_event *event, cairn_contr
 {
     const struct save_state *const callback = self;
     (void)control; /* asks for nothing */
+    if (event->is_validation)
+        return CAIRN_OK; /* Its tree has the model only, and nothing is saved. */
     return crn_states_check(k_name, callback->states, cairn_trainer_tree(event->trainer), err);
 }
 
@@ -62,6 +56,28 @@ static cairn_status on_save_checkpoint(void *self, const cairn_event *event, cai
     const bool is_due = count + 1 >= callback->every || event->is_last;
     CRN_TRY_PLAIN(cairn_state_set_u64(callback->state, k_count, is_due ? 0 : count + 1, err));
     if (is_due)
+        CRN_TRY_PLAIN(
+            cairn_save_add_extra(event->save, callback->states, callback->name_template, err));
+out:
+    return rc;
+}
+
+/*
+ * The count of a checkpoint is 0 if an alternative was due with it. A kill may have come between
+ * the two; whether the alternative is there, the trainer finds out.
+ */
+static cairn_status on_fit_start(void *self, const cairn_event *event, cairn_control *control,
+                                 cairn_error *err)
+{
+    struct save_state *const callback = self;
+    cairn_status rc = CAIRN_OK;
+    uint64_t count = 0;
+    (void)control; /* asks for nothing */
+    if (event->save == NULL)
+        return CAIRN_OK;
+    CRN_TRY_PLAIN(cairn_state_get_u64(callback->state, k_count, &count, err));
+    callback->count_before = count > 0 ? count : callback->every - 1;
+    if (count == 0)
         CRN_TRY_PLAIN(
             cairn_save_add_extra(event->save, callback->states, callback->name_template, err));
 out:
@@ -94,6 +110,7 @@ static const cairn_callback_ops k_ops = {
     .destroy = destroy,
     .setup = setup,
     .post_setup = post_setup,
+    .on_fit_start = on_fit_start,
     .on_save_checkpoint = on_save_checkpoint,
     .on_save_exception = on_save_exception,
 };

@@ -8,12 +8,14 @@
 #include "ckpt/plan.h"
 #include "ckpt/store_priv.h"
 
-enum { PEEK_BYTES = 64 * 1024 };
+/* Folders that never hold still are read so many times. */
+enum { PEEK_BYTES = 64 * 1024, LOOKS_MAX = 50 };
 
 struct cairn_catalogue {
     cairn_checkpoint_info *items;
     size_t count;
     size_t capacity;
+    bool is_stale; /* a file that was listed was gone when it was opened */
 };
 
 /* What the beginning of one file says. */
@@ -131,6 +133,8 @@ static cairn_status scan_file(cairn_catalogue *catalogue, const cairn_store *sto
     int fd = -1;
     info.name_matches = crn_template_match(&store->name_template, name, &info.name);
     int e = os->open(os, folder->fd, name, CRN_OPEN_READ, &fd);
+    if (e == ENOENT) /* A link to nothing is there, and will be the next time. */
+        catalogue->is_stale |= os->stat(os, folder->fd, name, &stat) == ENOENT;
     if (e == ENOENT || e == EISDIR || e == EINVAL)
         goto out; /* Gone meanwhile, or no file. */
     if (e == 0)
@@ -191,14 +195,30 @@ static int compare_infos(const void *a, const void *b)
     return order != 0 ? order : strcmp(x->path, y->path);
 }
 
+static void forget_items(cairn_catalogue *catalogue)
+{
+    for (size_t i = 0; i < catalogue->count; i++) {
+        crn_free((char *)(uintptr_t)catalogue->items[i].path); /* Made by add_item, all three. */
+        crn_free((char *)(uintptr_t)catalogue->items[i].states);
+        crn_free((char *)(uintptr_t)catalogue->items[i].problem);
+    }
+    catalogue->count = 0;
+    catalogue->is_stale = false;
+}
+
 cairn_status cairn_catalogue_read(const cairn_store *store, cairn_catalogue **out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_catalogue *catalogue = crn_calloc(1, sizeof *catalogue);
     CRN_NEED(err, catalogue, "a list of checkpoints");
-    CRN_TRY_PLAIN(scan_folder(catalogue, store, &store->model_folder, err));
-    if (!store->is_one_folder)
-        CRN_TRY_PLAIN(scan_folder(catalogue, store, &store->root_folder, err));
+    /* A run beside us deletes old ones after it has saved newer ones, which a list from before does
+     * not have: all that it has may be gone by now. */
+    for (int look = 0; look == 0 || (catalogue->is_stale && look < LOOKS_MAX); look++) {
+        forget_items(catalogue);
+        CRN_TRY_PLAIN(scan_folder(catalogue, store, &store->model_folder, err));
+        if (!store->is_one_folder)
+            CRN_TRY_PLAIN(scan_folder(catalogue, store, &store->root_folder, err));
+    }
     if (catalogue->count > 0)
         qsort(catalogue->items, catalogue->count, sizeof *catalogue->items, compare_infos);
     *out = catalogue;
@@ -243,11 +263,7 @@ void cairn_catalogue_destroy(cairn_catalogue *catalogue)
 {
     if (catalogue == NULL)
         return;
-    for (size_t i = 0; i < catalogue->count; i++) {
-        crn_free((char *)(uintptr_t)catalogue->items[i].path); /* Made by add_item, all three. */
-        crn_free((char *)(uintptr_t)catalogue->items[i].states);
-        crn_free((char *)(uintptr_t)catalogue->items[i].problem);
-    }
+    forget_items(catalogue);
     crn_free(catalogue->items);
     crn_free(catalogue);
 }

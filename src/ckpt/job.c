@@ -21,6 +21,7 @@ void crn_job_dispose(crn_job *job)
     for (size_t i = 0; i < job->count; i++)
         file_dispose(&job->files[i]);
     crn_free(job->files);
+    crn_free(job->beside);
     crn_free(job->params_json);
     crn_free(job->environment_json);
     *job = (crn_job){0};
@@ -141,8 +142,7 @@ static cairn_status alternative_name(void *user, unsigned attempt, char **out_na
     cairn_status rc = CAIRN_OK;
     const candidate *const c = user;
     crn_str text = {0};
-    const char *const dot = strrchr(c->base, '.');
-    const char *const extension = dot != NULL && dot != c->base ? dot : c->base + strlen(c->base);
+    const char *const extension = crn_name_extension(c->base);
     crn_str_append_bytes(&text, c->base, (size_t)(extension - c->base));
     if (attempt > 0)
         crn_timestamp_append(&text, c->timestamp, attempt - 1);
@@ -185,6 +185,12 @@ static cairn_status expand_extra(const crn_job_file *file, const char *ckpt_name
 out:
     crn_str_dispose(&text);
     return rc;
+}
+
+cairn_status crn_job_extra_name(const crn_job *job, size_t i, char **out, cairn_error *err)
+{
+    const char *const full = job->beside != NULL ? job->beside : job->files[0].name;
+    return expand_extra(&job->files[i], full, out, err);
 }
 
 static candidate candidate_of(const crn_job *job)
@@ -254,7 +260,7 @@ cairn_status crn_job_commit(crn_job *job, size_t i, cairn_error *err)
     CRN_TRY_PLAIN(put_header(file, err));
     CRN_TRY_PLAIN(crn_publish_seal(&file->publish, err));
     if (file->name_template != NULL) {
-        CRN_TRY_PLAIN(expand_extra(file, job->files[0].name, &base, err));
+        CRN_TRY_PLAIN(crn_job_extra_name(job, i, &base, err));
         name.base = base;
     }
     CRN_TRY_PLAIN(crn_publish_as_new(&file->publish, base != NULL ? alternative_name : full_name,

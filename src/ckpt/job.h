@@ -36,6 +36,7 @@ typedef struct crn_job {
     char run_id[CAIRN_RUN_ID_SIZE];
     char *params_json;      /* may be NULL */
     char *environment_json; /* may be NULL */
+    char *beside; /* a full file that is there already: only extras are written; else NULL */
 } crn_job;
 
 /* Everything that @request says is copied. @job is to be disposed of, whatever is returned. */
@@ -52,6 +53,9 @@ uint64_t crn_job_bytes(const crn_job *job);
 
 /* Makes the private file @i. */
 cairn_status crn_job_begin(crn_job *job, size_t i, crn_write_mode mode, cairn_error *err);
+/* The name that extra @i gets if it is free: from that of the full file, which has its own. Yours.
+ */
+cairn_status crn_job_extra_name(const crn_job *job, size_t i, char **out, cairn_error *err);
 /*
  * Commits file @i, whose data and digests are complete; an extra only after the full file.
  * files[i].name is set as soon as it bears it, so on CAIRN_EUNKNOWN too.

@@ -239,30 +239,28 @@ out:
     return rc;
 }
 
-/* The stored tensor that the file's alias @path of @state stands for; NULL: no such alias. */
-static const crn_read_tensor *alias_source(const crn_load *load, const char *state,
-                                           const char *path)
+/* The stored tensor that the file's alias @path of @state stands for. *@out NULL: no such alias. */
+static cairn_status alias_source(const crn_load *load, const char *state, const char *path,
+                                 crn_str *name, const crn_read_tensor **out, cairn_error *err)
 {
-    const crn_state_texts *const aliases = &load->ckpt->aliases;
-    for (size_t i = 0; i < aliases->count; i++) {
-        const crn_state_text *const alias = &aliases->items[i];
-        if (strcmp(alias->state, state) != 0 || strcmp(alias->key, path) != 0)
-            continue;
-        for (size_t j = 0; j < load->ckpt->tensor_count; j++) {
-            const char *const name = load->ckpt->tensors[j].entry->name;
-            const size_t length = strlen(state);
-            if (strncmp(name, state, length) == 0 && name[length] == '.' &&
-                strcmp(name + length + 1, alias->text) == 0)
-                return &load->ckpt->tensors[j];
-        }
-    }
-    return NULL;
+    cairn_status rc = CAIRN_OK;
+    const char *const target = crn_state_texts_find(&load->ckpt->aliases, state, path);
+    *out = NULL;
+    if (target == NULL)
+        return CAIRN_OK;
+    name->length = 0;
+    crn_str_printf(name, "%s.%s", state, target);
+    CRN_TRY_PLAIN(crn_str_check(name, err));
+    *out = crn_checkpoint_find_tensor(load->ckpt, name->text);
+out:
+    return rc;
 }
 
 /* What the file ties and the tree does not is loaded twice from the one place. */
 static cairn_status match_file_aliases(crn_load *load, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
+    crn_str name = {0};
     if (load->ckpt->aliases.count == 0)
         return CAIRN_OK;
     for (size_t i = 0; i < load->match_count; i++) {
@@ -270,11 +268,13 @@ static cairn_status match_file_aliases(crn_load *load, cairn_error *err)
         if (match->source != NULL)
             continue;
         const char *const state = cairn_state_name(cairn_state_tree_at(load->tree, match->state));
-        const crn_read_tensor *const source = alias_source(load, state, match->tensor->name);
+        const crn_read_tensor *source = NULL;
+        CRN_TRY_PLAIN(alias_source(load, state, match->tensor->name, &name, &source, err));
         if (source != NULL)
             CRN_TRY_PLAIN(take_source(load, match, source, err));
     }
 out:
+    crn_str_dispose(&name);
     return rc;
 }
 

@@ -122,6 +122,12 @@ static bool is_date(uint64_t date, uint64_t time)
     return time / 10000 < 24 && time / 100 % 100 < 60 && time % 100 < 60;
 }
 
+const char *crn_name_extension(const char *name)
+{
+    const char *const dot = strrchr(name, '.');
+    return dot != NULL && dot != name ? dot : name + strlen(name);
+}
+
 /* "_YYYYmmdd_HHMMSS" or "_YYYYmmdd_HHMMSS_<suffix>", whole. */
 static bool parse_timestamp(const char *text, size_t length, cairn_checkpoint_name *out)
 {
@@ -143,6 +149,20 @@ static bool parse_timestamp(const char *text, size_t length, cairn_checkpoint_na
     const size_t tail_length = length - STAMP - 1;
     return text[STAMP] == '_' && digits_at(tail, tail_length) == tail_length &&
            number_of(tail, tail_length, &out->suffix) && out->suffix > 0;
+}
+
+bool crn_name_is_variant(const char *base, const char *name)
+{
+    cairn_checkpoint_name ignored = {0};
+    const char *const dot = crn_name_extension(base);
+    const size_t stem = (size_t)(dot - base);
+    const size_t length = strlen(name);
+    const size_t tail = strlen(dot);
+    if (strcmp(base, name) == 0)
+        return true;
+    return length > stem + tail && memcmp(base, name, stem) == 0 &&
+           strcmp(name + length - tail, dot) == 0 &&
+           parse_timestamp(name + stem, length - stem - tail, &ignored);
 }
 
 bool crn_template_match(const crn_template *t, const char *name, cairn_checkpoint_name *out)

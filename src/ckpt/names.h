@@ -24,6 +24,12 @@ uint64_t crn_timestamp_utc(int64_t realtime_ns);
 /* Appends "_YYYYmmdd_HHMMSS" and, unless @suffix is 0, "_<suffix>". */
 void crn_timestamp_append(crn_str *out, uint64_t timestamp, uint64_t suffix);
 
+/* Where the last extension of @name begins: ".mdl"; its end if it has none. */
+const char *crn_name_extension(const char *name);
+/* Whether @name is @base, or @base with a timestamp before its extension, as a file gets it whose
+ * name is taken. */
+bool crn_name_is_variant(const char *base, const char *name);
+
 /* Names that the list owns. Zeroed is empty. */
 typedef struct crn_name_list {
     char **items;

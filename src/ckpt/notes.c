@@ -117,12 +117,33 @@ out:
     return rc;
 }
 
-/* Takes @value, also on failure; NULL removes the key. */
-static cairn_status change_notes(const crn_folder *folder, const char *name, const char *key,
-                                 json_t *value, cairn_error *err)
+/* Sets each of @changes, an object; null takes the key out. True if that changes anything. */
+static cairn_status apply(json_t *changes, json_t *facts, bool *out_changed, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const char *key = NULL;
+    json_t *value = NULL;
+    *out_changed = false;
+    json_object_foreach(changes, key, value)
+    {
+        if (json_is_null(value)) {
+            *out_changed |= json_object_del(facts, key) == 0;
+            continue;
+        }
+        if (json_object_set(facts, key, value) != 0)
+            CRN_FAIL(err, CAIRN_EINVAL, "the note '%s' cannot be set", key);
+        *out_changed = true;
+    }
+out:
+    return rc;
+}
+
+static cairn_status change_notes(const crn_folder *folder, const char *name, json_t *changes,
+                                 cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     json_t *facts = NULL;
+    bool is_changed = false;
     rc = read_notes(folder, name, &facts, err);
     if (rc == CAIRN_ECORRUPT) { /* Nothing in them can be saved any more. */
         rc = CAIRN_OK;
@@ -130,15 +151,11 @@ static cairn_status change_notes(const crn_folder *folder, const char *name, con
         CRN_NEED(err, facts, "notes");
     }
     CRN_TRY_PLAIN(rc);
-    if (value == NULL && json_object_get(facts, key) == NULL && json_object_size(facts) > 0)
-        goto out; /* Nothing changes. */
-    if (value == NULL)
-        (void)json_object_del(facts, key); /* Absent is as good. */
-    else if (json_object_set(facts, key, value) != 0)
-        CRN_FAIL(err, CAIRN_EINVAL, "the note '%s' cannot be set", key);
-    CRN_TRY_PLAIN(write_notes(folder, name, facts, err));
+    CRN_TRY_PLAIN(apply(changes, facts, &is_changed, err));
+    /* Empty notes are removed even so: a file of them may have been left. */
+    if (is_changed || json_object_size(facts) == 0)
+        CRN_TRY_PLAIN(write_notes(folder, name, facts, err));
 out:
-    json_decref(value);
     json_decref(facts);
     return rc;
 }
@@ -173,13 +190,14 @@ static void close_place(notes_place *place)
     crn_free(place->path);
 }
 
-/* Takes @value, also on failure. */
-static cairn_status change_of_store(cairn_store *store, const char *path, const char *key,
-                                    json_t *value, cairn_error *err)
+/* Takes @changes, also on failure; NULL: there was no memory for them. */
+static cairn_status change_of_store(cairn_store *store, const char *path, json_t *changes,
+                                    cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     notes_place place = {.at = {.folder = {.fd = -1}}};
     crn_notes_lock lock = {.fd = -1};
+    CRN_NEED(err, changes, "a note");
     CRN_TRY_PLAIN(crn_store_check_writable(store, err));
     CRN_TRY_PLAIN(open_place(store->os, path, &place, err));
     rc = crn_notes_lock_take(&lock, &place.at.folder, err);
@@ -191,33 +209,59 @@ static cairn_status change_of_store(cairn_store *store, const char *path, const 
         rc = CAIRN_OK;
     }
     CRN_TRY_PLAIN(rc);
-    json_t *const taken = value;
-    value = NULL;
-    CRN_TRY_PLAIN(change_notes(&place.at.folder, place.at.file, key, taken, err));
+    CRN_TRY_PLAIN(change_notes(&place.at.folder, place.at.file, changes, err));
 out:
-    json_decref(value);
+    json_decref(changes);
     crn_notes_lock_release(&lock);
     close_place(&place);
+    return rc;
+}
+
+/* {@key: @value}; takes @value. NULL: no memory, or the key is no UTF-8. */
+static json_t *change_of(const char *key, json_t *value)
+{
+    json_t *const changes = json_object();
+    if (json_object_set_new(changes, key, value) == 0)
+        return changes;
+    json_decref(changes);
+    return NULL;
+}
+
+cairn_status cairn_notes_set_numbers(cairn_store *store, const char *path, const cairn_note *notes,
+                                     size_t count, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    json_t *changes = json_object();
+    CRN_NEED(err, changes, "notes");
+    for (size_t i = 0; i < count; i++) {
+        if (json_object_set_new(changes, notes[i].key, number_to_json(notes[i].value)) != 0)
+            CRN_FAIL(err, CAIRN_EINVAL, "the note '%s' cannot be set", notes[i].key);
+    }
+    json_t *const taken = changes;
+    changes = NULL;
+    CRN_TRY_PLAIN(change_of_store(store, path, taken, err));
+out:
+    json_decref(changes);
     if (rc != CAIRN_OK)
-        crn_error_note(err, rc, __FILE__, __LINE__, "note '%s' of '%s'", key, path);
+        crn_error_note(err, rc, __FILE__, __LINE__, "note %s of '%s'",
+                       count == 1 ? notes[0].key : "numbers", path);
     return rc;
 }
 
 cairn_status cairn_notes_set_number(cairn_store *store, const char *path, const char *key,
                                     double value, cairn_error *err)
 {
-    cairn_status rc = CAIRN_OK;
-    json_t *const number = number_to_json(value);
-    CRN_NEED(err, number, "a note");
-    rc = change_of_store(store, path, key, number, err);
-out:
-    return rc;
+    const cairn_note note = {.key = key, .value = value};
+    return cairn_notes_set_numbers(store, path, &note, 1, err);
 }
 
 cairn_status cairn_notes_remove(cairn_store *store, const char *path, const char *key,
                                 cairn_error *err)
 {
-    return change_of_store(store, path, key, NULL, err);
+    const cairn_status rc = change_of_store(store, path, change_of(key, json_null()), err);
+    if (rc != CAIRN_OK)
+        crn_error_note(err, rc, __FILE__, __LINE__, "note '%s' of '%s'", key, path);
+    return rc;
 }
 
 cairn_status crn_notes_read_os(const crn_os *os, const char *path, cairn_notes **out,
@@ -302,6 +346,7 @@ cairn_status crn_checkpoint_pin_os(const crn_os *os, const char *path, bool want
     const char *const file = crn_path_file(path, &ignored);
     notes_place place = {.at = {.folder = {.fd = -1}}};
     crn_notes_lock lock = {.fd = -1};
+    json_t *changes = NULL;
     crn_file_stat info;
     if (wanted)
         CRN_TRY_PLAIN(check_checkpoint(os, path, err));
@@ -313,9 +358,11 @@ cairn_status crn_checkpoint_pin_os(const crn_os *os, const char *path, bool want
         CRN_FAIL(err, CAIRN_ENOTFOUND, "there is no '%s'", path);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "look for '%s'", path);
-    json_t *const value = wanted ? json_true() : NULL; /* Static: never fails. */
-    CRN_TRY_PLAIN(change_notes(&place.at.folder, place.at.file, PINNED_KEY, value, err));
+    changes = change_of(PINNED_KEY, wanted ? json_true() : json_null());
+    CRN_NEED(err, changes, "a note");
+    CRN_TRY_PLAIN(change_notes(&place.at.folder, place.at.file, changes, err));
 out:
+    json_decref(changes);
     crn_notes_lock_release(&lock);
     close_place(&place);
     if (rc != CAIRN_OK)

@@ -62,6 +62,8 @@ static const char *why_left_alone(const cairn_checkpoint_info *info, const char 
         return "it is of another run";
     if (!info->name_matches)
         return "its name is not a checkpoint's";
+    if (info->name.step != info->step)
+        return "its name says another step: it was renamed or copied";
     return NULL;
 }
 

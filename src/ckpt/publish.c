@@ -47,6 +47,13 @@ out:
     return rc;
 }
 
+static void unlock(crn_publish *p)
+{
+    if (p->lock_fd >= 0)
+        (void)p->folder->os->close(p->folder->os, p->lock_fd); /* Nothing was written by it. */
+    p->lock_fd = -1;
+}
+
 /* Closes and removes the private file. */
 static void discard(crn_publish *p)
 {
@@ -56,6 +63,15 @@ static void discard(crn_publish *p)
     p->fd = -1;
     if (p->part != NULL)
         (void)folder->os->unlink(folder->os, folder->fd, p->part); /* Else the next sweep does. */
+    unlock(p);
+    crn_free(p->part);
+    p->part = NULL;
+}
+
+/* The file bears its final name: no sweep takes it any more. */
+static void named(crn_publish *p)
+{
+    unlock(p);
     crn_free(p->part);
     p->part = NULL;
 }
@@ -78,8 +94,13 @@ static cairn_status make_part(crn_publish *p, const char *name, bool *out_lost, 
     e = os->lock(os, p->fd);
     if (e != 0 && e != EAGAIN)
         CRN_FAIL_ERRNO(err, e, "lock '%s/%s'", folder->path, p->part);
+    if (e == 0) {
+        e = os->duplicate(os, p->fd, &p->lock_fd);
+        if (e != 0)
+            CRN_FAIL_ERRNO(err, e, "keep the lock of '%s/%s'", folder->path, p->part);
+    }
     /* Whoever swept it before the lock has unlinked it: its bytes would go nowhere. */
-    *out_lost = e == EAGAIN || os->stat(os, folder->fd, p->part, &info) == ENOENT;
+    *out_lost = p->lock_fd < 0 || os->stat(os, folder->fd, p->part, &info) == ENOENT;
 out:
     crn_free(part);
     return rc;
@@ -90,7 +111,7 @@ cairn_status crn_publish_begin(crn_publish *out, const crn_folder *folder, const
 {
     cairn_status rc = CAIRN_OK;
     bool is_lost = true;
-    *out = (crn_publish){.folder = folder, .fd = -1};
+    *out = (crn_publish){.folder = folder, .fd = -1, .lock_fd = -1};
     for (int i = 0; i < BEGIN_ATTEMPTS_MAX && is_lost; i++) {
         discard(out);
         CRN_TRY_PLAIN(make_part(out, name, &is_lost, err));
@@ -230,8 +251,7 @@ cairn_status crn_publish_as_new(crn_publish *p, crn_publish_name_fn name, void *
     }
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "rename '%s/%s' to '%s'", folder->path, p->part, wanted);
-    crn_free(p->part);
-    p->part = NULL;
+    named(p);
     drop_stale_notes(folder, wanted);
     rc = sync_folder(p, wanted, err);
     *out_name = wanted;
@@ -248,8 +268,7 @@ cairn_status crn_publish_over(crn_publish *p, const char *name, cairn_error *err
     const int e = folder->os->rename_over(folder->os, folder->fd, p->part, name);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "rename '%s/%s' to '%s'", folder->path, p->part, name);
-    crn_free(p->part);
-    p->part = NULL;
+    named(p);
     rc = sync_folder(p, name, err);
 out:
     return rc;

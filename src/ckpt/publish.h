@@ -11,7 +11,8 @@
  *     crn_publish_end       removes what was not published
  *
  * A private name is ".<name>.<16 hexadecimal digits>.part". Its writer holds a lock on it, so a
- * leftover is told from a file that is being written by trying the lock.
+ * leftover is told from a file that is being written by trying the lock. The lock outlives the
+ * close of the descriptor that wrote, by a second one, until the file bears its final name.
  */
 #ifndef CRN_CKPT_PUBLISH_H
 #define CRN_CKPT_PUBLISH_H
@@ -36,8 +37,10 @@ typedef enum crn_write_mode {
 
 typedef struct crn_publish {
     const crn_folder *folder;
-    char *part; /* the private name; NULL while there is no file */
-    int fd;     /* -1 once closed */
+    char *part;  /* the private name; NULL while there is no file */
+    int fd;      /* -1 once closed */
+    int lock_fd; /* the same open file: its lock holds until the private name is no more; -1: none
+                  */
     crn_write_mode mode;
 } crn_publish;
 

@@ -103,17 +103,11 @@ static cairn_status check_digest(const cairn_checkpoint *ckpt, const uint8_t *by
     cairn_status rc = CAIRN_OK;
     crn_digest stored;
     crn_digest computed;
-    bool is_there = crn_header_digest(bytes, size, &stored, &computed);
-    if (!is_there) {
-        /* That may mean no memory, which must never pass for damage. */
-        crn_hasher *const probe = crn_hasher_new();
-        CRN_NEED(err, probe, "the header digest");
-        crn_hasher_destroy(probe);
-        is_there = crn_header_digest(bytes, size, &stored, &computed);
-    }
-    if (!is_there)
+    rc = crn_header_digest(bytes, size, &stored, &computed, err);
+    if (rc == CAIRN_ECORRUPT)
         CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' is damaged: it has no header digest (E_HEADER_DIGEST)",
                  ckpt->path);
+    CRN_TRY_PLAIN(rc);
     if (!crn_digest_equal(&stored, &computed))
         CRN_FAIL(err, CAIRN_ECORRUPT,
                  "'%s' is damaged: its header does not match its digest (E_HEADER_DIGEST)",
@@ -249,6 +243,7 @@ static void dispose_texts(crn_state_texts *texts)
         crn_free(texts->items[i].text);
     }
     crn_free(texts->items);
+    crn_free(texts->sorted);
 }
 
 void cairn_checkpoint_close(cairn_checkpoint *ckpt)
@@ -328,10 +323,5 @@ bool cairn_checkpoint_has_state(const cairn_checkpoint *ckpt, const char *state)
 
 const char *cairn_checkpoint_value(const cairn_checkpoint *ckpt, const char *state, const char *key)
 {
-    for (size_t i = 0; i < ckpt->values.count; i++) {
-        const crn_state_text *const value = &ckpt->values.items[i];
-        if (strcmp(value->state, state) == 0 && strcmp(value->key, key) == 0)
-            return value->text;
-    }
-    return NULL;
+    return crn_state_texts_find(&ckpt->values, state, key);
 }

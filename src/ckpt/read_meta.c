@@ -207,7 +207,6 @@ static cairn_status read_texts(cairn_checkpoint *ckpt, const char *key, state_in
 {
     cairn_status rc = CAIRN_OK;
     texts_walk w = {.index = index, .texts = texts};
-    const crn_state_text **sorted = NULL;
     for (size_t i = 0; i < index->count; i++)
         index->is_seen[i] = false;
     CRN_TRY_PLAIN(walk(ckpt, key, note_text, &w, err));
@@ -215,19 +214,33 @@ static cairn_status read_texts(cairn_checkpoint *ckpt, const char *key, state_in
         if (!index->is_seen[i])
             CRN_TRY_PLAIN(damaged(ckpt, key, err));
     }
-    sorted = crn_calloc(texts->count, sizeof *sorted);
-    CRN_NEED(err, sorted, "the values of a checkpoint");
+    texts->sorted = crn_calloc(texts->count, sizeof *texts->sorted);
+    CRN_NEED(err, texts->sorted, "the values of a checkpoint");
     for (size_t i = 0; i < texts->count; i++)
-        sorted[i] = &texts->items[i];
+        texts->sorted[i] = &texts->items[i];
     if (texts->count > 0)
-        qsort(sorted, texts->count, sizeof *sorted, compare_keys);
+        qsort(texts->sorted, texts->count, sizeof *texts->sorted, compare_keys);
     for (size_t i = 1; i < texts->count; i++) {
-        if (compare_keys(&sorted[i - 1], &sorted[i]) == 0)
+        if (compare_keys(&texts->sorted[i - 1], &texts->sorted[i]) == 0)
             CRN_TRY_PLAIN(damaged(ckpt, key, err));
     }
 out:
-    crn_free(sorted);
     return rc;
+}
+
+const char *crn_state_texts_find(const crn_state_texts *texts, const char *state, const char *key)
+{
+    union {
+        const char *in;
+        char *out;
+    } state_cast = {.in = state}, key_cast = {.in = key}; /* Only compared with. */
+    const crn_state_text text = {.state = state_cast.out, .key = key_cast.out};
+    const crn_state_text *const wanted = &text;
+    if (texts->count == 0)
+        return NULL;
+    const crn_state_text *const *const found =
+        bsearch(&wanted, texts->sorted, texts->count, sizeof *texts->sorted, compare_keys);
+    return found != NULL ? (*found)->text : NULL;
 }
 
 static int compare_with_name(const void *name, const void *tensor)
@@ -235,13 +248,19 @@ static int compare_with_name(const void *name, const void *tensor)
     return strcmp(name, (*(const crn_read_tensor *const *)tensor)->entry->name);
 }
 
-static crn_read_tensor *find_tensor(const cairn_checkpoint *ckpt, const char *name)
+const crn_read_tensor *crn_checkpoint_find_tensor(const cairn_checkpoint *ckpt, const char *name)
 {
     if (ckpt->tensor_count == 0)
         return NULL;
     const crn_read_tensor *const *const found =
         bsearch(name, ckpt->by_name, ckpt->tensor_count, sizeof *ckpt->by_name, compare_with_name);
-    return found != NULL ? &ckpt->tensors[*found - ckpt->tensors] : NULL;
+    return found != NULL ? *found : NULL;
+}
+
+static crn_read_tensor *find_tensor(const cairn_checkpoint *ckpt, const char *name)
+{
+    const crn_read_tensor *const found = crn_checkpoint_find_tensor(ckpt, name);
+    return found != NULL ? &ckpt->tensors[found - ckpt->tensors] : NULL;
 }
 
 static crn_format_code note_digest(void *user, const char *outer, const char *key,

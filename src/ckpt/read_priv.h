@@ -16,7 +16,11 @@ typedef struct crn_state_texts {
     crn_state_text *items;
     size_t count;
     size_t capacity;
+    const crn_state_text **sorted; /* by state and key; NULL until all are read */
 } crn_state_texts;
+
+/* The text of (@state, @key); NULL if there is none. A file may claim very many. */
+const char *crn_state_texts_find(const crn_state_texts *texts, const char *state, const char *key);
 
 /* A tensor with its digests. */
 typedef struct crn_read_tensor {
@@ -49,6 +53,9 @@ struct cairn_checkpoint {
 /* Digest of chunk @i as it must be for the bytes of a chunk; compares as the file's digests allow.
  * False: the bytes are not what was written. True for a tensor without digests. */
 bool crn_chunk_is_intact(const crn_read_tensor *tensor, uint64_t i, const crn_digest *actual);
+
+/* The tensor of that full name; NULL if there is none. */
+const crn_read_tensor *crn_checkpoint_find_tensor(const cairn_checkpoint *ckpt, const char *name);
 
 /* Reads exactly @size bytes of the file at @offset. CAIRN_ECORRUPT if the file ends before. */
 cairn_status crn_checkpoint_read_bytes(const cairn_checkpoint *ckpt, void *buf, size_t size,

@@ -50,8 +50,8 @@ static crn_own *next_best(crn_own *own, size_t count, bool is_max)
     crn_own *best = NULL;
     for (size_t i = 0; i < count; i++) {
         crn_own *const one = &own[i];
-        if (!one->has_metric || !isfinite(one->metric) || one->wholeness == CRN_DAMAGED ||
-            (one->reasons & CRN_KEEP_BEST) != 0)
+        if (one->is_protected || !one->has_metric || !isfinite(one->metric) ||
+            one->wholeness == CRN_DAMAGED || (one->reasons & CRN_KEEP_BEST) != 0)
             continue;
         if (best == NULL || (is_max ? one->metric > best->metric : one->metric < best->metric))
             best = one;

@@ -33,6 +33,26 @@ static bool is_run_id(const char *text)
            strspn(text, "0123456789abcdef") == CAIRN_RUN_ID_SIZE - 1;
 }
 
+/* The absolute path of a file that may be gone by now (retention), but not its folder. */
+static int resolve(const crn_os *os, const char *path, char **out)
+{
+    crn_str text = {0};
+    char *folder = NULL;
+    int e = os->real_path(os, path, out);
+    const char *const slash = strrchr(path, '/');
+    if (e != ENOENT)
+        return e;
+    crn_str_append_bytes(&text, path, slash != NULL ? (size_t)(slash - path) : 0);
+    e = os->real_path(os, text.length > 0 ? text.text : slash != NULL ? "/" : ".", &folder);
+    if (e == 0) {
+        *out = crn_path_join(folder, slash != NULL ? slash + 1 : path);
+        e = *out != NULL ? 0 : ENOMEM;
+    }
+    crn_free(folder);
+    crn_str_dispose(&text);
+    return e;
+}
+
 /* Inside model_dir a path is kept relative to it, so that the folder can be moved; outside it is
  * absolute, so that the working directory does not matter. */
 static cairn_status path_to_keep(const cairn_store *store, const char *path, char **out,
@@ -44,7 +64,7 @@ static cairn_status path_to_keep(const cairn_store *store, const char *path, cha
     int e = store->os->real_path(store->os, store->model_dir, &model);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "resolve '%s'", store->model_dir);
-    e = store->os->real_path(store->os, path, &full);
+    e = resolve(store->os, path, &full);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "resolve '%s'", path);
     const size_t length = strlen(model);
@@ -85,6 +105,13 @@ static cairn_status format_run(const cairn_run *run, const char *loaded, crn_str
     append_number(out, "first_step", run->first_step);
     append_number(out, "save_counter", run->save_counter);
     append_number(out, "seed", run->seed);
+    if (run->stage > 0)
+        append_number(out, "stage", run->stage);
+    if (run->complete_reason != NULL) {
+        append_number(out, "complete_step", run->complete_step);
+        append_field(out, "complete_reason", run->complete_reason);
+        crn_str_append(out, ",\n");
+    }
     crn_str_append(out, "  \"loaded\": ");
     if (loaded != NULL) {
         crn_str_append(out, "{\n  ");
@@ -105,7 +132,7 @@ out:
     return rc;
 }
 
-cairn_status cairn_run_write(cairn_store *store, const cairn_run *run, cairn_error *err)
+cairn_status cairn_run_update(cairn_store *store, const cairn_run *run, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_str text = {0};
@@ -119,13 +146,20 @@ cairn_status cairn_run_write(cairn_store *store, const cairn_run *run, cairn_err
     CRN_TRY_PLAIN(format_run(run, loaded, &text, err));
     CRN_TRY_PLAIN(
         crn_publish_text(&store->model_folder, CRN_RUN_FILE, text.text, text.length, err));
-    cairn_run_adopt(store, run, run->save_counter);
 out:
     crn_str_dispose(&text);
     crn_free(loaded);
     if (rc != CAIRN_OK)
         crn_error_note(err, rc, __FILE__, __LINE__, "write '%s/" CRN_RUN_FILE "'",
                        store->model_dir);
+    return rc;
+}
+
+cairn_status cairn_run_write(cairn_store *store, const cairn_run *run, cairn_error *err)
+{
+    const cairn_status rc = cairn_run_update(store, run, err);
+    if (rc == CAIRN_OK)
+        cairn_run_adopt(store, run, run->save_counter);
     return rc;
 }
 
@@ -169,6 +203,23 @@ out:
     return rc;
 }
 
+/* What files of older versions lack: one trainer a file, and no run that a callback ended. */
+static cairn_status parse_later(const json_t *root, cairn_run *run, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const json_t *const reason = json_object_get(root, "complete_reason");
+    if (json_object_get(root, "stage") != NULL && !get_number(root, "stage", &run->stage))
+        CRN_FAIL(err, CAIRN_ECORRUPT, "'stage' is damaged");
+    if (reason == NULL)
+        return CAIRN_OK;
+    if (!json_is_string(reason) || !get_number(root, "complete_step", &run->complete_step))
+        CRN_FAIL(err, CAIRN_ECORRUPT, "'complete_step' or 'complete_reason' is damaged");
+    run->complete_reason = crn_strdup(json_string_value(reason));
+    CRN_NEED(err, run->complete_reason, "the reason of an end");
+out:
+    return rc;
+}
+
 static cairn_status parse_run(const cairn_store *store, const char *text, size_t size,
                               cairn_run *out, cairn_error *err)
 {
@@ -189,6 +240,7 @@ static cairn_status parse_run(const cairn_store *store, const char *text, size_t
         !get_number(root, "save_counter", &out->save_counter) ||
         !get_number(root, "seed", &out->seed))
         CRN_FAIL(err, CAIRN_ECORRUPT, "a field is missing or damaged");
+    CRN_TRY_PLAIN(parse_later(root, out, err));
     const json_t *const loaded = json_object_get(root, "loaded");
     if (!json_is_null(loaded))
         CRN_TRY_PLAIN(parse_loaded(store, loaded, out, err));
@@ -226,6 +278,8 @@ void cairn_run_dispose(cairn_run *run)
 {
     crn_free(run->loaded_path);
     crn_free(run->loaded_states);
+    crn_free(run->complete_reason);
     run->loaded_path = NULL;
     run->loaded_states = NULL;
+    run->complete_reason = NULL;
 }

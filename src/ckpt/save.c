@@ -1,6 +1,8 @@
 /* Saves that are waited for: everything on the caller's thread. */
 #include <inttypes.h>
+#include <string.h>
 
+#include "base/mem.h"
 #include "base/try.h"
 #include "ckpt/job.h"
 
@@ -113,6 +115,86 @@ out:
     return rc;
 }
 
+/* ---- What a save that was cut short lacks ---- */
+
+/* Whether extra @i of the save is in @catalogue. */
+static cairn_status is_there(const crn_job *job, size_t i, const cairn_catalogue *catalogue,
+                             bool *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    char *name = NULL;
+    *out = false;
+    CRN_TRY_PLAIN(crn_job_extra_name(job, i, &name, err));
+    for (size_t k = 0; k < cairn_catalogue_count(catalogue) && !*out; k++) {
+        const cairn_checkpoint_info *const info = cairn_catalogue_at(catalogue, k);
+        *out = info->is_readable && info->has_metadata && !info->is_full &&
+               strcmp(info->run_id, job->run_id) == 0 && info->save_counter == job->save_counter &&
+               crn_name_is_variant(name, info->file);
+    }
+out:
+    crn_free(name);
+    return rc;
+}
+
+/* Plans the extras of the save that wrote @full, as it planned them. */
+static cairn_status plan_missing(crn_job *job, const cairn_store *store,
+                                 const cairn_state_tree *tree, const cairn_save_request *request,
+                                 const cairn_checkpoint *full, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_checkpoint_info *const info = cairn_checkpoint_get_info(full);
+    cairn_save_request again;
+    CRN_TRY_PLAIN(crn_options_copy(&again, sizeof again, request, err));
+    if (!info->has_metadata || !info->is_full)
+        CRN_FAIL(err, CAIRN_EINVAL, "'%s' is no full checkpoint", info->path);
+    again.step = info->step;
+    again.params_json = cairn_checkpoint_params(full);
+    again.environment_json = cairn_checkpoint_environment(full);
+    CRN_TRY_PLAIN(crn_job_plan(job, store, info->run_id, tree, &again, err));
+    job->save_counter = info->save_counter;
+    job->beside = crn_strdup(info->file);
+    CRN_NEED(err, job->beside, "a file name");
+    CRN_TRY_PLAIN(crn_job_headers(job, err));
+out:
+    return rc;
+}
+
+cairn_status cairn_store_save_missing(cairn_store *store, const cairn_state_tree *tree,
+                                      const char *path, const cairn_save_request *request,
+                                      cairn_save_result *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_job job = {0};
+    cairn_checkpoint *full = NULL;
+    cairn_catalogue *catalogue = NULL;
+    const int64_t start = store->os->monotonic_ns(store->os);
+    *out = (cairn_save_result){0};
+    CRN_TRY_PLAIN(crn_store_check_writable(store, err));
+    if (crn_store_is_saving(store))
+        CRN_FAIL(err, CAIRN_EINVAL, "a save is under way: wait for it first");
+    crn_store_forget_paths(store);
+    CRN_TRY_PLAIN(crn_checkpoint_open_os(store->os, path, &full, err));
+    CRN_TRY_PLAIN(cairn_catalogue_read(store, &catalogue, err));
+    CRN_TRY_PLAIN(plan_missing(&job, store, tree, request, full, err));
+    for (size_t i = 1; i < job.count && rc == CAIRN_OK; i++) {
+        bool is_done = false;
+        rc = is_there(&job, i, catalogue, &is_done, err);
+        if (rc == CAIRN_OK && !is_done)
+            rc = save_file(&job, i, tree, err);
+    }
+    const cairn_status told = crn_job_collect(&job, store, out, rc == CAIRN_OK ? err : NULL);
+    rc = rc == CAIRN_OK ? told : rc;
+    out->seconds = (double)(store->os->monotonic_ns(store->os) - start) / 1e9;
+    out->blocked_seconds = out->seconds;
+out:
+    crn_job_dispose(&job);
+    cairn_catalogue_destroy(catalogue);
+    cairn_checkpoint_close(full);
+    if (rc != CAIRN_OK)
+        crn_error_note(err, rc, __FILE__, __LINE__, "write what belongs to '%s'", path);
+    return rc;
+}
+
 /* Any run id has the same length, so a size needs no true one. */
 static const char k_no_run[] = "00000000000000000000000000000000";
 _Static_assert(sizeof k_no_run == CAIRN_RUN_ID_SIZE, "a run id");
@@ -129,12 +211,4 @@ cairn_status cairn_store_save_bytes(const cairn_store *store, const cairn_state_
 out:
     crn_job_dispose(&job);
     return rc;
-}
-
-uint64_t cairn_checkpoint_bytes(const cairn_state_tree *tree)
-{
-    static const cairn_store k_any = {.save_counter = 0};
-    static const cairn_save_request k_plain = {.struct_size = sizeof k_plain};
-    uint64_t bytes = 0;
-    return cairn_store_save_bytes(&k_any, tree, &k_plain, &bytes, NULL) == CAIRN_OK ? bytes : 0;
 }

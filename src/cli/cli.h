@@ -40,7 +40,7 @@ typedef struct cli_option {
     cli_kind kind;
     void *target;
     const char *value; /* for help: "DIR" */
-    const char *help;
+    const char *help;  /* NULL: not shown */
 } cli_option;
 
 typedef struct cli_command {
@@ -79,6 +79,7 @@ int cli_finish_output(int exit_code);
 /* The subcommands: arguments begin with the subcommand's name. */
 int cli_fit(int argc, char **argv);
 int cli_validate(int argc, char **argv);
+int cli_validate_all(int argc, char **argv);
 int cli_checkpoint(int argc, char **argv);
 int cli_checkpoint_pin(int argc, char **argv);
 int cli_checkpoint_unpin(int argc, char **argv);

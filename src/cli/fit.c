@@ -1,4 +1,4 @@
-/* cairn fit, cairn validate */
+/* cairn fit, cairn validate, cairn validate_all */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +13,7 @@ struct run_flags {
     const char *target_device;
     uint64_t threads;
     bool disable_version_check;
+    bool is_json; /* of the validations */
 };
 
 #define CLUSTER "it concerns Cerebras clusters"
@@ -87,25 +88,89 @@ static int finish_flags(struct run_flags *flags, const char *params_path)
     request->bar = cli_has_terminal() ? cli_bar : NULL;
     request->stop_requested = cairn_app_stop_requested;
     request->save_requested = cairn_app_save_requested;
+    if (request->attempt != NULL)
+        cairn_app_obey_supervisor();
     (void)cairn_app_install_signals();
     return -1;
 }
 
-/* The last line of `fit`: what scripts read. */
-static int print_result(cairn_status status, const cairn_fit_result *result, const cairn_error *err)
+/* A line of `fit` that scripts read; @of_several: which trainer of the file it is about. NULL: no
+ * memory. */
+static char *make_line(const char *result, const cairn_fit_result *facts, const char *reason,
+                       const char *of_several)
+{
+    char *line = NULL;
+    const int size =
+        asprintf(&line, "result=%s step=%llu checkpoint=%s reason=%s%s", result,
+                 (unsigned long long)facts->step,
+                 facts->checkpoint != NULL ? facts->checkpoint : "none", reason, of_several);
+    return size >= 0 ? line : NULL;
+}
+
+static const char *outcome_text(cairn_outcome outcome)
 {
     static const char *const k_outcomes[] = {"finished", "complete", "stopped"};
+    return k_outcomes[outcome];
+}
+
+/* One of several trainers has ended, and others follow. */
+static void print_trainer(void *user, size_t index, size_t count, const cairn_fit_result *result)
+{
+    const cairn_app_request *const request = user;
+    char which[64];
+    if (request->attempt != NULL && !cairn_app_attempt_tells(request->attempt, index))
+        return;
+    (void)snprintf(which, sizeof which, " trainer=%zu/%zu", index + 1, count);
+    char *const line = make_line(outcome_text(result->outcome), result, result->reason, which);
+    (void)puts(line != NULL ? line : "");
+    (void)fflush(stdout); /* The next may run for days; an error shows at the end. */
+    free(line);
+}
+
+/* The last line of `fit`. An attempt of autorestart hands it to its supervisor, so that only that
+ * of the last one is printed. */
+static int print_result(const char *attempt, cairn_status status, const cairn_fit_result *result,
+                        const cairn_error *err)
+{
     const bool is_ok = status == CAIRN_OK;
     int code = CLI_EXIT_OK;
     if (!is_ok)
         code = cli_fail(err);
     else if (result->outcome == CAIRN_OUTCOME_STOPPED)
         code = CLI_EXIT_STOPPED;
-    (void)printf("result=%s step=%llu checkpoint=%s reason=%s\n",
-                 is_ok ? k_outcomes[result->outcome] : "failed", (unsigned long long)result->step,
-                 result->checkpoint != NULL ? result->checkpoint : "none",
-                 is_ok ? result->reason : cairn_status_name(status));
+    char *const line = make_line(is_ok ? outcome_text(result->outcome) : "failed", result,
+                                 is_ok ? result->reason : cairn_status_name(status), "");
+    if (line == NULL)
+        return cairn_exit_code(CAIRN_ENOMEM);
+    if (attempt != NULL)
+        cairn_app_attempt_result(attempt, line);
+    else
+        (void)puts(line);
+    free(line);
     return cli_finish_output(code);
+}
+
+/* Runs the fit in this process, or as a child that is started again when it crashes. */
+static int run_fit(cairn_app_request *request, int argc, char **argv)
+{
+    cairn_error err = {0};
+    cairn_fit_result result = {0};
+    cairn_supervised supervised = {0};
+    int code = 0;
+    request->trainer_done = print_trainer;
+    request->user = request;
+    if (cairn_app_supervise(request, argc, argv, &supervised, &err) != CAIRN_OK) {
+        code = cli_fail(&err);
+    } else if (supervised.is_supervised) {
+        (void)puts(supervised.line);
+        code = cli_finish_output(supervised.exit_code);
+    } else {
+        const cairn_status status = cairn_app_fit(request, &result, &err);
+        code = print_result(request->attempt, status, &result, &err);
+        cairn_fit_result_dispose(&result);
+    }
+    cairn_supervised_dispose(&supervised);
+    return code;
 }
 
 int cli_fit(int argc, char **argv)
@@ -116,6 +181,9 @@ int cli_fit(int argc, char **argv)
          "Go on with the run that was interrupted; start it if there is none."},
         {"load_checkpoint_states", 0, CLI_TEXT, &flags.request.load_checkpoint_states, "LIST",
          "Load only these states, such as model."},
+        {"attempt", 0, CLI_TEXT, &flags.request.attempt, NULL, NULL}, /* autorestart's own */
+        {"max_time", 0, CLI_TEXT, &flags.request.max_time, "TIME",
+         "Stop, saved, before this time is over: 1h30m, 90m, 5400, 1:30:00."},
         RUN_OPTIONS(flags),
     };
     const cli_command command = {
@@ -131,28 +199,89 @@ int cli_fit(int argc, char **argv)
     };
     const char *path = NULL;
     size_t count = 0;
-    cairn_error err = {0};
-    cairn_fit_result result = {0};
     int code = cli_parse(&command, argc, argv, &path, &count);
     if (code < 0)
         code = finish_flags(&flags, path);
     if (code == CLI_EXIT_USAGE)
         (void)printf("result=failed step=0 checkpoint=none reason=usage\n");
-    if (code < 0) {
-        const cairn_status status = cairn_app_fit(&flags.request, &result, &err);
-        code = print_result(status, &result, &err);
-        cairn_fit_result_dispose(&result);
-    }
+    if (code < 0)
+        code = run_fit(&flags.request, argc, argv);
     free(flags.sets.items);
+    return code;
+}
+
+/* ---- Validation ---- */
+
+/* From the step on; in JSON the object is open already. */
+static void print_numbers(const struct run_flags *flags, const cairn_validate_result *result)
+{
+    (void)printf(flags->is_json ? "\"step\":%llu,\"val_loss\":%.17g,\"tokens\":%.0f,"
+                                  "\"batches\":%llu}\n"
+                                : "step=%llu val_loss=%.17g tokens=%.0f batches=%llu\n",
+                 (unsigned long long)result->step, result->loss, result->tokens,
+                 (unsigned long long)result->batches);
+    (void)fflush(stdout); /* A reader may follow; an error shows at the end. */
+}
+
+static void print_validation(void *user, const cairn_validated *validated)
+{
+    const struct run_flags *const flags = user;
+    (void)fputs(flags->is_json ? "{" : "", stdout);
+    print_numbers(flags, &validated->result);
+}
+
+/* The same with checkpoint and loader in front. */
+static void print_one_of_all(void *user, const cairn_validated *validated)
+{
+    const struct run_flags *const flags = user;
+    if (flags->is_json) {
+        (void)fputs("{\"checkpoint\":", stdout);
+        if (validated->checkpoint != NULL)
+            cli_print_json_text(validated->checkpoint);
+        else
+            (void)fputs("null", stdout);
+        (void)printf(",\"loader\":%zu,", validated->loader);
+    } else {
+        (void)printf("checkpoint=%s loader=%zu ",
+                     validated->checkpoint != NULL ? validated->checkpoint : "none",
+                     validated->loader);
+    }
+    print_numbers(flags, &validated->result);
+}
+
+static cairn_status validate(const cairn_app_request *request, cairn_error *err)
+{
+    cairn_validate_result last = {0};
+    return cairn_app_validate(request, &last, err);
+}
+
+/* Both verbs: results are printed as they come. */
+static int run_validation(const cli_command *command, struct run_flags *flags,
+                          cairn_validated_fn print,
+                          cairn_status (*verb)(const cairn_app_request *request, cairn_error *err),
+                          int argc, char **argv)
+{
+    const char *path = NULL;
+    size_t count = 0;
+    cairn_error err = {0};
+    int code = cli_parse(command, argc, argv, &path, &count);
+    if (code < 0)
+        code = finish_flags(flags, path);
+    if (code < 0) {
+        flags->request.validated = print;
+        flags->request.user = flags;
+        code = verb(&flags->request, &err) == CAIRN_OK ? CLI_EXIT_OK : cli_fail(&err);
+        code = cli_finish_output(code);
+    }
+    free(flags->sets.items);
     return code;
 }
 
 int cli_validate(int argc, char **argv)
 {
     struct run_flags flags = {0};
-    bool is_json = false;
     const cli_option options[] = {
-        {"json", 0, CLI_FLAG, &is_json, NULL, "Print the result as JSON."},
+        {"json", 0, CLI_FLAG, &flags.is_json, NULL, "Print the result as JSON."},
         {"load_checkpoint_states", 0, CLI_NO_EFFECT, NULL, NULL, "validation loads the model only"},
         RUN_OPTIONS(flags),
     };
@@ -166,25 +295,28 @@ int cli_validate(int argc, char **argv)
         .positional_min = 1,
         .positional_max = 1,
     };
-    const char *path = NULL;
-    size_t count = 0;
-    cairn_error err = {0};
-    cairn_validate_result result = {0};
-    int code = cli_parse(&command, argc, argv, &path, &count);
-    if (code < 0)
-        code = finish_flags(&flags, path);
-    if (code >= 0)
-        goto out;
-    if (cairn_app_validate(&flags.request, &result, &err) != CAIRN_OK) {
-        code = cli_fail(&err);
-        goto out;
-    }
-    (void)printf(is_json ? "{\"step\":%llu,\"val_loss\":%.17g,\"tokens\":%.0f,\"batches\":%llu}\n"
-                         : "step=%llu val_loss=%.17g tokens=%.0f batches=%llu\n",
-                 (unsigned long long)result.step, result.loss, result.tokens,
-                 (unsigned long long)result.batches);
-    code = cli_finish_output(CLI_EXIT_OK);
-out:
-    free(flags.sets.items);
-    return code;
+    return run_validation(&command, &flags, print_validation, validate, argc, argv);
+}
+
+int cli_validate_all(int argc, char **argv)
+{
+    struct run_flags flags = {0};
+    const cli_option options[] = {
+        {"json", 0, CLI_FLAG, &flags.is_json, NULL, "Print each result as a JSON object."},
+        {"load_checkpoint_states", 0, CLI_NO_EFFECT, NULL, NULL, "validation loads the model only"},
+        RUN_OPTIONS(flags),
+    };
+    const cli_command command = {
+        .usage = "cairn validate_all PARAMS.yaml [options]",
+        .about =
+            "Computes the validation loss of every checkpoint with every loader of the\n"
+            "`validate_all` section: one line each. Without ckpt_paths all full checkpoints of\n"
+            "the model_dir. Writes nothing; works beside a running fit.",
+        .example = "cairn validate_all configs/demo.yaml --checkpoint_path 'run1/checkpoint_*.mdl'",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+        .positional_min = 1,
+        .positional_max = 1,
+    };
+    return run_validation(&command, &flags, print_one_of_all, cairn_app_validate_all, argc, argv);
 }

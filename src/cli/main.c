@@ -10,6 +10,7 @@ static const struct {
 } k_commands[] = {
     {"fit", cli_fit, "train a model as a YAML file says; --resume goes on"},
     {"validate", cli_validate, "compute the validation loss of a checkpoint"},
+    {"validate_all", cli_validate_all, "the same for every checkpoint and every loader"},
     {"checkpoint", cli_checkpoint, "look at checkpoints, verify, pin and prune them"},
     {"generate", cli_generate, "write text with a trained model"},
     {"help", cli_help, "explain a section of the YAML file"},

@@ -13,7 +13,7 @@ static void print_help(const cli_command *command)
     for (size_t i = 0; i < command->option_count; i++) {
         const cli_option *const option = &command->options[i];
         char left[64];
-        if (option->kind == CLI_NO_EFFECT || option->kind == CLI_LACKING)
+        if (option->kind == CLI_NO_EFFECT || option->kind == CLI_LACKING || option->help == NULL)
             continue;
         (void)snprintf(left, sizeof left, "%s%c%s--%s%s%s", option->letter != 0 ? "-" : " ",
                        option->letter != 0 ? option->letter : ' ',

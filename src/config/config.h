@@ -81,8 +81,6 @@ void crn_diag_unknown(crn_diag *diag, const crn_node *node, const char *what, co
                       const char *where, const char *const *names, size_t count, const char *help);
 /* Appends "params.yaml:14:7: text", without a line end. */
 void crn_problem_format(const crn_problem *problem, crn_str *out);
-/* Appends all problems of @severity, each on its line, and how many were not kept. */
-void crn_diag_format(const crn_diag *diag, crn_severity severity, crn_str *out);
 /* CAIRN_OK, or CAIRN_ENOMEM, or CAIRN_ECONFIG with the first error and the number of others. */
 cairn_status crn_diag_check(const crn_diag *diag, cairn_error *err) CAIRN_MUST_USE;
 void crn_diag_dispose(crn_diag *diag);
@@ -123,9 +121,7 @@ struct crn_node {
     crn_node *next; /* Sibling. */
 };
 
-/* "null", "bool", "integer", "float", "text", "list", "map". Static. */
-const char *crn_node_kind_name(crn_node_kind kind);
-/* The same for messages: "null", "a bool", "an integer". Static. */
+/* For messages: "null", "a bool", "an integer". Static. */
 const char *crn_node_kind_phrase(crn_node_kind kind);
 /* The value of @key; NULL if @map is NULL, no map, or lacks the key. Exact. */
 crn_node *crn_node_get(const crn_node *map, const char *key);
@@ -156,6 +152,11 @@ bool crn_node_to_text(const crn_node *node, const char *where, const char **out,
  * It is YAML as well and parses to the same values. */
 void crn_node_to_json(const crn_node *node, crn_str *out);
 
+/* Appends the value as YAML in block style, a line a value, each line ended; it parses to the same
+ * values. Without @with_defaults only what was given: options that crn_section_read added are left
+ * out, and so are the maps that hold nothing else. */
+void crn_node_to_yaml(const crn_node *node, bool with_defaults, crn_str *out);
+
 /* ---- Documents ---- */
 
 /* A tree with the memory of all its nodes. */
@@ -169,6 +170,7 @@ bool crn_doc_parse(const void *bytes, size_t size, const char *file, crn_diag *d
 /* Accepts NULL. */
 void crn_doc_destroy(crn_doc *doc);
 crn_node *crn_doc_root(const crn_doc *doc);
+/* The name that the document was parsed under. */
 const char *crn_doc_file(const crn_doc *doc);
 
 /*
@@ -217,11 +219,15 @@ typedef enum crn_row_kind {
     CRN_ROW_NUMBER,
     CRN_ROW_NUMBER_NULL,
     CRN_ROW_BOOL,
+    CRN_ROW_BOOL_NULL,
     CRN_ROW_TEXT,
     CRN_ROW_CHOICE,
     CRN_ROW_LIST,
+    CRN_ROW_INTS,
+    CRN_ROW_FLOATS,
     CRN_ROW_PAIR,
     CRN_ROW_INIT,
+    CRN_ROW_NESTED, /* text is the name of the section */
     CRN_ROW_REQUIRED,
     CRN_ROW_ALIAS,
     CRN_ROW_NO_EFFECT,
@@ -274,6 +280,11 @@ void crn_section_defaults(const crn_section *section, void *out);
  */
 bool crn_section_read(const crn_section *section, const char *where, crn_doc *doc, crn_node *node,
                       void *out, crn_diag *diag);
+
+/* Checks the numbers of the struct @in against the ranges of the table, for options that no reader
+ * has seen. @who begins the message. ECONFIG. */
+cairn_status crn_section_check(const crn_section *section, const char *who, const void *in,
+                               cairn_error *err) CAIRN_MUST_USE;
 
 /* Appends the text of `cairn help SECTION`. */
 void crn_section_help(const crn_section *section, crn_str *out);

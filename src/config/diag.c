@@ -123,21 +123,6 @@ void crn_problem_format(const crn_problem *problem, crn_str *out)
     crn_str_append(out, problem->text != NULL ? problem->text : "");
 }
 
-void crn_diag_format(const crn_diag *diag, crn_severity severity, crn_str *out)
-{
-    const size_t found = severity == CRN_SEVERITY_ERROR ? diag->error_count : diag->notice_count;
-    size_t kept = 0;
-    for (size_t i = 0; i < diag->count; i++) {
-        if (diag->problems[i].severity != severity)
-            continue;
-        crn_problem_format(&diag->problems[i], out);
-        crn_str_append(out, "\n");
-        kept++;
-    }
-    if (found > kept)
-        crn_str_printf(out, "and %zu more\n", found - kept);
-}
-
 cairn_status crn_diag_check(const crn_diag *diag, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;

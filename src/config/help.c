@@ -49,6 +49,8 @@ static void append_default(const crn_row *row, crn_str *out)
         crn_str_append(out, row->text != NULL ? row->text : "null");
         return;
     case CRN_ROW_LIST:
+    case CRN_ROW_INTS:
+    case CRN_ROW_FLOATS:
         crn_str_append(out, "[]");
         return;
     case CRN_ROW_PAIR:
@@ -58,7 +60,9 @@ static void append_default(const crn_row *row, crn_str *out)
     case CRN_ROW_INT_NULL:
     case CRN_ROW_FLOAT_NULL:
     case CRN_ROW_NUMBER_NULL:
+    case CRN_ROW_BOOL_NULL:
     case CRN_ROW_INIT:
+    case CRN_ROW_NESTED:
     case CRN_ROW_REQUIRED:
     case CRN_ROW_ALIAS:
     case CRN_ROW_NO_EFFECT:
@@ -181,6 +185,8 @@ static const char *fault_of_option(const crn_row *row)
     if (row->kind == CRN_ROW_CHOICE &&
         (row->text == NULL || row->text[0] == '\0' || !has_choice(row->choices, row->text)))
         return "its default is not one of its choices";
+    if (row->kind == CRN_ROW_NESTED && crn_section_find(row->text) == NULL)
+        return "its section is unknown";
     return NULL;
 }
 

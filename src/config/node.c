@@ -6,27 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *crn_node_kind_name(crn_node_kind kind)
-{
-    switch (kind) {
-    case CRN_NODE_NULL:
-        return "null";
-    case CRN_NODE_BOOL:
-        return "bool";
-    case CRN_NODE_INT:
-        return "integer";
-    case CRN_NODE_FLOAT:
-        return "float";
-    case CRN_NODE_TEXT:
-        return "text";
-    case CRN_NODE_LIST:
-        return "list";
-    case CRN_NODE_MAP:
-        return "map";
-    }
-    return "?";
-}
-
 const char *crn_node_kind_phrase(crn_node_kind kind)
 {
     switch (kind) {

@@ -56,6 +56,47 @@ static bool read_list(crn_doc *doc, const char *where, const crn_node *node, cai
     return true;
 }
 
+/* False: @node is no list, which is reported. */
+static bool is_number_list(const crn_node *node, const char *where, crn_diag *diag)
+{
+    if (node->kind == CRN_NODE_LIST)
+        return true;
+    crn_diag_error(diag, node, "%s must be a list of numbers, not %s", where,
+                   crn_node_kind_phrase(node->kind));
+    return false;
+}
+
+static bool read_ints(const crn_row *row, crn_doc *doc, const char *where, const crn_node *node,
+                      cairn_opt_ints *out, crn_diag *diag)
+{
+    size_t used = 0;
+    if (!is_number_list(node, where, diag))
+        return false;
+    int64_t *const items = crn_doc_alloc(doc, (node->count + 1) * sizeof *items, diag);
+    for (const crn_node *item = node->first; items != NULL && item != NULL; item = item->next) {
+        if (!crn_node_to_int(item, where, row->i_min, row->i_max, row->unit, &items[used++], diag))
+            return false;
+    }
+    *out = (cairn_opt_ints){.items = items, .count = used};
+    return items != NULL;
+}
+
+static bool read_floats(const crn_row *row, crn_doc *doc, const char *where, const crn_node *node,
+                        cairn_opt_floats *out, crn_diag *diag)
+{
+    size_t used = 0;
+    if (!is_number_list(node, where, diag))
+        return false;
+    double *const items = crn_doc_alloc(doc, (node->count + 1) * sizeof *items, diag);
+    for (const crn_node *item = node->first; items != NULL && item != NULL; item = item->next) {
+        if (!crn_node_to_float(item, where, row->f_min, row->f_max, row->unit, &items[used++],
+                               diag))
+            return false;
+    }
+    *out = (cairn_opt_floats){.items = items, .count = used};
+    return items != NULL;
+}
+
 static bool read_pair(const crn_row *row, const char *where, const crn_node *node,
                       cairn_opt_pair *out, crn_diag *diag)
 {
@@ -97,8 +138,9 @@ static bool takes_null(const crn_row *row)
 {
     return row->kind == CRN_ROW_INT_NULL || row->kind == CRN_ROW_FLOAT_NULL ||
            row->kind == CRN_ROW_NUMBER_NULL || row->kind == CRN_ROW_NUMBER ||
-           row->kind == CRN_ROW_LIST || row->kind == CRN_ROW_INIT ||
-           (row->kind == CRN_ROW_TEXT && row->text == NULL);
+           row->kind == CRN_ROW_LIST || row->kind == CRN_ROW_INTS || row->kind == CRN_ROW_FLOATS ||
+           row->kind == CRN_ROW_INIT || row->kind == CRN_ROW_NESTED ||
+           row->kind == CRN_ROW_BOOL_NULL || (row->kind == CRN_ROW_TEXT && row->text == NULL);
 }
 
 static bool read_value(const crn_row *row, crn_doc *doc, const char *where, crn_node *node,
@@ -106,6 +148,7 @@ static bool read_value(const crn_row *row, crn_doc *doc, const char *where, crn_
 {
     cairn_opt_int *const opt_int = field;
     cairn_opt_float *const opt_float = field;
+    cairn_opt_bool *const opt_bool = field;
     switch (row->kind) {
     case CRN_ROW_INT:
         return crn_node_to_int(node, where, row->i_min, row->i_max, row->unit, field, diag);
@@ -124,16 +167,25 @@ static bool read_value(const crn_row *row, crn_doc *doc, const char *where, crn_
         return read_number(row, where, node, field, diag);
     case CRN_ROW_BOOL:
         return crn_node_to_bool(node, where, field, diag);
+    case CRN_ROW_BOOL_NULL:
+        opt_bool->is_set = crn_node_to_bool(node, where, &opt_bool->value, diag);
+        return opt_bool->is_set;
     case CRN_ROW_TEXT:
         return crn_node_to_text(node, where, field, diag);
     case CRN_ROW_CHOICE:
         return read_choice(row, where, node, field, diag);
+    case CRN_ROW_INTS:
+        return read_ints(row, doc, where, node, field, diag);
+    case CRN_ROW_FLOATS:
+        return read_floats(row, doc, where, node, field, diag);
     case CRN_ROW_LIST:
         return read_list(doc, where, node, field, diag);
     case CRN_ROW_PAIR:
         return read_pair(row, where, node, field, diag);
     case CRN_ROW_INIT:
         return crn_init_read(doc, node, where, field, diag);
+    case CRN_ROW_NESTED:
+        return crn_section_read(crn_section_find(row->text), where, doc, node, field, diag);
     case CRN_ROW_REQUIRED:
     case CRN_ROW_ALIAS:
     case CRN_ROW_NO_EFFECT:
@@ -277,12 +329,16 @@ static crn_node *complete_option(crn_doc *doc, crn_node *map, const crn_row *row
             return crn_doc_put_text(doc, map, row->name, row->text, true, diag);
         break;
     case CRN_ROW_LIST:
+    case CRN_ROW_INTS:
+    case CRN_ROW_FLOATS:
     case CRN_ROW_PAIR:
         return complete_list(doc, map, row, diag);
     case CRN_ROW_INT_NULL:
     case CRN_ROW_FLOAT_NULL:
     case CRN_ROW_NUMBER_NULL:
+    case CRN_ROW_BOOL_NULL:
     case CRN_ROW_INIT:
+    case CRN_ROW_NESTED:
     case CRN_ROW_REQUIRED:
     case CRN_ROW_ALIAS:
     case CRN_ROW_NO_EFFECT:

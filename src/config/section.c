@@ -61,10 +61,16 @@ static void set_default(const crn_row *row, void *field)
     case CRN_ROW_PAIR:
         *(cairn_opt_pair *)field = (cairn_opt_pair){row->f, row->f2};
         return;
+    case CRN_ROW_NESTED:
+        crn_section_defaults(crn_section_find(row->text), field);
+        return;
     case CRN_ROW_INT_NULL:
     case CRN_ROW_FLOAT_NULL:
     case CRN_ROW_NUMBER_NULL:
+    case CRN_ROW_BOOL_NULL:
     case CRN_ROW_LIST:
+    case CRN_ROW_INTS:
+    case CRN_ROW_FLOATS:
     case CRN_ROW_INIT:
     case CRN_ROW_REQUIRED:
     case CRN_ROW_ALIAS:

@@ -155,10 +155,12 @@ cairn_status crn_header_write(const crn_meta_entry *meta, size_t meta_count,
                               const crn_file_entry *entries, size_t entry_count, crn_str *out,
                               cairn_error *err);
 
-/* Digest of length word and header with the digest's own digits as zeros. @header is the length
- * word and the header. False if it has no such digits at their place (or there is no memory). */
-bool crn_header_digest(const uint8_t *header, size_t size, crn_digest *out_stored,
-                       crn_digest *out_computed);
+/* Digest of length word and header with the digest's own digits as zeros, and what they say.
+ * @header is the length word and the header. ECORRUPT: it has no such digits at their place.
+ * ENOMEM.
+ */
+cairn_status crn_header_digest(const uint8_t *header, size_t size, crn_digest *out_stored,
+                               crn_digest *out_computed, cairn_error *err);
 
 /* ---- Digests ---- */
 

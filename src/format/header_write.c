@@ -101,29 +101,31 @@ cairn_status crn_header_write(const crn_meta_entry *meta, size_t meta_count,
     CRN_TRY_PLAIN(crn_str_check(out, err));
     put_length((uint8_t *)out->text, out->length - CRN_LENGTH_WORD_BYTES);
     CRN_TRY_PLAIN(check_written(out, data_bytes, err));
-    if (!crn_header_digest((const uint8_t *)out->text, out->length, &stored, &computed))
-        CRN_FAIL(err, CAIRN_ENOMEM, "no memory for the header digest");
+    CRN_TRY_PLAIN(
+        crn_header_digest((const uint8_t *)out->text, out->length, &stored, &computed, err));
     crn_digest_to_text(&computed, digits);
     memcpy(out->text + DIGEST_AT, digits, DIGEST_DIGITS);
 out:
     return rc;
 }
 
-bool crn_header_digest(const uint8_t *header, size_t size, crn_digest *out_stored,
-                       crn_digest *out_computed)
+cairn_status crn_header_digest(const uint8_t *header, size_t size, crn_digest *out_stored,
+                               crn_digest *out_computed, cairn_error *err)
 {
+    cairn_status rc = CAIRN_OK;
+    crn_hasher *hasher = NULL;
     if (size <= DIGEST_AT + DIGEST_DIGITS ||
         memcmp(header + CRN_LENGTH_WORD_BYTES, k_digest_prefix, DIGEST_PREFIX) != 0 ||
         crn_digest_from_text((const char *)header + DIGEST_AT, out_stored) != 0 ||
         header[DIGEST_AT + DIGEST_DIGITS] != '"')
-        return false;
-    crn_hasher *const hasher = crn_hasher_new();
-    if (hasher == NULL)
-        return false;
+        CRN_FAIL(err, CAIRN_ECORRUPT, "there is no header digest (E_HEADER_DIGEST)");
+    hasher = crn_hasher_new();
+    CRN_NEED(err, hasher, "the header digest");
     crn_hasher_update(hasher, header, DIGEST_AT);
     crn_hasher_update(hasher, k_zero_digits, DIGEST_DIGITS);
     crn_hasher_update(hasher, header + DIGEST_AT + DIGEST_DIGITS, size - DIGEST_AT - DIGEST_DIGITS);
     *out_computed = crn_hasher_finish(hasher);
+out:
     crn_hasher_destroy(hasher);
-    return true;
+    return rc;
 }

@@ -2,7 +2,9 @@
  * fp32 loops over dense row-major arrays on the processor; nothing here knows tensors or tapes.
  *
  * Shapes stand in comments: [R][C] has R rows of C elements. R is usually B * T, the tokens of a
- * batch. Outputs must not overlap inputs unless a function says so. Work is divided statically and
+ * batch. Outputs must not overlap inputs unless a function says so, but forward functions that turn
+ * elements, rows or heads each into themselves (activations, gates, norms, rotary, scale) may write
+ * over their input. Work is divided statically and
  * every sum has a fixed order that does not depend on the number of threads (only the matrix
  * products of oneDNN may), so the same inputs give the same bits. Functions are thread safe on
  * different outputs; those that return nothing cannot fail.
@@ -48,6 +50,10 @@ cairn_status crn_gemm(int64_t m, int64_t n, int64_t k, float alpha, crn_matrix a
 void crn_add(int64_t count, const float *a, const float *b, float *out);
 /* out[i] = value or, if @adds, out[i] += value, of @from[i]. */
 void crn_copy(int64_t count, const float *from, bool adds, float *out);
+/* The same of factor * from[i]. */
+void crn_scale(int64_t count, float factor, const float *from, bool adds, float *out);
+/* Place of the first of @x that is infinite or no number; -1: all are finite. */
+int64_t crn_find_nonfinite(int64_t count, const float *x);
 /* y[R][C] += bias[C] */
 void crn_add_bias(int64_t rows, int64_t cols, const float *bias, float *y);
 /* Floats of scratch that crn_sum_rows needs. */
@@ -65,6 +71,47 @@ void crn_relu(int64_t count, const float *x, float *y);
 /* The slope at 0 is 0. */
 void crn_relu_backward(int64_t count, const float *x, const float *dy, bool adds, float *dx);
 
+void crn_silu(int64_t count, const float *x, float *y);
+void crn_silu_backward(int64_t count, const float *x, const float *dy, bool adds, float *dx);
+/* GELU by its tanh form, 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))): D. Hendrycks and
+ * K. Gimpel, "Gaussian Error Linear Units", 2016. */
+void crn_gelu_tanh(int64_t count, const float *x, float *y);
+void crn_gelu_tanh_backward(int64_t count, const float *x, const float *dy, bool adds, float *dx);
+/* y = relu(x)^2 */
+void crn_squared_relu(int64_t count, const float *x, float *y);
+void crn_squared_relu_backward(int64_t count, const float *x, const float *dy, bool adds,
+                               float *dx);
+
+/* --- glu.c: gated units, N. Shazeer, "GLU Variants Improve Transformer", 2020 --- */
+
+/* What the gate goes through. */
+typedef enum crn_gate { CRN_GATE_LINEAR, CRN_GATE_GELU, CRN_GATE_RELU, CRN_GATE_SILU } crn_gate;
+
+/* y = x * act(gate) */
+void crn_glu(int64_t count, crn_gate kind, const float *x, const float *gate, float *y);
+/* dx (=|+=) dy act(gate); dgate (=|+=) dy x act'(gate). */
+void crn_glu_backward(int64_t count, crn_gate kind, const float *x, const float *gate,
+                      const float *dy, bool adds_dx, float *dx, bool adds_dgate, float *dgate);
+
+/* --- rotary.c --- */
+
+/*
+ * Rotary positions (J. Su et al., "RoFormer", 2021) as the Model Zoo turns them: neighbours
+ * (2i, 2i + 1) of each head's first @size elements are a point in the plane, turned by the angle
+ * of position t and pair i; the rest of the head stays. x, y [B * T][H * D]; cosines and sines
+ * [T or more][size / 2]. @is_inverse turns back, which is the gradient's way.
+ */
+typedef struct crn_rotary_shape {
+    int64_t rows; /* B * T */
+    int64_t time;
+    int64_t heads;
+    int64_t head_size;
+    int64_t size; /* even, at most head_size */
+} crn_rotary_shape;
+
+void crn_rotary(const crn_rotary_shape *shape, const float *cosines, const float *sines,
+                bool is_inverse, const float *x, bool adds, float *y);
+
 /* --- layernorm.c --- */
 
 /* y = (x - mean) rstd gamma + beta for each row of x[R][C], rstd = 1 / sqrt(variance + eps); keeps
@@ -77,6 +124,17 @@ int64_t crn_layernorm_scratch(int64_t rows, int64_t cols);
 void crn_layernorm_backward(int64_t rows, int64_t cols, const float *x, const float *gamma,
                             const float *mean, const float *rstd, const float *dy, bool adds,
                             float *dx, float *dgamma, float *dbeta, float *scratch);
+
+/* RMSNorm (B. Zhang and R. Sennrich, 2019): y = x rstd gamma for each row, rstd = 1 / sqrt(mean of
+ * x^2 + eps); keeps rstd[R]. */
+void crn_rmsnorm(int64_t rows, int64_t cols, float eps, const float *x, const float *gamma,
+                 float *y, float *rstd);
+/* Floats of scratch that crn_rmsnorm_backward needs. */
+int64_t crn_rmsnorm_scratch(int64_t rows, int64_t cols);
+/* dx[R][C] is set, or added to if @adds; dgamma[C] is added to. */
+void crn_rmsnorm_backward(int64_t rows, int64_t cols, const float *x, const float *gamma,
+                          const float *rstd, const float *dy, bool adds, float *dx, float *dgamma,
+                          float *scratch);
 
 /* --- dropout.c --- */
 
@@ -98,7 +156,8 @@ void crn_dropout(const crn_dropout_place *place, int64_t count, const float *x, 
 
 /* --- embedding.c --- */
 
-/* y[B][T][C] = words[ids[B][T]][C] + positions[T][C]; ids are within the table. */
+/* y[B][T][C] = words[ids[B][T]][C] + positions[T][C]; ids are within the table; without positions
+ * (NULL) the words alone. */
 void crn_embedding(int64_t batch, int64_t time, int64_t cols, const int32_t *ids,
                    const float *words, const float *positions, float *y);
 /* Adds dy[B][T][C] to the rows of @dwords and @dpositions that it came from. */
@@ -107,28 +166,37 @@ void crn_embedding_backward(int64_t batch, int64_t time, int64_t cols, const int
 
 /* --- attention.c --- */
 
-/* Causal self-attention of B sequences of T tokens with H heads of D elements; C = H * D. */
+/*
+ * Causal self-attention of B sequences of T tokens with H heads of D elements; C = H * D. Keys and
+ * values may have fewer heads G, each used by H / G heads of queries in a row (J. Ainslie et al.,
+ * "GQA", 2023). With a window W a query sees itself and the W - 1 tokens before, and the first S
+ * tokens of the sequence, the sinks (G. Xiao et al., "Efficient Streaming Language Models with
+ * Attention Sinks", 2023); keys that no query of a block sees cost nothing.
+ */
 typedef struct crn_attention_shape {
     int64_t batch;
     int64_t time;
     int64_t heads;
+    int64_t kv_heads; /* G, divides heads */
     int64_t head_size;
-    float scale; /* Of the scores: 1 / sqrt(D), or 1. */
+    int64_t window; /* 0: none */
+    int64_t sinks;  /* only with a window */
+    float scale;    /* Of the scores: 1 / sqrt(D), or what the model says. */
 } crn_attention_shape;
 
 /* Floats of scratch for @workers threads at once. */
 int64_t crn_attention_scratch(const crn_attention_shape *shape, int workers);
 /*
- * y[B][T][C] = dropout(softmax(scale q k^T, over keys not later than the query)) v, head by head,
- * from q, k, v [B][T][C]. Keeps lse[B][H][T], the logarithm of each softmax's sum, from which the
- * backward computes the probabilities again. CAIRN_EDEVICE.
+ * y[B][T][C] = dropout(softmax(scale q k^T, over the keys that the query sees)) v, head by head,
+ * from q [B][T][C] and k, v [B][T][G * D]. Keeps lse[B][H][T], the logarithm of each softmax's sum,
+ * from which the backward computes the probabilities again. CAIRN_EDEVICE.
  */
 cairn_status crn_attention(const crn_attention_shape *shape, const crn_dropout_place *dropout,
                            const float *q, const float *k, const float *v, float *y, float *lse,
                            int workers, float *scratch, cairn_error *err);
 
 typedef struct crn_attention_gradients {
-    float *dq; /* [B][T][C], set, or added to if its flag says so */
+    float *dq; /* As q, k, v; set, or added to if the flag says so. */
     float *dk;
     float *dv;
     bool adds_dq;
@@ -143,6 +211,24 @@ cairn_status crn_attention_backward(const crn_attention_shape *shape,
                                     const float *lse, const float *dy,
                                     const crn_attention_gradients *out, int workers, float *scratch,
                                     cairn_error *err);
+
+/* --- decode.c: attention of a few new tokens, for generation --- */
+
+/* Tokens [first, first + rows) of one sequence, of which all keys and values so far are kept. */
+typedef struct crn_decode_shape {
+    int64_t first;
+    int64_t rows;
+    int64_t heads;
+    int64_t kv_heads;
+    int64_t head_size;
+    int64_t window; /* as in crn_attention_shape */
+    int64_t sinks;
+    float scale;
+} crn_decode_shape;
+
+/* y, q [rows][H * D]; k, v [first + rows][G * D]; @scores [H][first + rows] is scratch. */
+void crn_decode_attention(const crn_decode_shape *shape, const float *q, const float *k,
+                          const float *v, float *y, float *scores);
 
 /* --- cross_entropy.c --- */
 
@@ -164,6 +250,10 @@ static inline float crn_token_weight(const crn_token_labels *labels, int64_t r)
  * @row_loss[R] is scratch. */
 double crn_cross_entropy(int64_t rows, int64_t vocab, const float *logits,
                          const crn_token_labels *labels, float *lse, float *row_loss);
+/* Sum of the weights of the rows whose label has the largest logit (the first of equal ones).
+ * @row_hits[R] is scratch. */
+double crn_count_correct(int64_t rows, int64_t vocab, const float *logits,
+                         const crn_token_labels *labels, float *row_hits);
 /* Turns @logits into gradients: factor * weight * (softmax - one at the label). */
 void crn_cross_entropy_backward(int64_t rows, int64_t vocab, const crn_token_labels *labels,
                                 const float *lse, float factor, float *logits);

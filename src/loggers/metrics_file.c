@@ -1,10 +1,11 @@
 /*
- * model_dir/metrics.jsonl: a line for each step and each validation, appended at once.
+ * model_dir/metrics.jsonl: a line for each step, each validation and each save, appended at once.
  *
  * Nothing is ever rewritten. A process that finds lines of an earlier one, or that continues at a
  * step N > 0, first writes {"event":"resume","step":N}, or {"event":"start","step":0} if training
- * begins at step 0; a reader drops earlier lines with a larger step than such a line's. The file
- * is touched at the first metric, so that a run that has nothing left to do leaves no trace.
+ * begins at step 0; a reader drops earlier lines with a larger step than such a line's. Lines with
+ * another "event" are of saves; they take nothing back. The file is touched at the first line, so
+ * that a run that has nothing left to do leaves no trace.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,11 +18,14 @@
 
 #define METRICS_FILE "metrics.jsonl"
 
+enum { ERROR_SIZE = 1024 };
+
 struct metrics_file {
     const crn_os *os;
     char *path;       /* NULL before the fit starts */
     uint64_t at_step; /* step at which this process started */
     int fd;           /* -1: not open */
+    bool is_cut;      /* the last line may lack its end */
     crn_str line;     /* kept, so that a step allocates nothing */
 };
 
@@ -103,6 +107,19 @@ out:
     return rc;
 }
 
+/* Opens the file if need be; ends a line that a full disk has cut. */
+static cairn_status prepare(struct metrics_file *file, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    if (file->fd < 0)
+        CRN_TRY_PLAIN(begin(file, err));
+    if (file->is_cut)
+        crn_str_append(&file->line, "\n");
+    file->is_cut = false;
+out:
+    return rc;
+}
+
 static cairn_status on_log(void *self, const cairn_event *event, cairn_control *control,
                            cairn_error *err)
 {
@@ -111,12 +128,40 @@ static cairn_status on_log(void *self, const cairn_event *event, cairn_control *
     (void)control; /* asks for nothing */
     if (file->path == NULL)
         return CAIRN_OK; /* A validation of its own writes into no run's metrics. */
-    if (file->fd < 0)
-        CRN_TRY_PLAIN(begin(file, err));
+    CRN_TRY_PLAIN(prepare(file, err));
     crn_metrics_line(event->step, event->metrics, event->metric_count, &file->line);
     CRN_TRY_PLAIN(append(file, err));
 out:
     return rc;
+}
+
+static cairn_status on_after_save_checkpoint(void *self, const cairn_event *event,
+                                             cairn_control *control, cairn_error *err)
+{
+    struct metrics_file *const file = self;
+    cairn_status rc = CAIRN_OK;
+    (void)control; /* asks for nothing */
+    CRN_TRY_PLAIN(prepare(file, err));
+    crn_saved_line(event->step, event->path, event->cost, &file->line);
+    CRN_TRY_PLAIN(append(file, err));
+out:
+    return rc;
+}
+
+/* The disk may be full, so what cannot be written here is left out: the log says it too. */
+static cairn_status on_save_exception(void *self, const cairn_event *event, cairn_control *control,
+                                      cairn_error *err)
+{
+    struct metrics_file *const file = self;
+    char text[ERROR_SIZE];
+    (void)control; /* asks for nothing */
+    (void)err;     /* cannot fail */
+    (void)cairn_error_format(event->failure, text, sizeof text);
+    if (prepare(file, NULL) != CAIRN_OK)
+        return CAIRN_OK;
+    crn_save_failed_line(event->step, event->path, text, event->cost, &file->line);
+    file->is_cut = append(file, NULL) != CAIRN_OK;
+    return CAIRN_OK;
 }
 
 static void destroy(void *self)
@@ -136,6 +181,8 @@ static const cairn_callback_ops k_ops = {
     .name = "MetricsFile",
     .destroy = destroy,
     .on_fit_start = on_fit_start,
+    .on_after_save_checkpoint = on_after_save_checkpoint,
+    .on_save_exception = on_save_exception,
     .on_log = on_log,
 };
 

@@ -118,7 +118,8 @@ static void log_line(struct progress *progress, const cairn_event *event,
     crn_progress_line(facts, &progress->text);
     erase_bar(progress);
     if (!progress->text.is_failed)
-        cairn_log_message(cairn_trainer_log(event->trainer), CAIRN_LOG_INFO, "%s",
+        cairn_log_message(cairn_trainer_log(event->trainer),
+                          facts->failed_saves > 0 ? CAIRN_LOG_WARNING : CAIRN_LOG_INFO, "%s",
                           progress->text.text);
 }
 
@@ -185,6 +186,7 @@ static crn_progress_facts train_facts(const struct progress *progress, const cai
         event->validations_left > 0 && progress->last_round_seconds <= 0.0;
     return (crn_progress_facts){
         .device = progress->options.device,
+        .failed_saves = event->failed_saves,
         .step = event->step,
         .loss = event->loss,
         .has_rate = progress->train_rate.is_known,
@@ -228,7 +230,8 @@ static cairn_status on_train_end(void *self, const cairn_event *event, cairn_con
     (void)err;     /* cannot fail */
     progress->segments_seconds += seconds_between(progress->segment_start, now_ns(progress));
     progress->segment_start = now_ns(progress);
-    log_text(progress, event, "Training completed successfully!");
+    if (event->is_last || event->step == progress->segment_end) /* else it was cut off */
+        log_text(progress, event, "Training completed successfully!");
     return CAIRN_OK;
 }
 
@@ -290,6 +293,7 @@ static cairn_status on_validate_batch_end(void *self, const cairn_event *event,
     progress->eval_mark = now;
     const crn_progress_facts facts = {
         .device = progress->options.device,
+        .failed_saves = event->failed_saves,
         .is_validation = true,
         .step = event->step,
         .batch = batch,

@@ -81,6 +81,8 @@ void crn_progress_line(const crn_progress_facts *facts, crn_str *out)
     char loss[CRN_LOSS_TEXT_SIZE];
     char rate[40];
     char time[32];
+    if (facts->failed_saves > 0)
+        crn_str_printf(out, "| LAST SAVE FAILED (%" PRIu64 " in a row) ", facts->failed_saves);
     if (facts->is_validation)
         crn_str_printf(out, "| Eval Device=%s, GlobalStep=%" PRIu64 ", Batch=%" PRIu64,
                        facts->device, facts->step, facts->batch);
@@ -106,6 +108,8 @@ void crn_progress_bar(const crn_progress_facts *facts, uint64_t done, uint64_t t
     crn_str bar = {0};
     const double part = total > 0 ? (double)done / (double)total : 1.0;
     const unsigned cells = (unsigned)(part * BAR_CELLS);
+    if (facts->failed_saves > 0)
+        crn_str_append(&bar, "SAVE FAILED ");
     crn_str_printf(&bar, "%s [", facts->is_validation ? "Eval " : "Train");
     for (unsigned i = 0; i < BAR_CELLS; i++)
         crn_str_append(&bar, i < cells ? "#" : "-");
@@ -134,5 +138,44 @@ void crn_metrics_line(uint64_t step, const cairn_metric *metrics, size_t count, 
         crn_str_append_json(out, metrics[i].name, strlen(metrics[i].name));
         crn_str_printf(out, ":%s%s%s", quote, crn_number_text(metrics[i].value, number), quote);
     }
+    crn_str_append(out, "}\n");
+}
+
+static void append_member(crn_str *out, const char *name, double value)
+{
+    char number[40];
+    crn_str_printf(out, ",\"%s\":%s", name, crn_number_text(value, number));
+}
+
+/* "event", "step" and "path" of a line. */
+static void begin_event(crn_str *out, const char *event, uint64_t step, const char *path)
+{
+    crn_str_printf(out, "{\"event\":\"%s\",\"step\":%" PRIu64 ",\"path\":", event, step);
+    if (path != NULL)
+        crn_str_append_json(out, path, strlen(path));
+    else
+        crn_str_append(out, "null");
+}
+
+void crn_saved_line(uint64_t step, const char *path, const cairn_save_cost *cost, crn_str *out)
+{
+    begin_event(out, "checkpoint", step, path);
+    append_member(out, "blocked_ms", cost->blocked_ms);
+    append_member(out, "background_ms", cost->background_ms);
+    crn_str_printf(out, ",\"bytes\":%" PRIu64, cost->bytes);
+    append_member(out, "gb_per_s", cost->gb_per_s);
+    if (cost->percent_of_fastest > 0.0)
+        append_member(out, "percent_of_fastest", cost->percent_of_fastest);
+    crn_str_append(out, "}\n");
+}
+
+void crn_save_failed_line(uint64_t step, const char *path, const char *error,
+                          const cairn_save_cost *cost, crn_str *out)
+{
+    begin_event(out, "checkpoint_failed", step, path);
+    crn_str_append(out, ",\"error\":");
+    crn_str_append_json(out, error, strlen(error));
+    append_member(out, "blocked_ms", cost->blocked_ms);
+    append_member(out, "background_ms", cost->background_ms);
     crn_str_append(out, "}\n");
 }

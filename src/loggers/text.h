@@ -25,6 +25,7 @@ const char *crn_number_text(double value, char buf[40]);
 /* What a line of progress says; a field whose has_ is false is left out. */
 typedef struct crn_progress_facts {
     const char *device;
+    uint64_t failed_saves; /* in a row; said first, and loudly */
     bool is_validation;
     uint64_t step;  /* global_step */
     uint64_t batch; /* of the validation, from 1 */
@@ -39,7 +40,8 @@ typedef struct crn_progress_facts {
     bool total_is_minimum; /* some stage has no timing yet: ">" */
 } crn_progress_facts;
 
-/* "| Train Device=CPU, Step=50, Loss=8.31250, Rate=..." or "| Eval Device=CPU, ...". */
+/* "| Train Device=CPU, Step=50, Loss=8.31250, Rate=..." or "| Eval Device=CPU, ...", after a save
+ * that failed with "| LAST SAVE FAILED (1 in a row) " in front. */
 void crn_progress_line(const crn_progress_facts *facts, crn_str *out);
 
 /*
@@ -51,5 +53,13 @@ void crn_progress_bar(const crn_progress_facts *facts, uint64_t done, uint64_t t
 /* A line of metrics.jsonl with its newline: {"step":50,"loss":8.3125}. JSON has no NaN and no
  * infinity; they are the texts "nan", "inf" and "-inf". */
 void crn_metrics_line(uint64_t step, const cairn_metric *metrics, size_t count, crn_str *out);
+
+/* A line for a save: {"event":"checkpoint","step":500,"path":"...","blocked_ms":...,...}. What
+ * @cost does not know is left out. */
+void crn_saved_line(uint64_t step, const char *path, const cairn_save_cost *cost, crn_str *out);
+/* {"event":"checkpoint_failed","step":500,"path":null,"error":"...","blocked_ms":...}; @path: the
+ * full checkpoint if that is there all the same, else NULL. */
+void crn_save_failed_line(uint64_t step, const char *path, const char *error,
+                          const cairn_save_cost *cost, crn_str *out);
 
 #endif

@@ -10,3 +10,13 @@ const cairn_batch_field *cairn_batch_find(const cairn_batch *batch, const char *
     }
     return NULL;
 }
+
+cairn_status cairn_pass_after_forward(const cairn_pass *pass, double loss, double weight,
+                                      cairn_error *err)
+{
+    /* A program of an older header has a shorter pass. */
+    const bool has_it = pass->struct_size >= offsetof(cairn_pass, user) + sizeof pass->user;
+    return has_it && pass->after_forward != NULL
+               ? pass->after_forward(pass->user, loss, weight, err)
+               : CAIRN_OK;
+}

@@ -12,7 +12,7 @@
 
 #include "nn/tape.h"
 
-enum { CRN_OP_INPUTS_MAX = 4, CRN_OP_SAVED_MAX = 2, CRN_OP_ATTRIBUTES_SIZE = 64 };
+enum { CRN_OP_INPUTS_MAX = 4, CRN_OP_SAVED_MAX = 2, CRN_OP_ATTRIBUTES_SIZE = 80 };
 
 typedef struct crn_op crn_op;
 

@@ -67,13 +67,15 @@ out:
     return rc;
 }
 
-cairn_status crn_params_add_norm(crn_params *params, const char *name, int64_t cols, crn_layer *out,
-                                 cairn_error *err)
+cairn_status crn_params_add_norm(crn_params *params, const char *name, int64_t cols, bool has_bias,
+                                 crn_layer *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     CRN_TRY_PLAIN(
         add(params, name, "weight", CAIRN_ROLE_NORM, 0, cols, &k_ones, &out->weight, err));
-    CRN_TRY_PLAIN(add(params, name, "bias", CAIRN_ROLE_NORM, 0, cols, &k_zeros, &out->bias, err));
+    if (has_bias)
+        CRN_TRY_PLAIN(
+            add(params, name, "bias", CAIRN_ROLE_NORM, 0, cols, &k_zeros, &out->bias, err));
 out:
     return rc;
 }

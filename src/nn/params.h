@@ -43,8 +43,8 @@ cairn_status crn_params_add_linear(crn_params *params, const char *name, int64_t
                                    bool has_bias, const cairn_initializer *initializer,
                                    crn_layer *out, cairn_error *err);
 /* weight[cols], bias[cols] */
-cairn_status crn_params_add_norm(crn_params *params, const char *name, int64_t cols, crn_layer *out,
-                                 cairn_error *err);
+cairn_status crn_params_add_norm(crn_params *params, const char *name, int64_t cols, bool has_bias,
+                                 crn_layer *out, cairn_error *err);
 /* bias[cols] of a linear layer whose weight is declared elsewhere. */
 cairn_status crn_params_add_bias(crn_params *params, const char *name, int64_t cols,
                                  const cairn_tensor **out, cairn_error *err);

@@ -8,9 +8,9 @@
 
 #include "nn/tape.h"
 
-typedef enum crn_plan_use { CRN_PLAN_TRAIN, CRN_PLAN_EVALUATE, CRN_PLAN_GENERATE } crn_plan_use;
+typedef enum crn_plan_use { CRN_PLAN_TRAIN, CRN_PLAN_EVALUATE } crn_plan_use;
 
-enum { CRN_PLAN_USES = 3, CRN_PLANS_PER_USE = 2 };
+enum { CRN_PLAN_USES = 2, CRN_PLANS_PER_USE = 2 };
 
 typedef struct crn_plan {
     crn_tape *tape; /* NULL: free. */
@@ -21,7 +21,6 @@ typedef struct crn_plan {
     crn_value ids;
     crn_value labels;
     crn_value mask;
-    crn_value hidden; /* GENERATE: what the output layer gets. */
 } crn_plan;
 
 /* Zeroed is empty. */

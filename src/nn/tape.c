@@ -50,6 +50,7 @@ crn_value crn_tape_parameter(crn_tape *tape, const cairn_tensor *tensor)
     if (var != NULL) {
         var->kind = CRN_VAR_PARAMETER;
         var->tensor = tensor;
+        var->source = tensor;
         var->rows = tensor->rank > 1 ? tensor->shape[0] : 1;
         var->cols = tensor->shape[tensor->rank - 1];
     }
@@ -63,6 +64,52 @@ crn_value crn_tape_input(crn_tape *tape)
     if (var != NULL)
         var->kind = CRN_VAR_INPUT;
     return value;
+}
+
+void crn_tape_name(crn_tape *tape, crn_value value, const char *name)
+{
+    if (value != CRN_VALUE_NONE)
+        tape->vars[value].name = name;
+}
+
+static bool same_shape(const cairn_tensor *a, const cairn_tensor *b)
+{
+    return a->dtype == b->dtype && a->rank == b->rank &&
+           memcmp(a->shape, b->shape, (size_t)a->rank * sizeof a->shape[0]) == 0;
+}
+
+/* Where the values of parameter @var are in @weights; NULL: in its own tensor. */
+static cairn_status find_source(const crn_var *var, const cairn_state *weights,
+                                const cairn_tensor **out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    *out = var->tensor;
+    if (var->kind != CRN_VAR_PARAMETER || weights == NULL)
+        return CAIRN_OK;
+    *out = cairn_state_tensor_find(weights, var->tensor->name);
+    if (*out == NULL || !same_shape(*out, var->tensor))
+        CRN_FAIL(err, CAIRN_EINCOMPATIBLE,
+                 "the state '%s' has no tensor of the name and shape of '%s'",
+                 cairn_state_name(weights), var->tensor->name);
+out:
+    return rc;
+}
+
+cairn_status crn_tape_use_weights(crn_tape *tape, const cairn_state *weights, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_tensor *source = NULL;
+    if (weights == tape->weights)
+        return CAIRN_OK;
+    if (weights != NULL && tape->is_training)
+        CRN_FAIL(err, CAIRN_EINVAL, "training changes the model's own weights only");
+    for (size_t i = 0; i < tape->var_count; i++) /* All are there, or nothing changes. */
+        CRN_TRY_PLAIN(find_source(&tape->vars[i], weights, &source, err));
+    for (size_t i = 0; i < tape->var_count; i++)
+        CRN_TRY_PLAIN(find_source(&tape->vars[i], weights, &tape->vars[i].source, err));
+    tape->weights = weights;
+out:
+    return rc;
 }
 
 void crn_tape_set_input(crn_tape *tape, crn_value input, const void *data)
@@ -168,10 +215,14 @@ cairn_status crn_tape_run(crn_tape *tape, crn_run *run, cairn_error *err)
     for (size_t i = 0; i < tape->op_count; i++) {
         const crn_op *const op = &tape->ops[i];
         CRN_TRY(err, op->kind->forward(tape, op, run, err), "%s, forward", op->kind->name);
+        CRN_TRY_PLAIN(crn_tape_inspect_forward(tape, i, run, err));
     }
+    if (tape->is_training && run->pass != NULL)
+        CRN_TRY_PLAIN(cairn_pass_after_forward(run->pass, run->loss, run->weight, err));
     for (size_t i = tape->is_training ? tape->op_count : 0; i > 0; i--) {
         const crn_op *const op = &tape->ops[i - 1];
         CRN_TRY(err, op->kind->backward(tape, op, run, err), "%s, backward", op->kind->name);
+        CRN_TRY_PLAIN(crn_tape_inspect_backward(tape, i - 1, run, err));
     }
 out:
     return rc;
@@ -182,17 +233,12 @@ const float *crn_tape_data(const crn_tape *tape, crn_value value)
     return tape->vars[value].data;
 }
 
-uint64_t crn_tape_bytes(const crn_tape *tape)
-{
-    return tape->memory_bytes;
-}
-
 const float *crn_op_in(const crn_tape *tape, const crn_op *op, int i)
 {
     if (op->in[i] == CRN_VALUE_NONE)
         return NULL;
     const crn_var *const var = &tape->vars[op->in[i]];
-    return var->kind == CRN_VAR_PARAMETER ? (const float *)var->tensor->data : var->data;
+    return var->kind == CRN_VAR_PARAMETER ? (const float *)var->source->data : var->data;
 }
 
 const void *crn_op_array(const crn_tape *tape, const crn_op *op, int i)

@@ -22,7 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cairn/tensor.h"
+#include "cairn/plugin/model.h"
 
 typedef struct crn_tape crn_tape;
 
@@ -37,6 +37,11 @@ typedef struct crn_run {
     float loss_scale; /* Gradients are those of loss_scale * loss. */
     double loss;      /* Set by the operation that computes it. */
     double weight;
+    const cairn_pass *pass; /* What else was asked: to be told of the loss before the gradients are
+                               computed, checks, an observer; NULL: nothing. */
+    bool wants_metrics;     /* Set the two below; they are as in cairn_loss. */
+    double token_loss;
+    double correct;
 } crn_run;
 
 /* An empty tape. Without @is_training it plans no gradients and records no dropout. Yours.
@@ -48,6 +53,12 @@ void crn_tape_destroy(crn_tape *tape);
 /* A parameter, borrowed. Its data must be there when the tape runs. NULL (an absent
  * bias) gives CRN_VALUE_NONE. */
 crn_value crn_tape_parameter(crn_tape *tape, const cairn_tensor *tensor);
+/* Names what an operation gives, for messages and observers; without a name it is that of the
+ * module whose parameter the operation reads, or its kind and number. @name is static. */
+void crn_tape_name(crn_tape *tape, crn_value value, const char *name);
+/* From the next run on parameters are read from the tensors of the same names in @weights; NULL:
+ * from their own. Not in training. CAIRN_EINCOMPATIBLE: one is missing or has another shape. */
+cairn_status crn_tape_use_weights(crn_tape *tape, const cairn_state *weights, cairn_error *err);
 /* An array that comes with each run, such as token ids; no gradient. */
 crn_value crn_tape_input(crn_tape *tape);
 /* @data is borrowed until the next run is over. */
@@ -57,13 +68,12 @@ void crn_tape_set_input(crn_tape *tape, crn_value input, const void *data);
  * CAIRN_EBUG if shapes did not fit. */
 cairn_status crn_tape_plan(crn_tape *tape, cairn_error *err);
 /* Forward and, in training, backward. @run is read and its results are set.
- * CAIRN_EINVAL: training, but a parameter has no gradient. CAIRN_EDEVICE. */
+ * CAIRN_EINVAL: training, but a parameter has no gradient. CAIRN_ENONFINITE: pass->check found a
+ * number that is not finite. CAIRN_EDEVICE, and what pass->observe returns. */
 cairn_status crn_tape_run(crn_tape *tape, crn_run *run, cairn_error *err);
 
 /* Floats [rows][cols] of @value; valid from a run to the next if the tape has no training and the
  * value is the last one recorded. */
 const float *crn_tape_data(const crn_tape *tape, crn_value value);
-/* Bytes that the plan takes. */
-uint64_t crn_tape_bytes(const crn_tape *tape);
 
 #endif

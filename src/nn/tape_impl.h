@@ -10,7 +10,9 @@ typedef struct crn_var {
     crn_var_kind kind;
     int64_t rows;
     int64_t cols;
+    const char *name;           /* COMPUTED; static; NULL: none given. */
     const cairn_tensor *tensor; /* PARAMETER; borrowed. */
+    const cairn_tensor *source; /* PARAMETER: where its values are read; borrowed. */
     const void *array;          /* INPUT; borrowed. */
     float *data;                /* COMPUTED; in the tape's memory. */
     float *grad;                /* COMPUTED, in training; NULL if nothing depends on it. */
@@ -22,6 +24,7 @@ struct crn_tape {
     bool is_planned;
     cairn_status failed; /* The first failure while recording, with its cause. */
     cairn_error cause;
+    const cairn_state *weights; /* Where parameters are read; NULL: their own tensors. */
     crn_var *vars;
     size_t var_count;
     size_t var_capacity;
@@ -39,5 +42,12 @@ struct crn_tape {
 /* Finds places for all values and gradients so that none overlaps another that lives at the same
  * time, and allocates. CAIRN_ENOMEM. */
 cairn_status crn_tape_place(crn_tape *tape, cairn_error *err);
+
+/* inspect.c: after operation @number ran forward, or backward: shows its output to the observer of
+ * @run, and looks for numbers that are not finite if @run asks. CAIRN_ENONFINITE. */
+cairn_status crn_tape_inspect_forward(const crn_tape *tape, size_t number, const crn_run *run,
+                                      cairn_error *err);
+cairn_status crn_tape_inspect_backward(const crn_tape *tape, size_t number, const crn_run *run,
+                                       cairn_error *err);
 
 #endif

@@ -1,53 +1,17 @@
 #include <math.h>
 
-#include "cairn/optim.h"
-
-enum {
-    CHUNK_FLOATS = 32 * 1024, /* one partial sum; the cut, not the threads, decides the bits */
-    GROUP_CHUNKS = 512,       /* partial sums that are added up at a time */
-    LANES = 8                 /* running sums in a chunk, so that it can be vectorised */
-};
-
-static double chunk_sum_of_squares(const float *x, size_t count)
-{
-    double lane[LANES] = {0};
-    double sum = 0.0;
-    size_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        for (size_t j = 0; j < LANES; j++)
-            lane[j] += (double)x[i + j] * (double)x[i + j];
-    }
-    for (; i < count; i++)
-        lane[i % LANES] += (double)x[i] * (double)x[i];
-    for (size_t j = 0; j < LANES; j++)
-        sum += lane[j];
-    return sum;
-}
+#include "optim/optimizer.h"
 
 double cairn_gradient_norm(cairn_state *model)
 {
-    const size_t group_floats = (size_t)GROUP_CHUNKS * CHUNK_FLOATS;
     size_t count = 0;
     const float *const grad = cairn_state_gradients(model, &count);
-    double sum = 0.0;
-    if (grad == NULL)
-        return 0.0;
-    for (size_t start = 0; start < count; start += group_floats) {
-        double partial[GROUP_CHUNKS];
-        const size_t left = count - start;
-        const size_t size = left < group_floats ? left : group_floats;
-        const size_t chunks = (size + CHUNK_FLOATS - 1) / CHUNK_FLOATS;
-#pragma omp parallel for schedule(static) if (chunks > 1)
-        for (size_t c = 0; c < chunks; c++) {
-            const size_t first = c * CHUNK_FLOATS;
-            const size_t rest = size - first;
-            partial[c] = chunk_sum_of_squares(grad + start + first,
-                                              rest < CHUNK_FLOATS ? rest : CHUNK_FLOATS);
-        }
-        for (size_t c = 0; c < chunks; c++)
-            sum += partial[c];
-    }
-    return sqrt(sum);
+    return grad != NULL ? sqrt(crn_sum_of_squares(grad, count)) : 0.0;
+}
+
+double cairn_sum_of_squares(const float *x, size_t count)
+{
+    return crn_sum_of_squares(x, count);
 }
 
 void cairn_clip_gradients(cairn_state *model, double norm, double max_norm)
@@ -59,7 +23,22 @@ void cairn_clip_gradients(cairn_state *model, double norm, double max_norm)
     float *const grad = cairn_state_gradients(model, &count);
     if (grad == NULL || !(scale < 1.0))
         return;
-#pragma omp parallel for simd schedule(static) if (count > CHUNK_FLOATS)
+#pragma omp parallel for simd schedule(static) if (count > CRN_PARALLEL_FLOATS)
     for (size_t i = 0; i < count; i++)
         grad[i] *= factor;
+}
+
+void cairn_clip_gradient_values(cairn_state *model, double max_value)
+{
+    const float most = (float)max_value;
+    size_t count = 0;
+    float *const grad = cairn_state_gradients(model, &count);
+    if (grad == NULL)
+        return;
+#pragma omp parallel for simd schedule(static) if (count > CRN_PARALLEL_FLOATS)
+    for (size_t i = 0; i < count; i++) {
+        const float g = grad[i];
+        const float above = g > most ? most : g; /* NaN passes both. */
+        grad[i] = above < -most ? -most : above;
+    }
 }

@@ -52,6 +52,8 @@ typedef struct crn_os crn_os;
 struct crn_os {
     int (*open)(const crn_os *os, int dir, const char *name, crn_open_mode mode, int *out_fd);
     int (*close)(const crn_os *os, int fd);
+    /* Another descriptor of the same open file: a lock on it holds until both are closed. */
+    int (*duplicate)(const crn_os *os, int fd, int *out_fd);
     /* Reads until @size bytes or the end of the file; *out_got says how many. */
     int (*read_at)(const crn_os *os, int fd, void *buf, size_t size, uint64_t offset,
                    size_t *out_got);
@@ -82,13 +84,16 @@ struct crn_os {
     int (*rename_new)(const crn_os *os, int dir, const char *from, const char *to);
     int (*rename_over)(const crn_os *os, int dir, const char *from, const char *to);
     int (*unlink)(const crn_os *os, int dir, const char *name);
+    /* A symbolic link at @name that holds @target as it is. EEXIST. */
+    int (*symlink)(const crn_os *os, const char *target, int dir, const char *name);
     /* Makes the folder and its missing parents, each synced into its own parent; an existing
      * folder is success. */
     int (*make_dirs)(const crn_os *os, const char *path);
     int (*list)(const crn_os *os, int dir, crn_list_fn fn, void *user);
     /* Open-file-description lock on the whole file, not waiting: EAGAIN if another holds it. */
     int (*lock)(const crn_os *os, int fd);
-    /* Bytes that this user may still write where @dir is; EOPNOTSUPP where nobody knows. */
+    /* Bytes that this user may still write where @dir is: the free space, or what a quota leaves
+     * if that is less. EOPNOTSUPP where nobody knows. */
     int (*free_bytes)(const crn_os *os, int dir, uint64_t *out_bytes);
     /* The absolute path with links resolved; *out_path is yours (crn_free). */
     int (*real_path)(const crn_os *os, const char *path, char **out_path);
@@ -113,19 +118,55 @@ int crn_os_read_file(const crn_os *os, int dir, const char *name, size_t max_byt
 /* Process facts for messages. */
 const char *crn_os_host_name(char *buf, size_t size);
 int64_t crn_os_process_id(void);
-unsigned crn_os_cpu_count(void);
 
 /* Starts a thread that no signal interrupts: they go to the threads of the program. @name: at most
  * 15 bytes, for lists of threads. Returns an errno value. */
 int crn_thread_start(pthread_t *out, void *(*main)(void *), void *argument, const char *name);
 
 /*
+ * Shared objects. Loads one for the rest of the process (it is never unloaded; loading it again
+ * gives the same); @path has a "/". False: @problem, of @size bytes, says why.
+ */
+bool crn_object_load(const char *path, void **out_object, char *problem, size_t size);
+typedef void (*crn_function)(void);
+/* The function @name of @object, to be cast to its type; NULL if there is none. */
+crn_function crn_object_function(void *object, const char *name);
+
+/*
+ * Child processes. Memory that outlives a child: a file without a name, zeroed, of @size bytes,
+ * which children inherit under the same number. Write and read it through the table.
+ */
+int crn_child_memory(size_t size, int *out_fd);
+
+typedef struct crn_child_end {
+    bool is_signal;
+    int number;             /* of the signal, or the exit code; 127: it could not be started */
+    bool was_asked_to_stop; /* SIGTERM or SIGINT came meanwhile */
+} crn_child_end;
+
+/*
+ * Runs this very program again with @words (NULL-ended; the first is the name) and waits for its
+ * end. SIGTERM, SIGINT and SIGUSR1 to this process are passed on; while no child runs they wait.
+ * The child is killed when this process ends. For a process with one thread. Returns an errno
+ * value: no child was started, or it was lost.
+ */
+int crn_child_run(char *const *words, crn_child_end *out);
+/* "SIGSEGV"; "signal 77" for one without a name. Returns @buf. */
+const char *crn_signal_name(int number, char buf[32]);
+
+/*
  * Signals. Installing twice is allowed; the handlers only set flags. The flags are process-wide
  * since signals are; the program, not the library, decides to install them.
  */
 /* SIGTERM and SIGINT ask to stop (a second SIGINT ends the process at once with 130), SIGUSR1 to
- * save, SIGPIPE is ignored. */
+ * save, SIGPIPE is ignored. A mask that was inherited no longer keeps them out. */
 int crn_signals_install(void);
+/* For a child of crn_child_run, before crn_signals_install: SIGINT counts only when its parent
+ * passes it on, since a terminal or a batch system sends it to both and two would end the process
+ * at once. */
+void crn_signals_obey_parent(void);
+/* What SIGINT is passed on as: it does not merge with one that comes from elsewhere. */
+#define CRN_SIGNAL_INTERRUPT SIGRTMIN
 /* True from the first SIGTERM or SIGINT on. */
 bool crn_signal_stop_requested(void);
 /* Name of the signal that asked to stop, or "". Static. */

@@ -51,6 +51,7 @@ const crn_os *crn_os_posix(void)
     static const crn_os k_posix = {
         .open = crn_posix_open,
         .close = crn_posix_close,
+        .duplicate = crn_posix_duplicate,
         .read_at = crn_posix_read_at,
         .read_parts = crn_posix_read_parts,
         .write_at = crn_posix_write_at,
@@ -65,6 +66,7 @@ const crn_os *crn_os_posix(void)
         .rename_new = crn_posix_rename_new,
         .rename_over = crn_posix_rename_over,
         .unlink = crn_posix_unlink,
+        .symlink = crn_posix_symlink,
         .make_dirs = crn_posix_make_dirs,
         .list = crn_posix_list,
         .lock = crn_posix_lock,

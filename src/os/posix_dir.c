@@ -56,6 +56,12 @@ int crn_posix_unlink(const crn_os *os, int dir, const char *name)
     return unlinkat(dir, name, 0) == 0 ? 0 : errno;
 }
 
+int crn_posix_symlink(const crn_os *os, const char *target, int dir, const char *name)
+{
+    (void)os;
+    return symlinkat(target, dir, name) == 0 ? 0 : errno;
+}
+
 /* Makes the folder's own entry survive a power cut. */
 static int sync_parent(const char *path)
 {
@@ -150,7 +156,9 @@ int crn_posix_free_bytes(const crn_os *os, int dir, uint64_t *out_bytes)
         return errno;
     if (info.f_blocks == 0)
         return EOPNOTSUPP; /* Some file systems in user space do not count. */
-    *out_bytes = (uint64_t)info.f_bavail * info.f_frsize;
+    const uint64_t free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
+    const uint64_t quota = dir == CRN_OS_CWD ? UINT64_MAX : crn_posix_quota_left(dir);
+    *out_bytes = quota < free_bytes ? quota : free_bytes;
     return 0;
 }
 

@@ -73,6 +73,16 @@ int crn_posix_close(const crn_os *os, int fd)
     return close(fd) == 0 ? 0 : errno;
 }
 
+int crn_posix_duplicate(const crn_os *os, int fd, int *out_fd)
+{
+    (void)os;
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return errno;
+    *out_fd = copy;
+    return 0;
+}
+
 int crn_posix_read_at(const crn_os *os, int fd, void *buf, size_t size, uint64_t offset,
                       size_t *out_got)
 {

@@ -1,4 +1,3 @@
-#include <sched.h>
 #include <unistd.h>
 
 #include "os/os.h"
@@ -16,14 +15,4 @@ const char *crn_os_host_name(char *buf, size_t size)
 int64_t crn_os_process_id(void)
 {
     return getpid();
-}
-
-unsigned crn_os_cpu_count(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return (unsigned)CPU_COUNT(&set);
-    /* More processors than cpu_set_t has bits. */
-    const long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count > 0 ? (unsigned)count : 1;
 }

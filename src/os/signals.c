@@ -11,6 +11,7 @@ enum { EXIT_SECOND_INTERRUPT = 130 };
 static atomic_int s_stop_signal; /* The first of SIGTERM and SIGINT that came. */
 static atomic_int s_interrupts;
 static atomic_bool s_save_requested;
+static atomic_bool s_obeys_parent; /* SIGINT counts only as CRN_SIGNAL_INTERRUPT. */
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_BOOL_LOCK_FREE == 2,
                "only lock-free atomics are safe in a handler");
@@ -18,6 +19,10 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_BOOL_LOCK_FREE == 2,
 static void on_stop(int number)
 {
     int none = 0;
+    if (number == SIGINT && atomic_load(&s_obeys_parent))
+        return;
+    if (number == CRN_SIGNAL_INTERRUPT)
+        number = SIGINT;
     if (number == SIGINT && atomic_fetch_add(&s_interrupts, 1) > 0)
         _exit(EXIT_SECOND_INTERRUPT);
     (void)atomic_compare_exchange_strong(&s_stop_signal, &none, number);
@@ -38,10 +43,23 @@ static int install(int number, void (*handler)(int))
 
 int crn_signals_install(void)
 {
+    const int ours[] = {SIGTERM, SIGINT, SIGUSR1, CRN_SIGNAL_INTERRUPT};
+    sigset_t set;
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        (void)sigaddset(&set, ours[i]);
     int e = install(SIGTERM, on_stop);
     e = e != 0 ? e : install(SIGINT, on_stop);
     e = e != 0 ? e : install(SIGUSR1, on_save);
-    return e != 0 ? e : install(SIGPIPE, SIG_IGN);
+    e = e != 0 ? e : install(SIGPIPE, SIG_IGN);
+    if (e == 0 && atomic_load(&s_obeys_parent))
+        e = install(CRN_SIGNAL_INTERRUPT, on_stop);
+    return e != 0 ? e : pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void crn_signals_obey_parent(void)
+{
+    atomic_store(&s_obeys_parent, true);
 }
 
 bool crn_signal_stop_requested(void)

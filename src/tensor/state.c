@@ -38,6 +38,7 @@ void cairn_state_tree_destroy(cairn_state_tree *tree)
         return;
     for (size_t i = 0; i < tree->state_count; i++)
         state_destroy(tree->states[i]);
+    crn_fence_destroy(tree->fence);
     crn_pages_free(tree->arena, tree->arena_bytes);
     crn_free(tree->states);
     crn_free(tree);
@@ -114,14 +115,18 @@ cairn_status cairn_state_tree_allocate(cairn_state_tree *tree, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     uint64_t offset = 0;
+    uint8_t *arena = NULL;
     char size[32];
     if (tree->arena != NULL)
         CRN_FAIL(err, CAIRN_EINVAL, "the state tree is allocated already");
     tree->arena_bytes = cairn_state_tree_bytes(tree);
-    tree->arena = crn_pages_alloc(tree->arena_bytes);
-    if (tree->arena == NULL)
+    arena = crn_pages_alloc(tree->arena_bytes);
+    if (arena == NULL)
         CRN_FAIL(err, CAIRN_ENOMEM, "no memory for a state of %s",
                  crn_format_bytes(tree->arena_bytes, size));
+    CRN_TRY_PLAIN(crn_fence_new(arena, tree->arena_bytes, &tree->fence, err));
+    tree->arena = arena;
+    arena = NULL;
     for (size_t i = 0; i < tree->state_count; i++) {
         cairn_state *const state = tree->states[i];
         for (size_t j = 0; j < state->tensor_count; j++) {
@@ -132,6 +137,7 @@ cairn_status cairn_state_tree_allocate(cairn_state_tree *tree, cairn_error *err)
         offset += state->region_bytes;
     }
 out:
+    crn_pages_free(arena, tree->arena_bytes);
     return rc;
 }
 
@@ -171,12 +177,14 @@ void *cairn_tensor_write_begin(cairn_state_tree *tree, const cairn_tensor *tenso
     const uint64_t begin = tensor->offset + offset;
     if (tree->guard != NULL)
         tree->guard->begin(tree->guard_self, begin, bytes);
+    crn_fence_open(tree->fence, begin, bytes);
     return tree->arena + begin;
 }
 
 void cairn_tensor_write_end(cairn_state_tree *tree, const cairn_tensor *tensor, uint64_t offset,
                             uint64_t bytes)
 {
+    crn_fence_close(tree->fence, tensor->offset + offset, bytes);
     if (tree->guard != NULL)
         tree->guard->end(tree->guard_self, tensor->offset + offset, bytes);
 }

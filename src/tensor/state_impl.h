@@ -3,6 +3,7 @@
 #define CRN_TENSOR_STATE_IMPL_H
 
 #include "cairn/state.h"
+#include "tensor/fence.h"
 #include "tensor/name_index.h"
 
 /* A tensor is an allocation of its own, so that its address never changes. */
@@ -33,10 +34,11 @@ struct cairn_state {
     crn_alias *aliases;
     size_t alias_count;
     size_t alias_capacity;
-    crn_value *values;
+    crn_value **values;
     size_t value_count;
     size_t value_capacity;
-    uint64_t region_end; /* where the last tensor ends within the region */
+    crn_name_index value_names; /* from keys to values: a file may claim very many */
+    uint64_t region_end;        /* where the last tensor ends within the region */
     uint64_t region_bytes;
     float *gradients;
     uint64_t gradient_bytes;
@@ -51,6 +53,7 @@ struct cairn_state_tree {
     uint64_t arena_bytes;
     const cairn_write_guard_ops *guard; /* NULL: writing is always allowed */
     void *guard_self;
+    crn_fence *fence; /* of the arena; NULL: none */
 };
 
 /* Frees what values.c keeps in @state. */

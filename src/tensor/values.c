@@ -10,28 +10,37 @@
 
 static crn_value *find(const cairn_state *state, const char *key)
 {
-    for (size_t i = 0; i < state->value_count; i++) {
-        if (strcmp(state->values[i].key, key) == 0)
-            return &state->values[i];
+    return crn_name_index_find(&state->value_names, key);
+}
+
+static void destroy(crn_value *value)
+{
+    if (value != NULL) {
+        crn_free(value->key);
+        crn_free(value->text);
     }
-    return NULL;
+    crn_free(value);
 }
 
 /* A new value with an empty text and room for one of @text_size bytes; NULL: out of memory. */
 static crn_value *add(cairn_state *state, const char *key, size_t text_size)
 {
-    crn_value value = {0};
+    crn_value *value = NULL;
     if (crn_grow(&state->values, &state->value_capacity, state->value_count + 1,
-                 sizeof *state->values, NULL) != CAIRN_OK)
+                 sizeof *state->values, NULL) != CAIRN_OK ||
+        crn_name_index_reserve(&state->value_names, NULL) != CAIRN_OK)
         return NULL;
-    value.key = crn_strdup(key);
-    if (value.key == NULL ||
-        crn_grow(&value.text, &value.text_capacity, text_size, 1, NULL) != CAIRN_OK) {
-        crn_free(value.key);
+    value = crn_calloc(1, sizeof *value);
+    if (value != NULL)
+        value->key = crn_strdup(key);
+    if (value == NULL || value->key == NULL ||
+        crn_grow(&value->text, &value->text_capacity, text_size, 1, NULL) != CAIRN_OK) {
+        destroy(value);
         return NULL;
     }
-    state->values[state->value_count] = value;
-    return &state->values[state->value_count++];
+    state->values[state->value_count++] = value;
+    crn_name_index_put(&state->value_names, value->key, value);
+    return value;
 }
 
 cairn_status cairn_state_set_text(cairn_state *state, const char *key, const char *value,
@@ -121,17 +130,16 @@ size_t cairn_state_value_count(const cairn_state *state)
 void cairn_state_value_at(const cairn_state *state, size_t i, const char **out_key,
                           const char **out_text)
 {
-    *out_key = state->values[i].key;
-    *out_text = state->values[i].text;
+    *out_key = state->values[i]->key;
+    *out_text = state->values[i]->text;
 }
 
 void cairn_state_clear_values(cairn_state *state)
 {
-    for (size_t i = 0; i < state->value_count; i++) {
-        crn_free(state->values[i].key);
-        crn_free(state->values[i].text);
-    }
+    for (size_t i = 0; i < state->value_count; i++)
+        destroy(state->values[i]);
     state->value_count = 0;
+    crn_name_index_dispose(&state->value_names);
 }
 
 void crn_state_dispose_values(cairn_state *state)

@@ -53,11 +53,23 @@ cairn_status crn_callback_list_call(const crn_callback_list *list, crn_hook hook
         const cairn_hook_fn fn = hook_of(callback->ops, hook);
         if (fn == NULL)
             continue;
-        CRN_TRY(err, fn(callback->self, event, control, err), "%s.%s", callback->ops->name,
-                k_hooks[hook].name);
+        CRN_TRY(err, fn(callback->self, event, control, err),
+                "Encountered error when calling %s.%s", callback->ops->name, k_hooks[hook].name);
     }
 out:
     return rc;
+}
+
+void crn_callback_list_tell(const crn_callback_list *list, crn_hook hook, const cairn_event *event)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const cairn_callback *const callback = &list->items[i];
+        const cairn_hook_fn fn = hook_of(callback->ops, hook);
+        cairn_control unheard = {0};
+        cairn_error second = {0}; /* The first failure is the one that counts. */
+        if (fn != NULL)
+            (void)fn(callback->self, event, &unheard, &second);
+    }
 }
 
 void crn_callback_list_dispose(crn_callback_list *list)

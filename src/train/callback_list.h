@@ -30,6 +30,9 @@ cairn_status crn_callback_list_call(const crn_callback_list *list, crn_hook hook
                                     const cairn_event *event, cairn_control *control,
                                     cairn_error *err);
 
+/* Calls @hook of all of them, whatever they return or ask for: to tell of a failure. */
+void crn_callback_list_tell(const crn_callback_list *list, crn_hook hook, const cairn_event *event);
+
 /* Destroys all callbacks, last added first. */
 void crn_callback_list_dispose(crn_callback_list *list);
 

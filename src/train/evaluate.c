@@ -1,105 +1,237 @@
 /* Validation: the mean loss over tokens of a loader, from its start, without touching the state. */
 #include <math.h>
-#include <stdio.h>
 
 #include "base/mem.h"
 #include "base/try.h"
 #include "train/trainer_priv.h"
 
-static bool is_stop_requested(const cairn_trainer *trainer)
+/* What has been computed of one loader. */
+struct sums {
+    double loss; /* times weight */
+    double weight;
+    uint64_t samples;
+};
+
+static uint64_t batches_of(const cairn_trainer *trainer, const cairn_loader *loader)
 {
-    const cairn_trainer_options *const options = &trainer->options;
-    return options->stop_requested != NULL && options->stop_requested(options->user) != NULL;
+    const cairn_opt_int limit = trainer->options.loop.eval_steps;
+    const uint64_t all = cairn_loader_batches_per_epoch(loader);
+    return limit.is_set && (uint64_t)limit.value < all ? (uint64_t)limit.value : all;
 }
 
-static cairn_event validation_event(cairn_trainer *trainer, uint64_t batches)
+static cairn_event validation_event(cairn_trainer *trainer, size_t loader_count)
 {
     cairn_event event = crn_trainer_event(trainer);
     event.is_validation = true;
     event.loop_index = trainer->validation_index;
-    event.batch_count = batches;
+    event.loader_count = loader_count;
+    event.is_last = trainer->train == NULL || trainer->step == trainer->schedule.end_step;
     return event;
+}
+
+static cairn_status after_forward(cairn_trainer *trainer, cairn_event *event,
+                                  const cairn_loss *loss, cairn_error *err)
+{
+    event->loss = loss->loss;
+    event->tokens = loss->weight;
+    return crn_trainer_call(trainer, CRN_HOOK_on_after_forward, event, err);
 }
 
 /* One batch into the sums. */
 static cairn_status evaluate_batch(cairn_trainer *trainer, cairn_loader *loader, cairn_event *event,
-                                   double *loss_sum, double *weight_sum, cairn_error *err)
+                                   struct sums *sums, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_batch batch = {.struct_size = sizeof batch};
     cairn_loss loss = {0};
-    const cairn_pass pass = {.struct_size = sizeof pass, .seed = trainer->seed, .loss_scale = 1.0f};
+    const cairn_pass pass = crn_trainer_validation_pass(trainer);
     CRN_TRY_PLAIN(cairn_loader_next(loader, &batch, err));
     event->batch = &batch;
     event->samples = (uint64_t)batch.samples;
+    event->loss = 0.0;
+    event->tokens = 0.0;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_batch_start, event, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_step_start, event, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_forward, event, err));
     CRN_TRY_PLAIN(trainer->model.ops->compute(trainer->model.self, &batch, &pass, &loss, err));
-    *loss_sum += loss.loss * loss.weight;
-    *weight_sum += loss.weight;
-    event->loss = loss.loss;
+    event->computed = &loss;
+    CRN_TRY_PLAIN(after_forward(trainer, event, &loss, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_step_end, event, err));
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_batch_end, event, err));
+    sums->loss += loss.loss * loss.weight;
+    sums->weight += loss.weight;
+    sums->samples += event->samples;
 out:
     event->batch = NULL;
+    event->computed = NULL;
     return rc;
 }
 
-cairn_status crn_trainer_evaluate(cairn_trainer *trainer, cairn_loader *loader, uint64_t steps,
-                                  cairn_validate_result *out, bool *out_stopped, cairn_error *err)
+static cairn_status evaluate_batches(cairn_trainer *trainer, cairn_loader *loader,
+                                     cairn_event *event, struct sums *sums, const char **out_stop,
+                                     cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    const uint64_t all = cairn_loader_batches_per_epoch(loader);
-    const uint64_t batches = steps > 0 && steps < all ? steps : all;
-    double loss_sum = 0.0;
-    double weight_sum = 0.0;
-    cairn_event event = validation_event(trainer, batches);
-    *out_stopped = false;
+    const uint64_t log_steps = trainer->options.log_steps > 0 ? trainer->options.log_steps : 1;
+    for (uint64_t i = 0; i < event->batch_count; i++) {
+        *out_stop = crn_trainer_stop_reason(trainer);
+        if (*out_stop != NULL)
+            break;
+        event->batch_index = i;
+        event->is_log_step = (i + 1) % log_steps == 0 || i + 1 == event->batch_count;
+        CRN_TRY_PLAIN(evaluate_batch(trainer, loader, event, sums, err));
+    }
+out:
+    return rc;
+}
+
+/*
+ * Loader number @event->loader_index, whose on_enter_validate has been called, from its start. Its
+ * loss becomes a metric. *out_stop: as crn_trainer_validate_round.
+ */
+static cairn_status evaluate(cairn_trainer *trainer, cairn_loader *loader, cairn_event event,
+                             cairn_validate_result *out, const char **out_stop, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    struct sums sums = {0};
+    event.step = trainer->step;
+    event.batch_count = batches_of(trainer, loader);
+    *out_stop = NULL;
     cairn_loader_set_seed(loader, trainer->seed);
     cairn_loader_seek(loader, 0);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_start, &event, err));
-    for (uint64_t i = 0; i < batches; i++) {
-        if (is_stop_requested(trainer)) {
-            *out_stopped = true;
-            return CAIRN_OK;
-        }
-        event.batch_index = i;
-        CRN_TRY_PLAIN(evaluate_batch(trainer, loader, &event, &loss_sum, &weight_sum, err));
-    }
-    out->loss = weight_sum > 0.0 ? loss_sum / weight_sum : NAN;
-    out->tokens = weight_sum;
-    out->batches = batches;
+    CRN_TRY_PLAIN(evaluate_batches(trainer, loader, &event, &sums, out_stop, err));
+    if (*out_stop != NULL)
+        return CAIRN_OK;
+    out->loss = sums.weight > 0.0 ? sums.loss / sums.weight : NAN;
+    out->tokens = sums.weight;
+    out->batches = event.batch_count;
     out->step = trainer->step;
     event.loss = out->loss;
+    event.tokens = out->tokens;
+    event.samples = sums.samples;
+    CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, "val_loss", out->loss, err));
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_validate_end, &event, err));
+out:
+    return rc;
+}
+
+/* ---- A round: every loader, then what callbacks validate themselves ---- */
+
+struct round {
+    cairn_loader **loaders;
+    size_t count;
+    const char *checkpoint; /* for fn */
+    cairn_validated_fn fn;  /* NULL: nobody wants each result */
+    void *user;
+};
+
+static cairn_status evaluate_all(cairn_trainer *trainer, const struct round *round,
+                                 const char **out_stop, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_event event = validation_event(trainer, round->count);
+    for (size_t i = 0; i < round->count; i++) {
+        cairn_validated validated = {
+            .checkpoint = round->checkpoint, .loader = i, .loader_count = round->count};
+        event.loader_index = i;
+        trainer->validated_loader = i;
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_enter_validate, &event, err));
+        CRN_TRY_PLAIN(
+            evaluate(trainer, round->loaders[i], event, &validated.result, out_stop, err));
+        if (*out_stop != NULL)
+            goto out;
+        if (round->fn != NULL)
+            round->fn(round->user, &validated);
+    }
+    trainer->validated_loader = 0;
+    event.loader_index = 0;
+    trainer->round_loaders = round->loaders;
+    trainer->round_count = round->count;
+    trainer->round_stop = NULL;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_run_validation, &event, err));
+    *out_stop = trainer->round_stop;
+out:
+    trainer->validated_loader = 0;
+    return rc;
+}
+
+/* The metrics of a round go to the loggers together, and are kept for the notes. */
+static cairn_status finish_round(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY_PLAIN(crn_metric_list_copy(&trainer->validation, &trainer->metrics, err));
+    trainer->validation_step = trainer->step;
+    CRN_TRY_PLAIN(crn_trainer_log_metrics(trainer, true, err));
     trainer->validation_index++;
 out:
     return rc;
 }
 
-cairn_status crn_trainer_validate_all_loaders(cairn_trainer *trainer, bool *out_stopped,
-                                              cairn_error *err)
+static cairn_status run_round(cairn_trainer *trainer, const struct round *round,
+                              const char **out_stop, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    const cairn_opt_int limit = trainer->options.loop.eval_steps;
-    *out_stopped = false;
-    for (size_t i = 0; i < trainer->val_count; i++) {
-        cairn_validate_result result = {0};
-        CRN_TRY(err,
-                crn_trainer_evaluate(trainer, trainer->val[i],
-                                     limit.is_set ? (uint64_t)limit.value : 0, &result, out_stopped,
-                                     err),
-                "validate after step %llu", (unsigned long long)trainer->step);
-        if (*out_stopped)
-            return CAIRN_OK;
-        trainer->validation_losses[i] = result.loss;
-    }
-    for (size_t i = 0; i < trainer->val_count; i++) {
-        char name[32];
-        (void)snprintf(name, sizeof name, i == 0 ? "val_loss" : "val_loss/%zu", i);
-        const cairn_metric metric = {name, trainer->validation_losses[i]};
-        CRN_TRY_PLAIN(crn_trainer_log_metrics(trainer, true, &metric, 1, err));
-    }
-    trainer->has_validation_note = true;
-    trainer->validation_step = trainer->step;
-    CRN_TRY_PLAIN(crn_trainer_note_validation(trainer, err));
+    *out_stop = NULL;
+    CRN_TRY(err, evaluate_all(trainer, round, out_stop, err), "validate after step %llu",
+            (unsigned long long)trainer->step);
+    if (*out_stop == NULL) /* Half a validation is none. */
+        CRN_TRY_PLAIN(finish_round(trainer, err));
+out:
+    if (rc != CAIRN_OK)
+        crn_trainer_tell_failure(trainer, CRN_HOOK_on_validate_exception, err);
+    return rc;
+}
+
+cairn_status crn_trainer_validate_round(cairn_trainer *trainer, const char **out_stop,
+                                        cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const struct round round = {.loaders = trainer->val, .count = trainer->val_count};
+    cairn_event event = validation_event(trainer, round.count);
+    crn_trainer_log_validation(trainer);
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_enter_validate_all, &event, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, err));
+    CRN_TRY_PLAIN(run_round(trainer, &round, out_stop, err));
+    if (*out_stop == NULL)
+        CRN_TRY_PLAIN(crn_trainer_note_validation(trainer, err));
+out:
+    return rc;
+}
+
+/* ---- Without a fit ---- */
+
+static cairn_status begin(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    if (trainer->is_used)
+        CRN_FAIL(err, CAIRN_EINVAL, "a trainer runs once");
+    trainer->is_used = true;
+    trainer->seed = trainer->options.seed.is_set ? (uint64_t)trainer->options.seed.value : 0;
+    CRN_TRY_PLAIN(crn_trainer_plan_tree(trainer, false, err));
+    CRN_TRY_PLAIN(crn_trainer_start_clock(trainer, err));
+out:
+    return rc;
+}
+
+static cairn_status canceled(const char *reason, cairn_error *err)
+{
+    return crn_error_set(err, CAIRN_ECANCELED, 0, __FILE__, __LINE__,
+                         "validation was stopped before its end (%s)", reason);
+}
+
+static cairn_status validate_one(cairn_trainer *trainer, cairn_loader *val, cairn_ckpt ckpt,
+                                 cairn_validate_result *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const char *stop = NULL;
+    cairn_event event = validation_event(trainer, 1);
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_enter_validate, &event, err));
+    CRN_TRY_PLAIN(crn_trainer_start_validation(trainer, ckpt, err));
+    CRN_TRY_PLAIN(evaluate(trainer, val, event, out, &stop, err));
+    if (stop != NULL)
+        CRN_TRY_PLAIN(canceled(stop, err));
+    CRN_TRY_PLAIN(finish_round(trainer, err));
 out:
     return rc;
 }
@@ -107,19 +239,58 @@ out:
 cairn_status cairn_trainer_validate(cairn_trainer *trainer, cairn_loader *val, cairn_ckpt ckpt,
                                     cairn_validate_result *out, cairn_error *err)
 {
+    cairn_error own = {0};
+    cairn_error *const failure = err != NULL ? err : &own;
+    cairn_status rc = begin(trainer, failure);
+    if (rc != CAIRN_OK)
+        return rc;
+    rc = validate_one(trainer, val, ckpt, out, failure);
+    if (rc != CAIRN_OK)
+        crn_trainer_tell_failure(trainer, CRN_HOOK_on_validate_exception, failure);
+    return rc;
+}
+
+static cairn_status validate_ckpt(cairn_trainer *trainer, const struct round *round,
+                                  cairn_error *err)
+{
     cairn_status rc = CAIRN_OK;
-    bool is_stopped = false;
-    if (trainer->is_used)
-        CRN_FAIL(err, CAIRN_EINVAL, "a trainer runs once");
-    trainer->is_used = true;
-    trainer->seed = trainer->options.seed.is_set ? (uint64_t)trainer->options.seed.value : 0;
-    CRN_TRY_PLAIN(crn_trainer_plan_tree(trainer, false, err));
-    CRN_TRY_PLAIN(crn_trainer_start_validation(trainer, ckpt, err));
-    const cairn_opt_int limit = trainer->options.loop.eval_steps;
-    CRN_TRY_PLAIN(crn_trainer_evaluate(trainer, val, limit.is_set ? (uint64_t)limit.value : 0, out,
-                                       &is_stopped, err));
-    if (is_stopped)
-        CRN_FAIL(err, CAIRN_ECANCELED, "validation was stopped before its end");
+    const char *stop = crn_trainer_stop_reason(trainer);
+    const cairn_ckpt ckpt = {.kind = round->checkpoint != NULL ? CAIRN_CKPT_PATH : CAIRN_CKPT_NULL,
+                             .path = round->checkpoint};
+    if (stop == NULL) {
+        CRN_TRY_PLAIN(crn_trainer_start_validation(trainer, ckpt, err));
+        CRN_TRY_PLAIN(run_round(trainer, round, &stop, err));
+    }
+    if (stop != NULL)
+        CRN_TRY_PLAIN(canceled(stop, err));
 out:
     return rc;
+}
+
+static cairn_status validate_ckpts(cairn_trainer *trainer, struct round *round,
+                                   const cairn_ckpts *ckpts, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_path_list paths = {0};
+    cairn_event event = validation_event(trainer, round->count);
+    CRN_TRY_PLAIN(crn_trainer_find_ckpts(trainer, ckpts, &paths, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_enter_validate_all, &event, err));
+    if (paths.count == 0)
+        CRN_TRY_PLAIN(validate_ckpt(trainer, round, err));
+    for (size_t i = 0; i < paths.count; i++) {
+        round->checkpoint = paths.items[i];
+        CRN_TRY_PLAIN(validate_ckpt(trainer, round, err));
+    }
+out:
+    crn_path_list_dispose(&paths);
+    return rc;
+}
+
+cairn_status cairn_trainer_validate_all(cairn_trainer *trainer, cairn_loader **val,
+                                        size_t val_count, const cairn_ckpts *ckpts,
+                                        cairn_validated_fn fn, void *user, cairn_error *err)
+{
+    struct round round = {.loaders = val, .count = val_count, .fn = fn, .user = user};
+    const cairn_status rc = begin(trainer, err);
+    return rc == CAIRN_OK ? validate_ckpts(trainer, &round, ckpts, err) : rc;
 }

@@ -1,4 +1,4 @@
-/* The training loop. */
+/* A fit from its preparation to its end, and its steps. The loop around these is in loop.c. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -55,67 +55,134 @@ static void zero_gradients(cairn_trainer *trainer)
     memset(gradients, 0, count * sizeof *gradients);
 }
 
-static cairn_status micro_batch(cairn_trainer *trainer, uint64_t index, cairn_event *event,
-                                struct step_facts *facts, cairn_error *err)
+/* A pass that hooks may look into. */
+struct watched_pass {
+    cairn_trainer *trainer;
+    cairn_event *event;
+    bool is_told; /* the loss, to the hooks */
+};
+
+/* For cairn_pass.after_forward: a hook that fails here saves the backward pass. */
+static cairn_status after_forward(void *user, double loss, double weight, cairn_error *err)
 {
+    struct watched_pass *const watched = user;
+    cairn_event *const event = watched->event;
     cairn_status rc = CAIRN_OK;
-    const uint64_t parts = (uint64_t)trainer->options.loop.grad_accum_steps;
-    cairn_batch batch = {.struct_size = sizeof batch};
-    cairn_loss loss = {0};
-    const cairn_pass pass = {
-        .struct_size = sizeof pass,
-        .is_training = true,
-        .seed = trainer->seed,
-        .step = trainer->step * parts + index,
-        .loss_scale = 1.0f / (float)parts,
-    };
-    CRN_TRY_PLAIN(cairn_loader_next(trainer->train, &batch, err));
-    event->batch = &batch;
-    if (index == 0)
-        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_batch_start, event, err));
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_forward, event, err));
-    CRN_TRY_PLAIN(trainer->model.ops->compute(trainer->model.self, &batch, &pass, &loss, err));
-    event->loss = loss.loss;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_backward, event, err));
-    facts->loss += loss.loss / (double)parts;
-    facts->tokens += loss.weight;
-    facts->samples += (uint64_t)batch.samples;
+    watched->is_told = true;
+    event->loss = loss;
+    event->tokens = weight;
+    CRN_TRY_PLAIN(crn_trainer_call(watched->trainer, CRN_HOOK_on_after_forward, event, err));
+    CRN_TRY_PLAIN(crn_trainer_call(watched->trainer, CRN_HOOK_on_before_backward, event, err));
 out:
-    event->batch = NULL;
     return rc;
 }
 
-/* Learning rate of the coming update; the optimizer's own where no scheduler is. */
-static double learning_rate(const cairn_trainer *trainer)
+/* Forward and backward of event->batch. */
+static cairn_status compute(cairn_trainer *trainer, uint64_t index, cairn_event *event,
+                            struct step_facts *facts, cairn_error *err)
 {
-    if (trainer->scheduler != NULL)
-        return cairn_scheduler_value(trainer->scheduler, trainer->scheduler_t);
-    return trainer->optimizer.ops->learning_rate(trainer->optimizer.self);
+    cairn_status rc = CAIRN_OK;
+    const uint64_t parts = (uint64_t)trainer->options.loop.grad_accum_steps;
+    cairn_loss loss = {0};
+    struct watched_pass watched = {.trainer = trainer, .event = event};
+    cairn_pass pass = crn_trainer_training_pass(trainer, index, event->is_log_step);
+    pass.after_forward = after_forward;
+    pass.user = &watched;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_forward, event, err));
+    CRN_TRY_PLAIN(
+        trainer->model.ops->compute(trainer->model.self, event->batch, &pass, &loss, err));
+    if (!watched.is_told) /* The model cannot tell forward from backward. */
+        CRN_TRY_PLAIN(after_forward(&watched, loss.loss, loss.weight, err));
+    event->computed = &loss;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_backward, event, err));
+    facts->loss += loss.loss / (double)parts;
+    facts->tokens += loss.weight;
+    facts->samples += (uint64_t)event->batch->samples;
+out:
+    event->computed = NULL;
+    return rc;
+}
+
+/* @batch: it stays while hooks see it. */
+static cairn_status micro_batch(cairn_trainer *trainer, uint64_t index, cairn_batch *batch,
+                                cairn_event *event, struct step_facts *facts, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    *batch = (cairn_batch){.struct_size = sizeof *batch};
+    CRN_TRY_PLAIN(cairn_loader_next(trainer->train, batch, err));
+    event->batch = batch;
+    event->samples = (uint64_t)batch->samples;
+    event->loss = 0.0;
+    event->tokens = 0.0;
+    if (index == 0)
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_batch_start, event, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_step_start, event, err));
+    CRN_TRY_PLAIN(compute(trainer, index, event, facts, err));
+out:
+    return rc;
+}
+
+/* All micro-batches of a step; the last one's on_train_step_end comes after the update. */
+static cairn_status accumulate(cairn_trainer *trainer, cairn_batch *batch, cairn_event *event,
+                               struct step_facts *facts, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const uint64_t parts = (uint64_t)trainer->options.loop.grad_accum_steps;
+    for (uint64_t i = 0; i < parts; i++) {
+        CRN_TRY_PLAIN(micro_batch(trainer, i, batch, event, facts, err));
+        if (i + 1 < parts)
+            CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_step_end, event, err));
+    }
+    event->loss = facts->loss;
+    event->samples = facts->samples;
+    event->tokens = facts->tokens;
+out:
+    return rc;
+}
+
+/* The gradients have done their work; the schedulers count the step, unless it was skipped. */
+static cairn_status after_update(cairn_trainer *trainer, cairn_event *event, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_optimizer_zero_grad, event, err));
+    zero_gradients(trainer);
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_zero_grad, event, err));
+    if (!event->is_skipped) {
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_scheduler_step, event, err));
+        trainer->scheduler_t++;
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_scheduler_step, event, err));
+    }
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_step_end, event, err));
+out:
+    return rc;
 }
 
 static cairn_status update(cairn_trainer *trainer, cairn_event *event, struct step_facts *facts,
                            cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    double rates[CAIRN_GROUP_COUNT];
-    facts->learning_rate = learning_rate(trainer);
-    for (size_t i = 0; i < CAIRN_GROUP_COUNT; i++)
-        rates[i] = facts->learning_rate;
-    facts->gradient_norm = cairn_gradient_norm(trainer->model_state);
-    event->loss = facts->loss;
+    crn_rates *const rates = &trainer->rates;
+    crn_rates_compute(rates, &trainer->optimizer, trainer->scheduler_t);
+    facts->learning_rate = crn_rates_count(rates) > 0 ? rates->learning_rates[0] : 0.0;
+    facts->gradient_norm = crn_trainer_finish_gradients(trainer, &event->is_skipped);
+    event->loss_scale = 1.0;
     event->gradient_norm = facts->gradient_norm;
-    event->samples = facts->samples;
-    event->learning_rates = rates;
-    event->learning_rate_count = CAIRN_GROUP_COUNT;
+    event->learning_rates = rates->learning_rates;
+    event->weight_decays = rates->weight_decays;
+    event->learning_rate_count = crn_rates_count(rates);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_optimizer_step, event, err));
-    if (trainer->options.max_gradient_norm > 0.0)
-        cairn_clip_gradients(trainer->model_state, facts->gradient_norm,
-                             trainer->options.max_gradient_norm);
-    CRN_TRY_PLAIN(trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree, rates, err));
-    trainer->scheduler_t++;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_step, event, err));
+    if (!event->is_skipped) {
+        crn_trainer_clip(trainer, facts->gradient_norm);
+        CRN_TRY_PLAIN(trainer->optimizer.ops->step(trainer->optimizer.self, trainer->tree,
+                                                   rates->learning_rates, rates->weight_decays,
+                                                   err));
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_after_optimizer_step, event, err));
+    }
+    CRN_TRY_PLAIN(after_update(trainer, event, err));
+    CRN_TRY_PLAIN(crn_trainer_scaler_step(trainer, event->is_skipped, err));
 out:
     event->learning_rates = NULL;
+    event->weight_decays = NULL;
     event->learning_rate_count = 0;
     return rc;
 }
@@ -125,6 +192,7 @@ static cairn_status log_step(cairn_trainer *trainer, const struct step_facts *fa
 {
     const int64_t now = trainer->os->monotonic_ns(trainer->os);
     const double seconds = (double)(now - facts->start_ns) * 1e-9;
+    crn_trainer_plan_step(trainer, seconds);
     const cairn_metric metrics[] = {
         {"loss", facts->loss},
         {"lr", facts->learning_rate},
@@ -132,20 +200,41 @@ static cairn_status log_step(cairn_trainer *trainer, const struct step_facts *fa
         {"samples", (double)facts->samples},
         {"tokens_per_s", seconds > 0.0 ? facts->tokens / seconds : 0.0},
     };
-    return crn_trainer_log_metrics(trainer, false, metrics, sizeof metrics / sizeof metrics[0],
-                                   err);
+    cairn_status rc = CAIRN_OK;
+    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
+        CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, metrics[i].name, metrics[i].value, err));
+    CRN_TRY_PLAIN(crn_trainer_log_metrics(trainer, false, err));
+out:
+    return rc;
 }
 
-static cairn_status train_step(cairn_trainer *trainer, cairn_error *err)
+bool crn_trainer_is_log_step(const cairn_trainer *trainer, uint64_t step)
+{
+    const crn_run_schedule *const schedule = &trainer->schedule;
+    const uint64_t every = trainer->options.log_steps > 0 ? trainer->options.log_steps : 1;
+    return (step - schedule->first_step) % every == 0 || step == schedule->end_step;
+}
+
+static cairn_event step_event(cairn_trainer *trainer)
+{
+    cairn_event event = crn_trainer_event(trainer);
+    event.batch_index = trainer->step - trainer->segment_first;
+    event.batch_count = trainer->segment_end - trainer->segment_first;
+    event.is_log_step = crn_trainer_is_log_step(trainer, trainer->step + 1);
+    event.loss_scale = cairn_loss_scaler_scale(trainer->scaler);
+    return event;
+}
+
+cairn_status crn_trainer_step(cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     struct step_facts facts = {.start_ns = trainer->os->monotonic_ns(trainer->os)};
-    cairn_event event = crn_trainer_event(trainer);
-    zero_gradients(trainer);
-    for (uint64_t i = 0; i < (uint64_t)trainer->options.loop.grad_accum_steps; i++)
-        CRN_TRY_PLAIN(micro_batch(trainer, i, &event, &facts, err));
+    cairn_event event = step_event(trainer);
+    cairn_batch batch;
+    CRN_TRY_PLAIN(accumulate(trainer, &batch, &event, &facts, err));
     CRN_TRY_PLAIN(update(trainer, &event, &facts, err));
     trainer->step++;
+    event.batch = NULL;
     event.step = trainer->step;
     event.is_last = trainer->step == trainer->schedule.end_step;
     event.saves_left = crn_run_schedule_saves_after(&trainer->schedule, trainer->step);
@@ -156,152 +245,96 @@ out:
     return rc;
 }
 
-/* ---- The loop ---- */
+/* ---- The fit ---- */
 
-static const char *stop_reason(const cairn_trainer *trainer)
+/*
+ * A validation that a crash cut off is made up for, so that no result is missing. One that was
+ * finished is handed to the callbacks, whose states in the checkpoint are from before it.
+ */
+static cairn_status finish_validation(cairn_trainer *trainer, const char **out_stop,
+                                      cairn_error *err)
 {
-    const cairn_trainer_options *const options = &trainer->options;
-    return options->stop_requested != NULL ? options->stop_requested(options->user) : NULL;
-}
-
-/* Why the loop ends before its last step; both NULL while it goes on. */
-struct ending {
-    const char *signal;  /* asked from outside: saved, to be resumed */
-    const char *request; /* a callback's: the run is finished */
-};
-
-static cairn_control take_asked(cairn_trainer *trainer)
-{
-    const cairn_control asked = trainer->asked;
-    trainer->asked = (cairn_control){0};
-    return asked;
-}
-
-/* A stop that was asked for by a hook of the step's save or validation. */
-static cairn_status stop_late(cairn_trainer *trainer, struct ending *ending, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    if (!trainer->asked.stop || ending->request != NULL)
+    *out_stop = NULL;
+    if (!trainer->is_resumed || !crn_run_schedule_validates_at(&trainer->schedule, trainer->step))
         return CAIRN_OK;
-    ending->request = take_asked(trainer).reason;
-    if (crn_trainer_saves_at_end(trainer))
-        CRN_TRY_PLAIN(crn_trainer_save(trainer, CRN_SAVE_LAST, err));
-out:
-    return rc;
-}
-
-/* Whatever step ends here: saved first, then validated. */
-static cairn_status end_of_step(cairn_trainer *trainer, struct ending *ending, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    const cairn_control asked = take_asked(trainer);
-    bool is_stopped = false;
-    crn_save_why why = CRN_SAVE_PERIODIC;
-    CRN_TRY_PLAIN(crn_trainer_poll_save(trainer, err));
-    if (crn_trainer_save_is_due(trainer, &asked, &why))
-        CRN_TRY_PLAIN(crn_trainer_save(trainer, why, err));
-    if (asked.stop)
-        ending->request = asked.reason;
-    if (crn_run_schedule_validates_at(&trainer->schedule, trainer->step))
-        CRN_TRY_PLAIN(crn_trainer_validate_all_loaders(trainer, &is_stopped, err));
-    if (is_stopped)
-        ending->signal = stop_reason(trainer);
-    else
-        CRN_TRY_PLAIN(stop_late(trainer, ending, err));
-out:
-    return rc;
-}
-
-static bool is_ended(const struct ending *ending)
-{
-    return ending->signal != NULL || ending->request != NULL;
-}
-
-static cairn_status train_segment(cairn_trainer *trainer, uint64_t until, struct ending *ending,
-                                  cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    cairn_event event = crn_trainer_event(trainer);
-    event.batch_count = until - trainer->step;
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_start, &event, err));
-    while (trainer->step < until && !is_ended(ending)) {
-        ending->signal = stop_reason(trainer);
-        if (ending->signal != NULL)
-            break;
-        CRN_TRY_PLAIN(train_step(trainer, err));
-        crn_trainer_start_succeeded(trainer);
-        if (trainer->step == until || trainer->asked.stop) {
-            event = crn_trainer_event(trainer);
-            CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_train_end, &event, err));
-            trainer->loop_index++;
-        }
-        CRN_TRY_PLAIN(end_of_step(trainer, ending, err));
-    }
-out:
-    return rc;
-}
-
-static cairn_status run_loop(cairn_trainer *trainer, cairn_fit_result *out, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    const crn_run_schedule *const schedule = &trainer->schedule;
-    struct ending ending = {0};
-    trainer->last_save_ns = trainer->os->monotonic_ns(trainer->os);
-    if (trainer->options.checkpoint.save_initial_checkpoint &&
-        trainer->step == schedule->first_step)
-        CRN_TRY_PLAIN(crn_trainer_save(trainer, CRN_SAVE_INITIAL, err));
-    while (trainer->step < schedule->end_step && !is_ended(&ending)) {
-        const uint64_t until = crn_run_schedule_segment_end(schedule, trainer->step);
-        CRN_TRY_PLAIN(train_segment(trainer, until, &ending, err));
-    }
-    out->outcome = CAIRN_OUTCOME_FINISHED;
-    out->reason = ending.request != NULL ? ending.request : schedule->limit;
-    if (ending.signal != NULL) {
-        CRN_TRY_PLAIN(crn_trainer_save(trainer, CRN_SAVE_STOP, err));
-        out->outcome = CAIRN_OUTCOME_STOPPED;
-        out->reason = ending.signal;
-    }
-    CRN_TRY_PLAIN(crn_trainer_finish_save(trainer, true, err));
-    crn_trainer_log_saves(trainer);
-out:
-    return rc;
-}
-
-/* A validation that a crash cut off is made up for, so that no result is missing. */
-static cairn_status finish_validation(cairn_trainer *trainer, bool *out_stopped, cairn_error *err)
-{
-    *out_stopped = false;
-    if (!trainer->is_resumed || !crn_run_schedule_validates_at(&trainer->schedule, trainer->step) ||
-        crn_trainer_validation_is_noted(trainer))
-        return CAIRN_OK;
+    if (crn_trainer_validation_is_noted(trainer))
+        return trainer->step < trainer->schedule.end_step
+                   ? crn_trainer_replay_validation(trainer, err)
+                   : CAIRN_OK;
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
                       "the validation of step %" PRIu64 " is missing; running it first",
                       trainer->step);
-    return crn_trainer_validate_all_loaders(trainer, out_stopped, err);
+    trainer->validation_index--; /* The count took it for done. */
+    return crn_trainer_validate_round(trainer, out_stop, err);
+}
+
+static void be_complete(cairn_trainer *trainer, const char *reason, cairn_fit_result *out)
+{
+    cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "run is complete at step %" PRIu64,
+                      trainer->step);
+    out->outcome = CAIRN_OUTCOME_COMPLETE;
+    out->reason = reason;
+}
+
+bool crn_trainer_is_ended_for_good(const cairn_trainer *trainer)
+{
+    return trainer->is_resumed && trainer->run.complete_reason != NULL &&
+           trainer->run.complete_step == trainer->step;
+}
+
+static cairn_status be_ended_for_good(cairn_trainer *trainer, cairn_fit_result *out,
+                                      cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    out->own_reason = crn_strdup(trainer->run.complete_reason);
+    CRN_NEED(err, out->own_reason, "a reason");
+    be_complete(trainer, out->own_reason, out);
+    cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
+                      "%s ended it; to train on from there, start without --resume",
+                      out->own_reason);
+out:
+    return rc;
+}
+
+/* run.json says which run this is from now on, and no more that it has ended. */
+static cairn_status write_run(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    if (!trainer->is_resumed) {
+        CRN_TRY(err, cairn_run_write(trainer->store, &trainer->run, err), "write run.json");
+    } else if (trainer->run.complete_reason != NULL) {
+        crn_free(trainer->run.complete_reason);
+        trainer->run.complete_reason = NULL;
+        CRN_TRY(err, cairn_run_update(trainer->store, &trainer->run, err), "write run.json");
+    }
+out:
+    return rc;
 }
 
 static cairn_status run_fit(cairn_trainer *trainer, cairn_fit_result *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    bool is_stopped = false;
+    const char *stop = NULL;
     cairn_event event;
-    event = crn_trainer_event(trainer);
-    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_fit_start, &event, err));
+    CRN_TRY_PLAIN(crn_trainer_begin_fit(trainer, err));
+    const bool is_over = trainer->step >= trainer->schedule.end_step;
+    const bool is_for_good = crn_trainer_is_ended_for_good(trainer);
     /* After the callbacks have agreed, so that a refused start leaves the old run resumable. */
-    if (trainer->step < trainer->schedule.end_step && !trainer->is_resumed)
-        CRN_TRY(err, cairn_run_write(trainer->store, &trainer->run, err), "write run.json");
-    CRN_TRY_PLAIN(finish_validation(trainer, &is_stopped, err));
-    if (is_stopped) {
+    if (!is_over)
+        CRN_TRY_PLAIN(write_run(trainer, err));
+    CRN_TRY_PLAIN(crn_trainer_catch_up(trainer, !is_over && !is_for_good, err));
+    if (!is_for_good)
+        CRN_TRY_PLAIN(finish_validation(trainer, &stop, err));
+    if (is_for_good) {
+        CRN_TRY_PLAIN(be_ended_for_good(trainer, out, err));
+    } else if (stop != NULL) {
         out->outcome = CAIRN_OUTCOME_STOPPED;
-        out->reason = stop_reason(trainer);
-    } else if (trainer->step >= trainer->schedule.end_step) {
-        cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "run is complete at step %" PRIu64,
-                          trainer->step);
-        out->outcome = CAIRN_OUTCOME_COMPLETE;
-        out->reason = trainer->schedule.limit;
+        out->reason = stop;
+    } else if (is_over) {
+        be_complete(trainer, trainer->schedule.limit, out);
     } else {
         CRN_TRY_PLAIN(crn_trainer_attach_store(trainer, err));
-        CRN_TRY_PLAIN(run_loop(trainer, out, err));
+        CRN_TRY_PLAIN(crn_trainer_loop(trainer, out, err));
     }
     if (out->outcome == CAIRN_OUTCOME_FINISHED && !crn_trainer_saves_at_end(trainer))
         cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
@@ -347,14 +380,13 @@ static cairn_status prepare_fit(cairn_trainer *trainer, cairn_loader *train, cai
     trainer->train = train;
     trainer->val = val;
     trainer->val_count = val_count;
-    trainer->validation_losses = crn_calloc(val_count, sizeof *trainer->validation_losses);
-    CRN_NEED(err, trainer->validation_losses, "validation losses");
     CRN_TRY_PLAIN(check_vocabulary(trainer, train, err));
     for (size_t i = 0; i < val_count; i++)
         CRN_TRY_PLAIN(check_vocabulary(trainer, val[i], err));
     /* Contradictory limits are reported before anything is touched on disk. */
     CRN_TRY_PLAIN(crn_trainer_make_schedule(trainer, err));
     CRN_TRY_PLAIN(crn_trainer_plan_tree(trainer, true, err));
+    CRN_TRY_PLAIN(crn_trainer_start_clock(trainer, err));
     CRN_TRY_PLAIN(check_ckpt(trainer, ckpt, err));
     CRN_TRY_PLAIN(crn_trainer_open_store(trainer, false, err));
     say_data(trainer, "training", train);
@@ -381,22 +413,53 @@ static bool is_no_failed_start(cairn_status status)
     return false;
 }
 
+static cairn_status enter_fit(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_event event = crn_trainer_event(trainer);
+    trainer->is_entered = true;
+    return crn_trainer_call(trainer, CRN_HOOK_on_enter_fit, &event, err);
+}
+
+/* Start and loop; what there is to stop for before anything is loaded loses nothing. */
+static cairn_status start_and_run(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_fit_result *out,
+                                  cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const char *const stop = crn_trainer_stop_reason(trainer);
+    if (stop != NULL) {
+        cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING, "%s: stopped before the start",
+                          stop);
+        out->outcome = CAIRN_OUTCOME_STOPPED;
+        out->reason = stop;
+        return CAIRN_OK;
+    }
+    CRN_TRY_PLAIN(crn_trainer_start(trainer, ckpt, err));
+    if (trainer->is_superseded)
+        be_complete(trainer, "next_trainer", out);
+    else
+        CRN_TRY_PLAIN(run_fit(trainer, out, err));
+out:
+    return rc;
+}
+
 cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *train, cairn_loader **val,
                                size_t val_count, cairn_ckpt ckpt, cairn_fit_result *out,
                                cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
+    cairn_error own = {0}; /* Callbacks are told of a failure whether the caller wants it or not. */
+    cairn_error *const failure = err != NULL ? err : &own;
     *out = (cairn_fit_result){.reason = ""};
-    CRN_TRY_PLAIN(prepare_fit(trainer, train, val, val_count, ckpt, err));
-    CRN_TRY_PLAIN(crn_trainer_start(trainer, ckpt, err));
-    CRN_TRY_PLAIN(run_fit(trainer, out, err));
+    CRN_TRY_PLAIN(prepare_fit(trainer, train, val, val_count, ckpt, failure));
+    CRN_TRY_PLAIN(enter_fit(trainer, failure));
+    CRN_TRY_PLAIN(start_and_run(trainer, ckpt, out, failure));
 out:
     if (rc != CAIRN_OK) {
-        cairn_event event = crn_trainer_event(trainer);
         crn_trainer_settle_save(trainer);
-        event.failure = err;
-        (void)crn_trainer_call(trainer, CRN_HOOK_on_fit_exception, &event, NULL);
+        crn_trainer_log_saves(trainer);
     }
+    if (rc != CAIRN_OK && trainer->is_entered)
+        crn_trainer_tell_failure(trainer, CRN_HOOK_on_fit_exception, failure);
     if (is_no_failed_start(rc))
         crn_trainer_start_withdrawn(trainer);
     out->step = trainer->step;

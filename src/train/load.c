@@ -123,21 +123,13 @@ out:
     return rc;
 }
 
-/* For validation: the tree has two states, and a file may lack the second. */
-static const char *states_for_tree(const cairn_trainer *trainer, const cairn_checkpoint *ckpt,
-                                   const char *asked)
-{
-    if (trainer->optimizer_state != NULL)
-        return asked;
-    return cairn_checkpoint_has_state(ckpt, CRN_STATE_GLOBAL_STEP) ? "model,global_step" : "model";
-}
-
 static cairn_status prepare(cairn_trainer *trainer, const crn_load_plan *plan, cairn_load *load,
                             cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_event event = crn_trainer_event(trainer);
     event.path = plan->path;
+    event.is_validation = trainer->optimizer_state == NULL;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "Loading weights from checkpoint %s",
                       plan->path);
@@ -157,6 +149,13 @@ out:
 static const char *required_state(const char *states)
 {
     return states == NULL || crn_list_has(states, CRN_STATE_MODEL) ? CRN_STATE_MODEL : NULL;
+}
+
+/* A strict load of the model gives every tensor of it a value, or fails; any other does not. */
+static bool covers_model(const cairn_trainer *trainer, const char *states)
+{
+    return !trainer->options.checkpoint.disable_strict_checkpoint_loading &&
+           required_state(states) != NULL;
 }
 
 static cairn_status finish(cairn_trainer *trainer, const crn_load_plan *plan,
@@ -181,8 +180,32 @@ static cairn_status finish(cairn_trainer *trainer, const crn_load_plan *plan,
     memcpy(out->run_id, cairn_checkpoint_get_info(ckpt)->run_id, sizeof out->run_id);
     event = crn_trainer_event(trainer);
     event.path = plan->path;
+    event.is_validation = trainer->optimizer_state == NULL;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_load_checkpoint, &event, err));
 out:
+    return rc;
+}
+
+/* For a validation all that its tree has, whatever LoadCheckpointStates says: the model, and
+ * states of callbacks that files may lack. */
+static cairn_status select_for_validation(const cairn_trainer *trainer,
+                                          const cairn_checkpoint *ckpt, cairn_load *load,
+                                          cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_str names = {0};
+    crn_str_append(&names, CRN_STATE_MODEL);
+    for (size_t i = 0; i < cairn_state_tree_count(trainer->tree); i++) {
+        const char *const name = cairn_state_name(cairn_state_tree_at(trainer->tree, i));
+        if (strcmp(name, CRN_STATE_MODEL) != 0 && cairn_checkpoint_has_state(ckpt, name))
+            crn_str_printf(&names, ",%s", name);
+    }
+    CRN_TRY_PLAIN(crn_str_check(&names, err));
+    crn_free(load->states);
+    load->states = crn_str_take(&names);
+    CRN_NEED(err, load->states, "the names of states");
+out:
+    crn_str_dispose(&names);
     return rc;
 }
 
@@ -196,14 +219,18 @@ cairn_status crn_trainer_load(cairn_trainer *trainer, const crn_load_plan *plan,
     CRN_TRY_PLAIN(prepare(trainer, plan, &load, err));
     CRN_TRY_PLAIN(cairn_checkpoint_open(plan->path, &ckpt, err));
     CRN_TRY_PLAIN(check_metadata(plan, ckpt, err));
+    if (trainer->optimizer_state == NULL)
+        CRN_TRY_PLAIN(select_for_validation(trainer, ckpt, &load, err));
     const cairn_load_options options = {
         .struct_size = sizeof options,
-        .states = states_for_tree(trainer, ckpt, load.states),
+        .states = load.states,
         .is_tolerant = trainer->options.checkpoint.disable_strict_checkpoint_loading,
         .required_state = required_state(load.states),
         .allow_newer_version = !trainer->options.checkpoint.strict_version,
         .log = trainer->options.log,
     };
+    if (!covers_model(trainer, load.states))
+        CRN_TRY_PLAIN(crn_trainer_initialize_model(trainer, err));
     CRN_TRY_PLAIN(cairn_checkpoint_load(ckpt, trainer->tree, &options, &report, err));
     CRN_TRY_PLAIN(finish(trainer, plan, ckpt, report, out, err));
     out->states = load.states;

@@ -1,5 +1,7 @@
 /* What the run will do, told before its first step, and whether the disk suffices for it. */
 #include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -11,9 +13,13 @@
 struct plan {
     uint64_t saves;       /* those that are known beforehand */
     uint64_t full_bytes;  /* of one full checkpoint, the last; 0 if it cannot be told */
-    uint64_t extra_bytes; /* of one alternative */
+    uint64_t extra_bytes; /* of all alternatives that one save may have */
     uint64_t most_bytes;  /* more than now, at any time; of the saves that are known */
+    double bytes_a_save;  /* on average, alternatives included */
 };
+
+/* The first step of a process plans and warms up; the second is like all others. */
+enum { TYPICAL_STEP = 2 };
 
 static uint64_t add(uint64_t a, uint64_t b)
 {
@@ -32,17 +38,18 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* With or without the alternative. A size that cannot be told is 0: saving will explain it. */
-static uint64_t save_bytes(const cairn_trainer *trainer, bool with_extra)
+/* With an alternative with @states, if not NULL. A size that cannot be told is 0: saving will
+ * explain it. */
+static uint64_t save_bytes(const cairn_trainer *trainer, const char *states)
 {
-    cairn_save_extra extra = {.states = trainer->plan_extra_states, .name_template = ""};
+    cairn_save_extra extra = {.states = states, .name_template = ""};
     const cairn_save_request request = {
         .struct_size = sizeof request,
         .step = trainer->schedule.end_step,
         .params_json = trainer->options.params_json,
         .environment_json = trainer->options.environment_json,
         .extras = &extra,
-        .extra_count = with_extra ? 1 : 0,
+        .extra_count = states != NULL ? 1 : 0,
     };
     uint64_t bytes = 0;
     return cairn_store_save_bytes(trainer->store, trainer->tree, &request, &bytes, NULL) == CAIRN_OK
@@ -91,23 +98,34 @@ static uint64_t count_kept(const cairn_trainer *trainer, const cairn_catalogue *
     return least(kept, is_timed ? trainer->schedule.end_step - trainer->step + 1 : saves);
 }
 
+/* Adds what the alternatives take. */
+static void plan_extras(const cairn_trainer *trainer, struct plan *plan)
+{
+    for (size_t i = 0; plan->saves > 0 && i < trainer->plan_extra_count; i++) {
+        const crn_plan_extra *const extra = &trainer->plan_extras[i];
+        const uint64_t both = save_bytes(trainer, extra->states);
+        const uint64_t bytes = both > plan->full_bytes ? both - plan->full_bytes : 0;
+        plan->extra_bytes = add(plan->extra_bytes, bytes);
+        /* None is ever deleted, and the last save has one in any case. */
+        plan->most_bytes = add(plan->most_bytes,
+                               multiply(least(plan->saves / extra->every + 1, plan->saves), bytes));
+        plan->bytes_a_save += (double)bytes / (double)extra->every;
+    }
+}
+
 static struct plan make_plan(const cairn_trainer *trainer, const cairn_catalogue *catalogue)
 {
     const crn_run_schedule *const schedule = &trainer->schedule;
     const bool has_initial = trainer->options.checkpoint.save_initial_checkpoint &&
                              trainer->step == schedule->first_step;
-    struct plan plan = {.full_bytes = save_bytes(trainer, false)};
+    struct plan plan = {.full_bytes = save_bytes(trainer, NULL)};
+    plan.bytes_a_save = (double)plan.full_bytes;
     plan.saves = crn_run_schedule_saves_after(schedule, trainer->step);
     if (plan.saves == 0 && crn_trainer_saves_at_end(trainer))
         plan.saves = 1;
     plan.saves += has_initial ? 1 : 0;
     plan.most_bytes = multiply(count_kept(trainer, catalogue, plan.saves), plan.full_bytes);
-    if (trainer->plan_extra_every > 0 && plan.saves > 0) {
-        const uint64_t both = save_bytes(trainer, true);
-        plan.extra_bytes = both > plan.full_bytes ? both - plan.full_bytes : 0;
-        plan.most_bytes = add(plan.most_bytes, multiply(plan.saves / trainer->plan_extra_every + 1,
-                                                        plan.extra_bytes));
-    }
+    plan_extras(trainer, &plan);
     return plan;
 }
 
@@ -164,25 +182,79 @@ static cairn_status check_disk(const cairn_trainer *trainer, const struct plan *
         return CAIRN_OK;
     if (left < needed)
         CRN_FAIL(err, CAIRN_ENOSPACE,
-                 "'%s' has %s free (%" PRIu64 " bytes), but a single save takes %s (%" PRIu64
+                 "'%s' has room (free space, quota) for %s (%" PRIu64
+                 " bytes), but a single save takes %s (%" PRIu64
                  " bytes); make room, or set checkpoint_root to another folder",
                  folder, crn_format_bytes(left, left_text), left,
                  crn_format_bytes(needed, need_text), needed);
     if (left < plan->most_bytes)
-        cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
-                          "the disk may get full: '%s' has %s free (%" PRIu64
-                          " bytes), and the plan takes up to %s (%" PRIu64
-                          " bytes); KeepNCheckpoints bounds it",
-                          folder, crn_format_bytes(left, left_text), left,
-                          crn_format_bytes(plan->most_bytes, need_text), plan->most_bytes);
+        cairn_log_message(
+            trainer->options.log, CAIRN_LOG_WARNING,
+            "the disk may get full: '%s' has room (free space, quota) for %s (%" PRIu64
+            " bytes), and the plan takes up to %s (%" PRIu64 " bytes); KeepNCheckpoints bounds it",
+            folder, crn_format_bytes(left, left_text), left,
+            crn_format_bytes(plan->most_bytes, need_text), plan->most_bytes);
 out:
     return rc;
+}
+
+/* ---- How much is written ---- */
+
+static double minutes_between(const cairn_trainer *trainer)
+{
+    const cairn_opt_float minutes = trainer->options.checkpoint.minutes;
+    return minutes.is_set ? minutes.value : 0.0;
+}
+
+static void say_written(const cairn_trainer *trainer, double saves_an_hour, const char *why)
+{
+    const double hourly = trainer->bytes_a_save * saves_an_hour;
+    char hour[32];
+    char day[32];
+    if (!(hourly > 0.0) || !(hourly * 24.0 < (double)INT64_MAX))
+        return;
+    cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
+                      "plan: saves write up to %s an hour, %s a day (%s)",
+                      crn_format_bytes((uint64_t)hourly, hour),
+                      crn_format_bytes((uint64_t)(hourly * 24.0), day), why);
+}
+
+/* Where the clock alone decides, no step need be waited for. */
+static void say_written_by_clock(cairn_trainer *trainer)
+{
+    const double minutes = minutes_between(trainer);
+    char why[64];
+    if (trainer->schedule.save_every > 0 || !(minutes > 0.0))
+        return;
+    (void)snprintf(why, sizeof why, "a save every %g minutes", minutes);
+    say_written(trainer, 60.0 / minutes, why);
+    trainer->bytes_a_save = 0.0;
+}
+
+void crn_trainer_plan_step(cairn_trainer *trainer, double seconds)
+{
+    const uint64_t every = trainer->schedule.save_every;
+    const double minutes = minutes_between(trainer);
+    char why[96];
+    if (!(trainer->bytes_a_save > 0.0) || every == 0 || ++trainer->steps_timed < TYPICAL_STEP ||
+        !(seconds > 0.0))
+        return;
+    const double interval = (double)every * seconds;
+    /* The clock begins anew with each save. */
+    const double between = minutes > 0.0 ? floor(interval / (minutes * 60.0)) : 0.0;
+    (void)snprintf(why, sizeof why, "a save every %" PRIu64 " steps of %.3g s%s", every, seconds,
+                   between > 0.0 ? ", and those by the clock" : "");
+    say_written(trainer, (1.0 + between) * 3600.0 / interval, why);
+    trainer->bytes_a_save = 0.0;
 }
 
 cairn_status crn_trainer_plan(cairn_trainer *trainer, const cairn_catalogue *catalogue,
                               cairn_error *err)
 {
     const struct plan plan = make_plan(trainer, catalogue);
+    crn_trainer_log_summary(trainer);
     say(trainer, &plan);
+    trainer->bytes_a_save = plan.bytes_a_save;
+    say_written_by_clock(trainer);
     return check_disk(trainer, &plan, err);
 }

@@ -5,12 +5,14 @@
 
 #include "base/checked.h"
 #include "base/try.h"
+#include "train/time_limit.h"
 
 /* The reader of YAML checks these; a program in C may pass anything. */
 static cairn_status check_counts(const cairn_loop_options *loop, cairn_opt_int save_steps,
-                                 cairn_error *err)
+                                 const char **culprit, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
+    int64_t max_time_ns = 0;
     const struct {
         const char *name;
         cairn_opt_int value;
@@ -24,10 +26,16 @@ static cairn_status check_counts(const cairn_loop_options *loop, cairn_opt_int s
         {"grad_accum_steps", {.is_set = true, .value = loop->grad_accum_steps}, 1},
         {"checkpoint.steps", save_steps, 0},
     };
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        *culprit = counts[i].name;
         if (counts[i].value.is_set && counts[i].value.value < counts[i].min)
             CRN_FAIL(err, CAIRN_ECONFIG, "%s is %" PRId64 "; it must be at least %" PRId64,
                      counts[i].name, counts[i].value.value, counts[i].min);
+    }
+    *culprit = "max_time";
+    if (loop->max_time != NULL && !crn_duration_parse(loop->max_time, &max_time_ns))
+        CRN_FAIL(err, CAIRN_ECONFIG, CRN_MAX_TIME_ADVICE, loop->max_time);
+    *culprit = NULL;
 out:
     return rc;
 }
@@ -41,24 +49,29 @@ static void limit_to(crn_run_schedule *schedule, uint64_t *total, uint64_t steps
 }
 
 static cairn_status epoch_steps(const cairn_loop_options *loop, uint64_t batches_per_epoch,
-                                uint64_t *out, cairn_error *err)
+                                uint64_t *out, const char **culprit, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const uint64_t whole = batches_per_epoch / (uint64_t)loop->grad_accum_steps;
     uint64_t steps = whole;
     if (loop->steps_per_epoch.is_set)
         steps = (uint64_t)loop->steps_per_epoch.value;
+    *out = steps;
+    if (batches_per_epoch == 0)
+        return CAIRN_OK;
+    *culprit = "steps_per_epoch";
     if (steps > whole)
         CRN_FAIL(err, CAIRN_ECONFIG,
                  "steps_per_epoch is %" PRIu64 ", but an epoch of the training data has %" PRIu64
                  " steps (%" PRIu64 " batches, grad_accum_steps %" PRId64 ")",
                  steps, whole, batches_per_epoch, loop->grad_accum_steps);
+    *culprit = "grad_accum_steps";
     if (steps == 0)
         CRN_FAIL(err, CAIRN_ECONFIG,
                  "an epoch of the training data has %" PRIu64
                  " batches, fewer than grad_accum_steps %" PRId64,
                  batches_per_epoch, loop->grad_accum_steps);
-    *out = steps;
+    *culprit = NULL;
 out:
     return rc;
 }
@@ -69,8 +82,10 @@ static cairn_status total_steps(const cairn_loop_options *loop, uint64_t first_s
 {
     cairn_status rc = CAIRN_OK;
     uint64_t total = 0;
+    schedule->culprit = "num_epochs";
     if (loop->num_steps.is_set && loop->num_epochs.is_set)
         CRN_FAIL(err, CAIRN_ECONFIG, "loop has both num_steps and num_epochs; give one of them");
+    schedule->culprit = NULL;
     if (loop->num_steps.is_set)
         limit_to(schedule, &total, (uint64_t)loop->num_steps.value, "num_steps");
     if (loop->max_steps.is_set) {
@@ -79,10 +94,12 @@ static cairn_status total_steps(const cairn_loop_options *loop, uint64_t first_s
     }
     if (loop->num_epochs.is_set || loop->steps_per_epoch.is_set) {
         uint64_t steps = 0;
-        CRN_TRY_PLAIN(epoch_steps(loop, batches_per_epoch, &steps, err));
+        CRN_TRY_PLAIN(epoch_steps(loop, batches_per_epoch, &steps, &schedule->culprit, err));
         if (loop->num_epochs.is_set) {
+            schedule->culprit = "num_epochs";
             if (!crn_mul_u64(steps, (uint64_t)loop->num_epochs.value, &steps))
                 CRN_FAIL(err, CAIRN_ECONFIG, "num_epochs is too large");
+            schedule->culprit = NULL;
             limit_to(schedule, &total, steps, "num_epochs");
         }
     }
@@ -95,10 +112,11 @@ out:
 }
 
 static cairn_status eval_steps(cairn_opt_number frequency, uint64_t total, uint64_t *out,
-                               cairn_error *err)
+                               const char **culprit, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     uint64_t every = 0;
+    *culprit = "eval_frequency";
     switch (frequency.kind) {
     case CAIRN_NUMBER_NULL:
         break;
@@ -117,6 +135,7 @@ static cairn_status eval_steps(cairn_opt_number frequency, uint64_t total, uint6
         every = (uint64_t)ceil(frequency.f * (double)total);
         break;
     }
+    *culprit = NULL;
     *out = every;
 out:
     return rc;
@@ -129,17 +148,18 @@ cairn_status crn_run_schedule_make(const cairn_loop_options *loop, cairn_opt_int
     cairn_status rc = CAIRN_OK;
     crn_run_schedule schedule = {.first_step = first_step};
     uint64_t total = 0;
-    CRN_TRY_PLAIN(check_counts(loop, save_steps, err));
+    CRN_TRY_PLAIN(check_counts(loop, save_steps, &schedule.culprit, err));
     CRN_TRY_PLAIN(total_steps(loop, first_step, batches_per_epoch, &schedule, &total, err));
     if (!crn_add_u64(first_step, total, &schedule.end_step))
         CRN_FAIL(err, CAIRN_ECONFIG, "the number of steps is too large");
-    CRN_TRY_PLAIN(eval_steps(loop->eval_frequency, total, &schedule.eval_every, err));
+    CRN_TRY_PLAIN(
+        eval_steps(loop->eval_frequency, total, &schedule.eval_every, &schedule.culprit, err));
     if (!has_validation)
         schedule.eval_every = 0;
     if (save_steps.is_set)
         schedule.save_every = (uint64_t)save_steps.value;
-    *out = schedule;
 out:
+    *out = schedule;
     return rc;
 }
 

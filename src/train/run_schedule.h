@@ -19,13 +19,16 @@ typedef struct crn_run_schedule {
     uint64_t save_every; /* steps; 0: no periodic saves and none at the end */
     uint64_t eval_every; /* steps; 0: no validation */
     const char *limit;   /* the option that decided end_step; static */
+    const char *culprit; /* after ECONFIG: the option of `loop` that is wrong; NULL: the section */
 } crn_run_schedule;
 
 /*
- * @batches_per_epoch: of the training loader, before accumulation.
+ * @batches_per_epoch: of the training loader, before accumulation; 0: not known yet, and what
+ * contradicts the data is not found.
  * @has_validation: false: eval_frequency has no effect.
  * ECONFIG: no limit given, a count below its least, num_epochs with num_steps, steps_per_epoch
- * longer than the data, eval_frequency a float outside (0, 1] or negative.
+ * longer than the data, eval_frequency a float outside (0, 1] or negative, max_time no time.
+ * out->culprit is set then.
  */
 cairn_status crn_run_schedule_make(const cairn_loop_options *loop, cairn_opt_int save_steps,
                                    uint64_t first_step, uint64_t batches_per_epoch,

@@ -1,6 +1,5 @@
 /* Saving from the trainer's side: hooks, extras, and what follows when a save ends, well or not. */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -30,7 +29,7 @@ out:
     return rc;
 }
 
-static void save_dispose(cairn_save *save)
+void crn_save_dispose(cairn_save *save)
 {
     for (size_t i = 0; i < save->count; i++) {
         union {
@@ -46,9 +45,9 @@ static void save_dispose(cairn_save *save)
 
 void crn_saving_dispose(crn_saving *saving)
 {
-    save_dispose(&saving->save);
-    crn_free(saving->validation_losses);
-    crn_free(saving->blocked_ms);
+    crn_save_dispose(&saving->save);
+    crn_metric_list_dispose(&saving->validation);
+    crn_free(saving->costs);
     *saving = (crn_saving){0};
 }
 
@@ -86,42 +85,14 @@ out:
     return rc;
 }
 
-static void log_saved(const cairn_trainer *trainer, const cairn_save_result *result,
-                      double blocked_ms)
-{
-    const cairn_log *const log = trainer->options.log;
-    const cairn_save *const save = &trainer->saving.save;
-    const double rate = result->seconds > 0.0 ? (double)result->bytes / 1e9 / result->seconds : 0.0;
-    char bytes[32];
-    cairn_log_message(log, CAIRN_LOG_INFO,
-                      "Saved checkpoint %s (%s in %.3f s, %.2f GB/s; training waited %.1f ms)",
-                      result->path, crn_format_bytes(result->bytes, bytes), result->seconds, rate,
-                      blocked_ms);
-    for (size_t i = 0; i < save->count && i < result->extra_count; i++) {
-        if (result->extra_paths[i] != NULL)
-            cairn_log_message(log, CAIRN_LOG_INFO, "Saved checkpoint %s (%s only)",
-                              result->extra_paths[i], save->extras[i].states);
-    }
-}
-
-/* How long training waited, for the summary; without memory it is only less complete. */
-static double note_blocked(cairn_trainer *trainer, const cairn_save_result *result)
-{
-    crn_saving *const saving = &trainer->saving;
-    const double ms = (double)saving->prepared_ns / 1e6 + result->blocked_seconds * 1e3;
-    if (crn_grow(&saving->blocked_ms, &saving->blocked_capacity, saving->blocked_count + 1,
-                 sizeof *saving->blocked_ms, NULL) == CAIRN_OK)
-        saving->blocked_ms[saving->blocked_count++] = ms;
-    return ms;
-}
-
 /* The checkpoint is durable: callbacks hear of it, then the notes are written. */
-static cairn_status committed(cairn_trainer *trainer, cairn_error *err)
+static cairn_status committed(cairn_trainer *trainer, const cairn_save_cost *cost, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_event event = crn_trainer_event(trainer);
     event.step = trainer->saving.step;
     event.path = trainer->saved_path;
+    event.cost = cost;
     trainer->saving.failures = 0;
     /* A request that came after the capture is the next save's to answer. */
     if (trainer->saving.requests_seen == trainer->requests_taken)
@@ -132,7 +103,7 @@ out:
     return rc;
 }
 
-static bool is_tolerable(cairn_status status)
+bool crn_save_is_tolerable(cairn_status status)
 {
     return status == CAIRN_EIO || status == CAIRN_ENOSPACE || status == CAIRN_EUNKNOWN;
 }
@@ -142,7 +113,8 @@ static bool is_tolerable(cairn_status status)
  * last save, or the third in a row without a durable checkpoint.
  */
 static cairn_status failed(cairn_trainer *trainer, cairn_status status, cairn_error *failure,
-                           const cairn_save_result *result, cairn_error *err)
+                           const cairn_save_result *result, const cairn_save_cost *cost,
+                           cairn_error *err)
 {
     crn_saving *const saving = &trainer->saving;
     cairn_event event = crn_trainer_event(trainer);
@@ -153,8 +125,10 @@ static cairn_status failed(cairn_trainer *trainer, cairn_status status, cairn_er
     event.step = saving->step;
     event.is_last = saving->why == CRN_SAVE_LAST;
     event.failure = failure;
+    event.path = result->is_durable ? trainer->saved_path : NULL;
+    event.cost = cost;
     (void)crn_trainer_call(trainer, CRN_HOOK_on_save_exception, &event, NULL);
-    if (is_tolerable(status) && !is_last && saving->failures < FAILURES_MAX) {
+    if (crn_save_is_tolerable(status) && !is_last && saving->failures < FAILURES_MAX) {
         (void)cairn_error_format(failure, text, sizeof text);
         cairn_log_message(trainer->options.log, CAIRN_LOG_ERROR,
                           "The checkpoint of step %" PRIu64 " %s (%u of %d failures in a row that "
@@ -178,18 +152,21 @@ static cairn_status ended(cairn_trainer *trainer, cairn_status status,
                           const cairn_save_result *result, cairn_error *failure, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
+    const cairn_save_cost cost = crn_trainer_note_cost(trainer, result);
     trainer->saving.is_pending = false;
-    const double blocked_ms = note_blocked(trainer, result);
+    trainer->saving.lacking = status != CAIRN_OK ? trainer->saving.lacking + 1 : 0;
     if (result->is_durable) {
+        crn_time_limit_note_save(&trainer->time_limit,
+                                 trainer->saving.prepared_ns + (int64_t)(result->seconds * 1e9));
         CRN_TRY_PLAIN(remember(trainer, result->path, err));
-        log_saved(trainer, result, blocked_ms);
-        CRN_TRY_PLAIN(committed(trainer, err));
+        crn_trainer_log_saved(trainer, result, &cost);
+        CRN_TRY_PLAIN(committed(trainer, &cost, err));
     }
     if (status != CAIRN_OK)
-        CRN_TRY_PLAIN(failed(trainer, status, failure, result, err));
+        CRN_TRY_PLAIN(failed(trainer, status, failure, result, &cost, err));
 out:
     trainer->last_save_ns = now_ns(trainer);
-    save_dispose(&trainer->saving.save);
+    crn_save_dispose(&trainer->saving.save);
     return rc;
 }
 
@@ -225,8 +202,10 @@ void crn_trainer_settle_save(cairn_trainer *trainer)
         return;
     trainer->saving.is_pending = false;
     const cairn_status rc = cairn_store_save_wait(trainer->store, &result, &failure);
+    const cairn_save_cost cost = crn_trainer_note_cost(trainer, &result);
+    trainer->saving.failed += rc != CAIRN_OK;
     if (result.is_durable && remember(trainer, result.path, NULL) == CAIRN_OK)
-        log_saved(trainer, &result, note_blocked(trainer, &result));
+        crn_trainer_log_saved(trainer, &result, &cost);
     if (rc != CAIRN_OK) {
         (void)cairn_error_format(&failure, text, sizeof text);
         cairn_log_message(trainer->options.log, CAIRN_LOG_ERROR, "%s", text);
@@ -301,36 +280,13 @@ cairn_status crn_trainer_save(cairn_trainer *trainer, crn_save_why why, cairn_er
     event.save = &saving->save;
     CRN_TRY_PLAIN(crn_trainer_values_to_tree(trainer, err));
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_save_checkpoint, &event, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_postprocess_checkpoint, &event, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "Saving checkpoint at step %" PRIu64,
                       trainer->step);
     saving->prepared_ns = now_ns(trainer) - begin_ns;
     CRN_TRY_PLAIN(start(trainer, err));
 out:
     if (!saving->is_pending)
-        save_dispose(&saving->save);
+        crn_save_dispose(&saving->save);
     return rc;
-}
-
-/* ---- The summary ---- */
-
-static int compare_numbers(const void *a, const void *b)
-{
-    const double x = *(const double *)a;
-    const double y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-void crn_trainer_log_saves(const cairn_trainer *trainer)
-{
-    const crn_saving *const saving = &trainer->saving;
-    const size_t count = saving->blocked_count;
-    if (count == 0)
-        return;
-    qsort(saving->blocked_ms, count, sizeof *saving->blocked_ms, compare_numbers);
-    cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
-                      "%zu saves, %" PRIu64 " failed; training waited for each: p50 %.1f ms, "
-                      "p99 %.1f ms, max %.1f ms",
-                      count, saving->failed, saving->blocked_ms[(count - 1) / 2],
-                      saving->blocked_ms[(count * 99 + 99) / 100 - 1],
-                      saving->blocked_ms[count - 1]);
 }

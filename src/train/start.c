@@ -181,6 +181,7 @@ static cairn_status load_nothing(cairn_trainer *trainer, cairn_error *err)
     trainer->loaded_path = NULL;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, err));
     CRN_TRY_PLAIN(crn_trainer_reset_tree(trainer, err));
+    CRN_TRY_PLAIN(crn_trainer_initialize_model(trainer, err));
     cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
                       "No checkpoint was provided. Using randomly initialized model parameters.");
 out:
@@ -361,13 +362,16 @@ static cairn_status identify_run(cairn_trainer *trainer, const struct start *sta
         *run = *old;
         run->loaded_path = NULL;
         run->loaded_states = NULL;
+        run->complete_reason = NULL;
+        CRN_TRY_PLAIN(copy_text(&run->complete_reason, old->complete_reason, err));
         CRN_TRY_PLAIN(copy_text(&run->loaded_path, old->loaded_path, err));
         CRN_TRY_PLAIN(copy_text(&run->loaded_states, old->loaded_states, err));
         cairn_run_adopt(trainer->store, run,
                         newest_counter(start->catalogue, run->run_id, run->save_counter));
         goto out;
     }
-    *run = (cairn_run){.first_step = trainer->step, .seed = trainer->seed};
+    *run = (cairn_run){
+        .first_step = trainer->step, .seed = trainer->seed, .stage = trainer->options.stage};
     const bool continues = outcome->step_loaded && outcome->run_id[0] != '\0' &&
                            is_in_store(trainer, trainer->loaded_path);
     if (continues) {
@@ -473,13 +477,43 @@ static cairn_status read_old_run(cairn_trainer *trainer, struct start *start, bo
     return rc;
 }
 
+/* Segments and rounds of validations are counted from where the run started. */
+static void number_loops(cairn_trainer *trainer)
+{
+    const crn_run_schedule *const schedule = &trainer->schedule;
+    const uint64_t done = crn_run_schedule_validations_after(schedule, schedule->first_step) -
+                          crn_run_schedule_validations_after(schedule, trainer->step);
+    trainer->loop_index = done;
+    trainer->validation_index = done;
+}
+
+/* Of several trainers of a file, run.json is that of the one that started last. */
+static bool is_my_turn(cairn_trainer *trainer, const cairn_run *old)
+{
+    const uint64_t stage = trainer->options.stage;
+    if (old->stage > stage) {
+        trainer->is_superseded = true;
+        trainer->step = old->first_step;
+    } else if (old->stage < stage) {
+        cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
+                          "--resume: trainer %" PRIu64
+                          " of the file has not started yet; an ordinary start",
+                          stage + 1);
+    }
+    return old->stage == stage;
+}
+
 cairn_status crn_trainer_start(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     struct start start = {0};
-    const bool is_resume = trainer->options.checkpoint.resume;
+    bool is_resume = trainer->options.checkpoint.resume;
     CRN_TRY_PLAIN(cairn_catalogue_read(trainer->store, &start.catalogue, err));
     CRN_TRY_PLAIN(read_old_run(trainer, &start, is_resume, err));
+    if (is_resume && start.has_old_run)
+        is_resume = is_my_turn(trainer, &start.old_run);
+    if (trainer->is_superseded)
+        goto out;
     CRN_TRY_PLAIN(choose_seed(trainer, &start, is_resume, err));
     if (is_resume)
         CRN_TRY_PLAIN(resume(trainer, &start, &trainer->is_resumed, err));
@@ -487,6 +521,9 @@ cairn_status crn_trainer_start(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_er
         CRN_TRY_PLAIN(ordinary(trainer, &start, ckpt, err));
     CRN_TRY_PLAIN(identify_run(trainer, &start, err));
     CRN_TRY_PLAIN(crn_trainer_make_schedule(trainer, err));
+    number_loops(trainer);
+    if (crn_trainer_is_ended_for_good(trainer))
+        trainer->schedule.end_step = trainer->step;
     if (!trainer->options.seed.is_set)
         cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
                           "No seed was given; using seed %" PRIu64 ".", trainer->seed);
@@ -508,6 +545,17 @@ out:
     return rc;
 }
 
+/* A validation opens the store only to look for checkpoints, and changes nothing in it. */
+static cairn_status read_catalogue(cairn_trainer *trainer, cairn_catalogue **out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    if (trainer->store == NULL)
+        CRN_TRY_PLAIN(crn_trainer_open_store(trainer, true, err));
+    CRN_TRY_PLAIN(cairn_catalogue_read(trainer->store, out, err));
+out:
+    return rc;
+}
+
 cairn_status crn_trainer_start_validation(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
@@ -516,20 +564,61 @@ cairn_status crn_trainer_start_validation(cairn_trainer *trainer, cairn_ckpt ckp
     crn_load_plan plan = {.path = ckpt.path, .is_plain_allowed = true};
     CRN_TRY_PLAIN(crn_trainer_reset_tree(trainer, err));
     if (ckpt.kind == CAIRN_CKPT_OMITTED && trainer->options.checkpoint.autoload_last_checkpoint) {
-        CRN_TRY_PLAIN(crn_trainer_open_store(trainer, true, err));
-        CRN_TRY_PLAIN(cairn_catalogue_read(trainer->store, &catalogue, err));
+        CRN_TRY_PLAIN(read_catalogue(trainer, &catalogue, err));
         const cairn_checkpoint_info *const latest = cairn_catalogue_latest(catalogue);
         plan.path = latest != NULL ? latest->path : NULL;
         plan.is_plain_allowed = false;
     }
-    if (plan.path != NULL)
+    crn_free(trainer->loaded_path);
+    CRN_TRY_PLAIN(copy_text(&trainer->loaded_path, plan.path, err));
+    if (plan.path != NULL) {
         CRN_TRY_PLAIN(crn_trainer_load(trainer, &plan, &outcome, err));
-    else
+    } else {
+        cairn_event event = crn_trainer_event(trainer);
+        event.is_validation = true;
+        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_before_load_checkpoint, &event, err));
+        CRN_TRY_PLAIN(crn_trainer_initialize_model(trainer, err));
         cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
                           "No checkpoint was provided. Using randomly initialized model "
                           "parameters.");
+    }
 out:
     crn_load_outcome_dispose(&outcome);
+    cairn_catalogue_destroy(catalogue);
+    return rc;
+}
+
+static cairn_status add_all(const cairn_catalogue *catalogue, crn_path_list *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    for (size_t i = 0; i < cairn_catalogue_count(catalogue); i++) {
+        const cairn_checkpoint_info *const info = cairn_catalogue_at(catalogue, i);
+        if (info->name_matches && (info->is_full || !info->is_readable))
+            CRN_TRY_PLAIN(crn_path_list_add(out, info->path, err)); /* Damage is said on load. */
+    }
+out:
+    return rc;
+}
+
+cairn_status crn_trainer_find_ckpts(cairn_trainer *trainer, const cairn_ckpts *ckpts,
+                                    crn_path_list *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_catalogue *catalogue = NULL;
+    if (ckpts->kind == CAIRN_CKPT_PATH)
+        return crn_path_list_expand(trainer->os, ckpts->paths, ckpts->count, out, err);
+    if (ckpts->kind == CAIRN_CKPT_NULL)
+        return CAIRN_OK;
+    if (!trainer->options.checkpoint.autoload_last_checkpoint)
+        CRN_FAIL(err, CAIRN_ENOTFOUND,
+                 "validate_all has no ckpt_paths, and autoload_last_checkpoint is false; give one "
+                 "of them");
+    CRN_TRY_PLAIN(read_catalogue(trainer, &catalogue, err));
+    CRN_TRY_PLAIN(add_all(catalogue, out, err));
+    if (out->count == 0)
+        CRN_FAIL(err, CAIRN_ENOTFOUND, "there are no checkpoints in '%s'; give ckpt_paths",
+                 cairn_store_checkpoint_root(trainer->store));
+out:
     cairn_catalogue_destroy(catalogue);
     return rc;
 }

@@ -8,8 +8,6 @@
 
 #include "train/trainer_priv.h"
 
-#define STARTS_KEY "starts"
-
 enum { STARTS_BEFORE_WARNING = 3 };
 
 /* The newest full checkpoint of the run of @path that is older; NULL if there is none. */
@@ -59,9 +57,9 @@ static void set_starts(cairn_trainer *trainer, double starts)
     char text[512];
     const cairn_status rc =
         starts > 0.0
-            ? cairn_notes_set_number(trainer->store, trainer->loaded_path, STARTS_KEY, starts,
+            ? cairn_notes_set_number(trainer->store, trainer->loaded_path, CRN_STARTS_NOTE, starts,
                                      &failure)
-            : cairn_notes_remove(trainer->store, trainer->loaded_path, STARTS_KEY, &failure);
+            : cairn_notes_remove(trainer->store, trainer->loaded_path, CRN_STARTS_NOTE, &failure);
     if (rc == CAIRN_OK)
         return;
     (void)cairn_error_format(&failure, text, sizeof text);
@@ -73,7 +71,7 @@ void crn_trainer_start_begins(cairn_trainer *trainer, const cairn_catalogue *cat
 {
     double starts = 0.0;
     trainer->is_start_noted = true;
-    if (!cairn_notes_get_number(trainer->loaded_path, STARTS_KEY, &starts) || !(starts >= 1.0))
+    if (!cairn_notes_get_number(trainer->loaded_path, CRN_STARTS_NOTE, &starts) || !(starts >= 1.0))
         starts = 0.0;
     trainer->starts_before = starts;
     if (starts >= STARTS_BEFORE_WARNING)

@@ -15,6 +15,7 @@ cairn_trainer_options cairn_trainer_options_default(void)
         .model_dir = MODEL_DIR_DEFAULT,
         .loop = cairn_loop_options_default(),
         .checkpoint = cairn_checkpoint_options_default(),
+        .precision = cairn_precision_options_default(),
     };
 }
 
@@ -40,7 +41,8 @@ static cairn_status own_options(cairn_trainer *trainer, const cairn_trainer_opti
                                   &own->environment_json,
                                   &own->checkpoint.checkpoint_root,
                                   &own->checkpoint.checkpoint_name,
-                                  &own->checkpoint.when_busy};
+                                  &own->checkpoint.when_busy,
+                                  &own->loop.max_time};
     if (options->struct_size > sizeof *own)
         CRN_FAIL(err, CAIRN_EVERSION, "the program was compiled for a newer cairn");
     memcpy(own, options, options->struct_size);
@@ -64,7 +66,6 @@ cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model
     if (trainer != NULL) {
         trainer->model = model;
         trainer->optimizer = optimizer;
-        trainer->scheduler = scheduler_count > 0 ? schedulers[0] : NULL;
         trainer->os = crn_os_posix();
     } else {
         if (model.ops != NULL)
@@ -72,15 +73,14 @@ cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model
         if (optimizer.ops != NULL)
             optimizer.ops->destroy(optimizer.self);
     }
-    for (size_t i = trainer != NULL ? 1 : 0; i < scheduler_count; i++)
+    for (size_t i = 0; trainer == NULL && i < scheduler_count; i++)
         cairn_scheduler_destroy(schedulers[i]);
     CRN_NEED(err, trainer, "a trainer");
+    CRN_TRY_PLAIN(crn_rates_take(&trainer->rates, schedulers, scheduler_count, err));
     if (model.ops == NULL)
         CRN_FAIL(err, CAIRN_EINVAL, "a trainer needs a model");
-    if (scheduler_count > 1)
-        CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                 "several schedulers for one learning rate; use one SequentialLR");
     CRN_TRY_PLAIN(own_options(trainer, options, err));
+    CRN_TRY_PLAIN(crn_trainer_make_scaler(trainer, err));
     CRN_TRY_PLAIN(cairn_checkpoint_name_check(trainer->options.checkpoint.checkpoint_name, err));
     *out = trainer;
     trainer = NULL;
@@ -102,12 +102,17 @@ void cairn_trainer_destroy(cairn_trainer *trainer)
 {
     if (trainer == NULL)
         return;
+    crn_callback_list_dispose(&trainer->loggers);
     crn_callback_list_dispose(&trainer->callbacks);
+    crn_metric_list_dispose(&trainer->metrics);
+    crn_metric_list_dispose(&trainer->validation);
     if (trainer->model.ops != NULL)
         trainer->model.ops->destroy(trainer->model.self);
     if (trainer->optimizer.ops != NULL)
         trainer->optimizer.ops->destroy(trainer->optimizer.self);
-    cairn_scheduler_destroy(trainer->scheduler);
+    crn_rates_dispose(&trainer->rates);
+    cairn_loss_scaler_destroy(trainer->scaler);
+    crn_free(trainer->observers);
     cairn_store_close(trainer->store); /* Before the tree, which a save may be reading. */
     cairn_state_tree_destroy(trainer->tree);
     crn_saving_dispose(&trainer->saving);
@@ -118,10 +123,14 @@ void cairn_trainer_destroy(cairn_trainer *trainer)
     free_text(trainer->options.checkpoint.checkpoint_root);
     free_text(trainer->options.checkpoint.checkpoint_name);
     free_text(trainer->options.checkpoint.when_busy);
+    free_text(trainer->options.loop.max_time);
     crn_free(trainer->loaded_path);
     crn_free(trainer->saved_path);
-    crn_free(trainer->validation_losses);
-    crn_free(trainer->plan_extra_states);
+    crn_free(trainer->run_dir);
+    for (size_t i = 0; i < trainer->plan_extra_count; i++)
+        crn_free(trainer->plan_extras[i].states);
+    crn_free(trainer->plan_extras);
+    crn_save_dispose(&trainer->due);
     crn_free(trainer);
 }
 
@@ -131,10 +140,18 @@ cairn_status cairn_trainer_add_callback(cairn_trainer *trainer, cairn_callback c
     return crn_callback_list_add(&trainer->callbacks, callback, err);
 }
 
+cairn_status cairn_trainer_add_logger(cairn_trainer *trainer, cairn_callback logger,
+                                      cairn_error *err)
+{
+    return crn_callback_list_add(&trainer->loggers, logger, err);
+}
+
 void cairn_fit_result_dispose(cairn_fit_result *result)
 {
     crn_free(result->checkpoint);
+    crn_free(result->own_reason);
     result->checkpoint = NULL;
+    result->own_reason = NULL;
 }
 
 cairn_event crn_trainer_event(cairn_trainer *trainer)
@@ -146,31 +163,56 @@ cairn_event crn_trainer_event(cairn_trainer *trainer)
         .first_step = trainer->schedule.first_step,
         .end_step = trainer->schedule.end_step,
         .loop_index = trainer->loop_index,
+        .failed_saves = trainer->saving.lacking,
     };
+}
+
+static void add_asked(cairn_control *sum, const cairn_control *asked)
+{
+    sum->save = sum->save || asked->save;
+    sum->complete = sum->complete || (asked->stop && asked->complete);
+    if (asked->stop && !sum->stop) {
+        sum->stop = true;
+        sum->reason = asked->reason != NULL ? asked->reason : "callback";
+    }
 }
 
 cairn_status crn_trainer_call(cairn_trainer *trainer, crn_hook hook, const cairn_event *event,
                               cairn_error *err)
 {
     cairn_control asked = {0};
-    cairn_control *const sum = &trainer->asked;
-    const cairn_status rc = crn_callback_list_call(&trainer->callbacks, hook, event, &asked, err);
-    sum->save = sum->save || asked.save;
-    if (asked.stop && !sum->stop) {
-        sum->stop = true;
-        sum->reason = asked.reason != NULL ? asked.reason : "callback";
-    }
+    cairn_status rc = crn_callback_list_call(&trainer->callbacks, hook, event, &asked, err);
+    if (rc == CAIRN_OK && !event->is_replayed)
+        rc = crn_callback_list_call(&trainer->loggers, hook, event, &asked, err);
+    add_asked(&trainer->asked, &asked);
     return rc;
 }
 
-cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation,
-                                     const cairn_metric *metrics, size_t count, cairn_error *err)
+void crn_trainer_tell_failure(cairn_trainer *trainer, crn_hook hook, const cairn_error *failure)
 {
     cairn_event event = crn_trainer_event(trainer);
-    event.is_validation = is_validation;
-    event.metrics = metrics;
-    event.metric_count = count;
-    return crn_trainer_call(trainer, CRN_HOOK_on_log, &event, err);
+    event.failure = failure;
+    event.is_validation = hook == CRN_HOOK_on_validate_exception;
+    crn_callback_list_tell(&trainer->callbacks, hook, &event);
+    crn_callback_list_tell(&trainer->loggers, hook, &event);
+}
+
+cairn_control crn_trainer_take_asked(cairn_trainer *trainer)
+{
+    const cairn_control asked = trainer->asked;
+    trainer->asked = (cairn_control){0};
+    return asked;
+}
+
+cairn_status crn_trainer_set_run_dir(cairn_trainer *trainer, const char *path, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    char *const copy = crn_strdup(path);
+    CRN_NEED(err, copy, "a path");
+    crn_free(trainer->run_dir);
+    trainer->run_dir = copy;
+out:
+    return rc;
 }
 
 cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err)
@@ -208,14 +250,36 @@ void cairn_trainer_plan_keep_every(cairn_trainer *trainer, uint64_t every)
 
 void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, const char *states)
 {
-    crn_free(trainer->plan_extra_states);
-    trainer->plan_extra_states = crn_strdup(states); /* Without it the plan is only less exact. */
-    trainer->plan_extra_every = trainer->plan_extra_states != NULL ? every : 0;
+    char *const copy = crn_strdup(states);
+    /* Without memory the plan is only less exact. */
+    if (every == 0 || copy == NULL ||
+        crn_grow(&trainer->plan_extras, &trainer->plan_extra_capacity,
+                 trainer->plan_extra_count + 1, sizeof *trainer->plan_extras, NULL) != CAIRN_OK) {
+        crn_free(copy);
+        return;
+    }
+    trainer->plan_extras[trainer->plan_extra_count++] =
+        (crn_plan_extra){.every = every, .states = copy};
 }
 
 cairn_state_tree *cairn_trainer_tree(cairn_trainer *trainer)
 {
     return trainer->tree;
+}
+
+cairn_state *cairn_trainer_model_state(cairn_trainer *trainer)
+{
+    return trainer->model_state;
+}
+
+const cairn_model *cairn_trainer_model(const cairn_trainer *trainer)
+{
+    return &trainer->model;
+}
+
+const char *cairn_trainer_model_dir(const cairn_trainer *trainer)
+{
+    return trainer->options.model_dir;
 }
 
 cairn_store *cairn_trainer_store(cairn_trainer *trainer)
@@ -231,6 +295,11 @@ const cairn_run *cairn_trainer_run(const cairn_trainer *trainer)
 const cairn_log *cairn_trainer_log(const cairn_trainer *trainer)
 {
     return trainer->options.log;
+}
+
+const char *cairn_trainer_run_dir(const cairn_trainer *trainer)
+{
+    return trainer->run_dir;
 }
 
 const char *cairn_trainer_loaded_path(const cairn_trainer *trainer)

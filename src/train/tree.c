@@ -12,14 +12,16 @@ static cairn_status plan_training(cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_state_tree *const tree = trainer->tree;
+    CRN_TRY_PLAIN(crn_rates_plan(&trainer->rates, trainer->model_state, &trainer->optimizer, err));
     CRN_TRY_PLAIN(cairn_state_tree_add(tree, CRN_STATE_OPTIMIZER, &trainer->optimizer_state, err));
     CRN_TRY(err,
             trainer->optimizer.ops->declare(trainer->optimizer.self, trainer->model_state,
-                                            trainer->optimizer_state, err),
+                                            trainer->rates.groups, trainer->optimizer_state, err),
             "plan the state of %s", trainer->optimizer.ops->name);
     CRN_TRY_PLAIN(cairn_state_tree_add(tree, CRN_STATE_SCHEDULERS, &trainer->scheduler_state, err));
     CRN_TRY_PLAIN(
         cairn_state_tree_add(tree, CRN_STATE_DATALOADER, &trainer->dataloader_state, err));
+    CRN_TRY_PLAIN(crn_trainer_declare_scaler(trainer, err));
 out:
     return rc;
 }
@@ -28,6 +30,7 @@ cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cai
 {
     cairn_status rc = CAIRN_OK;
     const cairn_model_ops *const model = trainer->model.ops;
+    cairn_event event = crn_trainer_event(trainer);
     CRN_TRY_PLAIN(cairn_state_tree_new(&trainer->tree, err));
     CRN_TRY_PLAIN(cairn_state_tree_add(trainer->tree, CRN_STATE_MODEL, &trainer->model_state, err));
     CRN_TRY(err, model->declare(trainer->model.self, trainer->model_state, err),
@@ -36,14 +39,22 @@ cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cai
         CRN_TRY_PLAIN(plan_training(trainer, err));
     CRN_TRY_PLAIN(
         cairn_state_tree_add(trainer->tree, CRN_STATE_GLOBAL_STEP, &trainer->step_state, err));
-    if (is_training) {
-        cairn_event event = crn_trainer_event(trainer);
-        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_setup, &event, err));
-        CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_post_setup, &event, err));
-    }
+    event.is_validation = !is_training;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_setup, &event, err));
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_post_setup, &event, err));
     CRN_TRY_PLAIN(cairn_state_tree_allocate(trainer->tree, err));
     if (is_training)
         CRN_TRY_PLAIN(cairn_state_allocate_gradients(trainer->model_state, err));
+out:
+    return rc;
+}
+
+cairn_status crn_trainer_initialize_model(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_model *const model = &trainer->model;
+    CRN_TRY(err, model->ops->initialize(model->self, trainer->tree, trainer->seed, err),
+            "initialize %s", model->ops->name);
 out:
     return rc;
 }
@@ -53,12 +64,10 @@ cairn_status crn_trainer_reset_tree(cairn_trainer *trainer, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     trainer->step = 0;
     trainer->scheduler_t = 0;
-    CRN_TRY(err,
-            trainer->model.ops->initialize(trainer->model.self, trainer->tree, trainer->seed, err),
-            "initialize %s", trainer->model.ops->name);
     if (trainer->optimizer_state != NULL) {
         cairn_loader_seek(trainer->train, 0);
         CRN_TRY_PLAIN(trainer->optimizer.ops->reset(trainer->optimizer.self, trainer->tree, err));
+        CRN_TRY_PLAIN(cairn_loss_scaler_reset(trainer->scaler, err));
         CRN_TRY_PLAIN(crn_trainer_values_to_tree(trainer, err));
     }
 out:
@@ -118,6 +127,7 @@ cairn_status crn_trainer_values_from_tree(cairn_trainer *trainer, cairn_error *e
                           (unsigned long long)cairn_loader_seed(trainer->train));
     cairn_loader_seek(trainer->train, samples);
     CRN_TRY_PLAIN(trainer->optimizer.ops->loaded(trainer->optimizer.self, err));
+    CRN_TRY_PLAIN(cairn_loss_scaler_loaded(trainer->scaler, err));
 out:
     return rc;
 }

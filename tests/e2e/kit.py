@@ -135,13 +135,14 @@ class Running:
     """
     AHEAD = 8
 
-    def __init__(self, args, cwd=None, program=BIN):
+    def __init__(self, args, cwd=None, program=BIN, new_session=False):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         self.out_file = tempfile.TemporaryFile()
         self.process = subprocess.Popen([program] + [str(arg) for arg in args],
                                         stdout=self.out_file, stderr=theirs,
-                                        stdin=subprocess.DEVNULL, cwd=cwd, env=environment())
+                                        stdin=subprocess.DEVNULL, cwd=cwd, env=environment(),
+                                        start_new_session=new_session)
         theirs.close()
         self.socket = ours
         self.socket.settimeout(TIMEOUT_S)
@@ -212,13 +213,15 @@ class Running:
 class Metrics:
     """metrics.jsonl as a reader should see it.
 
-    steps[s] and validations[s] are what was last said of step s: an event line with step N takes
-    back earlier lines with a larger step. raw is every line that can be read, in file order.
+    steps[s] and validations[s] are what was last said of step s: a "start" or "resume" line with
+    step N takes back earlier lines with a larger step. saves are the lines of saves, failed ones
+    too. raw is every line that can be read, in file order.
     """
 
     def __init__(self, model_dir):
         self.steps = {}
         self.validations = {}
+        self.saves = []
         self.raw = []
         self.unreadable = 0
         with open(os.path.join(model_dir, "metrics.jsonl"), encoding="utf-8") as file:
@@ -231,7 +234,10 @@ class Metrics:
     def add(self, entry):
         self.raw.append(entry)
         step = entry["step"]
-        if "event" in entry:
+        if entry.get("event") in ("checkpoint", "checkpoint_failed"):
+            self.saves.append(entry)
+        elif "event" in entry:
+            self.saves = [e for e in self.saves if e["step"] <= step]
             self.steps = {s: e for s, e in self.steps.items() if s <= step}
             self.validations = {s: e for s, e in self.validations.items() if s <= step}
         elif "val_loss" in entry:

@@ -158,8 +158,8 @@ class ConfigTest(BadInputCase):
 
     def test_feature_that_is_not_there(self):
         for change, named in (({"sparsity": 0.5}, "sparsity"), ({"autorestart": {}}, "autorestart"),
-                              ({"optimizer": {"Lion": {}}}, "Lion"),
-                              ({"model": {"name": "llama"}}, "llama")):
+                              ({"schedulers": [{"LambdaLR": {}}]}, "LambdaLR"),
+                              ({"model": {"name": "bert"}}, "bert")):
             with self.subTest(named):
                 self.refused_config(self.config(**change), r":\d+:\d+: .*" + named)
 
@@ -250,6 +250,29 @@ class FolderTest(BadInputCase):
         self.assertEqual([], [name for name in os.listdir(self.model_dir)
                               if name.endswith(".part")])
         self.assertEqual(6, self.fit(path, self.model_dir, "--resume").step)
+
+    def test_disk_full__every_progress_line_says_so_and_metrics_too(self):
+        path = self.write_config(self.config(checkpoint={"asynchronous": False}))
+        self.fit(path, self.model_dir, "--set", "trainer.init.loop.max_steps=4")
+        process = subprocess.run(
+            [kit.BIN] + self.fit_args(path, self.model_dir, "--resume", "--set",
+                                      "trainer.init.loop.max_steps=8"),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=limit_file_size,
+            check=False, timeout=kit.TIMEOUT_S, env=kit.environment())
+        lines = [line for line in process.stderr.decode().splitlines() if "Train Device" in line]
+        self.assertEqual(kit.IO, process.returncode, lines)
+        marked = [re.search(r"Step=(\d+)", line).group(1) for line in lines
+                  if re.search(r"WARNING: +\| LAST SAVE FAILED \(1 in a row\) \| Train", line)]
+        self.assertEqual(["7", "8"], marked, lines)
+        self.assertEqual(4, len(lines))
+        failed = [entry for entry in kit.read_metrics(self.model_dir).saves
+                  if entry["event"] == "checkpoint_failed"]
+        self.assertEqual([6, 8], [entry["step"] for entry in failed])
+        for entry in failed:
+            self.assertIsNone(entry["path"])
+            self.assertIn("CAIRN_ENOSPACE", entry["error"])
+        done = self.fit(path, self.model_dir, "--resume")
+        self.assertNotIn("LAST SAVE FAILED", done.err)
 
     def test_standard_output_full(self):
         path = self.write_config(self.config())

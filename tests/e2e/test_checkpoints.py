@@ -424,6 +424,22 @@ class Generate(FromYaml, PageCase):
         texts = {self.text_of("--temperature", "0", "--seed", str(seed)) for seed in range(4)}
         self.assertEqual(len(texts), 1)
 
+    def test_top_k_1_is_temperature_0(self):
+        self.assertEqual(self.text_of("--top_k", "1"), self.text_of("--temperature", "0"))
+
+    def test_the_text_ends_before_a_stop_text(self):
+        whole = self.text_of("--seed", "5")[len("ta "):-1]
+        for at in (0, 7, 20):
+            stop = whole[at:at + 3].decode("latin-1")
+            if not stop.isascii() or "\0" in stop:
+                continue
+            ended = self.text_of("--seed", "5", "--stop", "no such text", "--stop", stop)
+            self.assertEqual(ended, b"ta " + whole[:whole.index(stop.encode())] + b"\n")
+
+    def test_options_out_of_range_are_refused(self):
+        self.assertIn("top_p", self.text_of("--top_p", "2", expect=kit.USAGE))
+        self.assertIn("stop text", self.text_of("--stop", "", expect=kit.USAGE))
+
     def test_a_full_checkpoint_gives_the_same_text(self):
         full = self.path("run", "checkpoint_40.mdl")
         self.assertEqual(self.text_of("--seed", "5", path=full), self.text_of("--seed", "5"))

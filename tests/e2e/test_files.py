@@ -304,6 +304,48 @@ class BesideTest(FilesCase):
         self.assertEqual(names, kit.checkpoints(self.model_dir))
 
 
+class ReportTest(FilesCase):
+    """What a run tells of its saves."""
+
+    def check(self, is_background):
+        paths = self.train(checkpoint={"asynchronous": is_background},
+                           callbacks=[{"SaveCheckpointState": {"k": 3}}])
+        full = [path for path in paths if os.path.basename(path).startswith("checkpoint_")]
+        extra = os.path.join(self.model_dir, "model_checkpoint_6.mdl")
+        saves = kit.read_metrics(self.model_dir).saves
+        self.assertEqual(["checkpoint"] * 3, [entry["event"] for entry in saves])
+        self.assertEqual([2, 4, 6], [entry["step"] for entry in saves])
+        self.assertEqual(full, [entry["path"] for entry in saves])
+        self.assertEqual([os.path.getsize(path) for path in full[:2]] +
+                         [os.path.getsize(full[2]) + os.path.getsize(extra)],
+                         [entry["bytes"] for entry in saves])
+        for entry in saves:
+            self.assertGreater(float(entry["blocked_ms"]), 0)
+            self.assertGreater(float(entry["gb_per_s"]), 0)
+            self.assertEqual(is_background, float(entry["background_ms"]) > 0)
+            self.assertEqual(entry["step"] > 2, "percent_of_fastest" in entry)
+            self.assertLessEqual(float(entry.get("percent_of_fastest", 0)), 100)
+        self.assertEqual(list(range(1, 7)), sorted(kit.read_metrics(self.model_dir).steps))
+
+    def test_metrics_have_a_line_for_each_save(self):
+        self.check(True)
+
+    def test_metrics_have_a_line_for_each_save_that_is_waited_for(self):
+        self.check(False)
+
+    def test_the_end_sums_up_what_saves_took(self):
+        done = self.fit(self.write_config(self.config()), self.model_dir)
+        self.assertRegex(done.err, r"Saved checkpoint \S+_4\.mdl \(.* GB/s, \d+ % of the "
+                                   r"fastest save; training waited [\d.]+ ms\)")
+        self.assertRegex(done.err, r"3 saves, 0 failed; training waited for each: p50 [\d.]+ ms, "
+                                   r"p99 [\d.]+ ms, max [\d.]+ ms")
+        self.assertRegex(done.err, r"saves wrote [\d.]+ \w+; in the background for each: p50 "
+                                   r"[\d.]+ ms, p99 [\d.]+ ms, max [\d.]+ ms; p50 [\d.]+ GB/s, "
+                                   r"\d+ % of the fastest \([\d.]+ GB/s\)")
+        self.assertRegex(done.err, r"plan: saves write up to [\d.]+ \w+ an hour, [\d.]+ \w+ a "
+                                   r"day \(a save every 2 steps of \S+ s\)")
+
+
 class RepairTest(FilesCase):
     """What a crash left behind, and what a user moved."""
 
@@ -329,7 +371,8 @@ class RepairTest(FilesCase):
         saved = kit.checkpoints(self.model_dir)[-1]
         with open(metrics, "rb") as file:
             lines = file.read().splitlines(keepends=True)
-        self.assertGreater(json.loads(lines[-1])["step"], int(re.search(r"\d+", saved).group()))
+        self.assertGreater(max(json.loads(line)["step"] for line in lines),
+                           int(re.search(r"\d+", saved).group()))
         os.truncate(metrics, sum(map(len, lines)) - len(lines[-1]) // 2)
         self.fit(config, self.model_dir, "--resume")
         with open(metrics, "rb") as file:

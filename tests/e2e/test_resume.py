@@ -3,6 +3,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import sys
 import unittest
@@ -37,25 +38,31 @@ class ResumeCase(kit.Case):
         return self.config(**kit.merge(changes, init))
 
     def same_run(self, expected, actual, more_saves=()):
-        """Losses, rates, validations, saves and final state of two model_dirs are equal.
+        """Losses, rates, validations, saves, alternatives, what is left of them, and the final
+        state of two model_dirs are equal.
 
         @more_saves: steps that only @actual has saved, since a signal asked for it.
         """
         want, got = kit.read_metrics(expected), kit.read_metrics(actual)
         self.assertEqual(want.bits(), got.bits())
-        names = kit.checkpoints(expected)
-        extra = ["checkpoint_%d.mdl" % step for step in more_saves]
-        self.assertEqual(sorted(names + extra), sorted(kit.checkpoints(actual)))
-        self.assertEqual([], [name for name in os.listdir(actual) if name.endswith(".part")])
+        extra = tuple("checkpoint_%d.mdl" % step for step in more_saves)
+        index = {"checkpoints_index.yaml"}  # Made by the first save.
+        left = [name for name in os.listdir(actual) if not name.startswith(extra)]
+        self.assertEqual(set(os.listdir(expected)) | (index if extra else set()), set(left))
+        self.assertEqual(set(extra), set(extra) & set(os.listdir(actual)))
+        names = [name for name in left if name.endswith(".mdl")]
         for name in names:
-            self.same_checkpoint(os.path.join(expected, name), os.path.join(actual, name))
-        if names:
-            last = names[-1]
-            self.assertEqual(kit.tensors(os.path.join(expected, last)),
-                             kit.tensors(os.path.join(actual, last)))
+            self.same_checkpoint(os.path.join(expected, name), os.path.join(actual, name),
+                                 ["cairn.save_counter"] if not extra else [])
+        last = kit.checkpoints(expected)[-1:] + [
+            name for name in names if name.endswith("_checkpoint_%d.mdl" % STEPS)]
+        for name in last:
+            self.assertEqual(kit.tensors(os.path.join(expected, name)),
+                             kit.tensors(os.path.join(actual, name)))
 
-    def same_checkpoint(self, expected, actual):
-        for key in ("cairn.state_digest", "cairn.values", "cairn.step", "cairn.states"):
+    def same_checkpoint(self, expected, actual, more_keys=()):
+        for key in ("cairn.state_digest", "cairn.values", "cairn.step", "cairn.states",
+                    "cairn.kind", *more_keys):
             self.assertEqual(kit.metadata(expected)[key], kit.metadata(actual)[key],
                              "%s of %s" % (key, actual))
         self.assertEqual(read_notes(expected), read_notes(actual), actual)
@@ -205,6 +212,31 @@ class KillTest(ResumeCase):
     @unittest.skipIf(kit.SLOW, "the plain case stands for it")
     def test_killed_run_equals_uninterrupted_run__with_two_threads_and_two_layers(self):
         self.check("threads", self.standard(model={"num_hidden_layers": 2}), threads="2")
+
+    def test_killed_run_equals_uninterrupted_run__with_alternatives(self):
+        for k in (1, 2):
+            whole = self.check("alternatives-%d" % k, self.standard(callbacks=[
+                {"SaveCheckpointState": {"k": k, "checkpoint_states": "model"}}]))
+            self.assertEqual(["model_checkpoint_%d.mdl" % step
+                              for step in range(5 * k, STEPS + 1, 5 * k)],
+                             kit.checkpoints(whole, "model_checkpoint_"))
+
+    def test_killed_run_equals_uninterrupted_run__with_two_kinds_of_alternatives(self):
+        whole = self.check("two-alternatives", self.standard(
+            model={"dropout_rate": 0.1}, callbacks=[
+                {"SaveCheckpointState": {"k": 5, "checkpoint_states": "model,optimizer"}},
+                {"SaveCheckpointState": {"k": 3, "checkpoint_states": "all"}},
+                {"KeepNCheckpoints": {"n": 3, "every": 20, "best": 1}}]))
+        self.assertEqual(["model_optimizer_checkpoint_%d.mdl" % step for step in (25, 50, 60)],
+                         kit.checkpoints(whole, "model_optimizer_"))
+        self.assertEqual(["all_checkpoint_%d.mdl" % step for step in (15, 30, 45, 60)],
+                         kit.checkpoints(whole, "all_"))
+
+    def test_killed_run_equals_uninterrupted_run__with_few_checkpoints_kept(self):
+        whole = self.check("few", self.standard(callbacks=[
+            {"SaveCheckpointState": {"k": 2, "checkpoint_states": "model"}},
+            {"KeepNCheckpoints": {"n": 2}}]))
+        self.assertEqual(["checkpoint_55.mdl", "checkpoint_60.mdl"], kit.checkpoints(whole))
 
     def test_killed_run_equals_uninterrupted_run__that_continues_an_older_one(self):
         """Cadences count from where the run started, also after a resume."""
@@ -399,6 +431,125 @@ class AgainTest(ResumeCase):
         self.assertRegex(over.err, r"WARNING:.*STARTING OVER at step 0 .*checkpoint_1[05].mdl.*"
                                    r"--resume")
         self.assertIn("fresh start", over.err)
+
+
+class DamagedFolderTest(ResumeCase):
+    """What a person or a disk did to the folder between a crash and the --resume."""
+
+    def setUp(self):
+        super().setUp()
+        self.config_path = self.write_config(self.standard())
+        self.whole = self.path("whole")
+        self.parts = self.path("parts")
+
+    def killed(self, config=None, saved=10):
+        """A run that was killed when the checkpoint of step @saved was durable."""
+        args = self.fit_args(config or self.config_path, self.parts, "--resume")
+        with kit.Running(args) as running:
+            self.assertTrue(running.wait_for(r"Saved checkpoint \S*_%d\.mdl" % saved))
+            self.assertTrue(running.kill())
+
+    def newest(self):
+        return kit.checkpoints(self.parts)[-1]
+
+    def same_numbers(self):
+        """The metrics and the last state are those of the uninterrupted run."""
+        self.fit(self.config_path, self.whole)
+        self.assertEqual(kit.read_metrics(self.whole).bits(), kit.read_metrics(self.parts).bits())
+        self.assertEqual(kit.tensors(os.path.join(self.whole, "checkpoint_%d.mdl" % STEPS)),
+                         kit.tensors(os.path.join(self.parts, self.newest())))
+
+    def test_resume_finds_checkpoints_of_another_checkpoint_name(self):
+        self.killed()
+        before = self.newest()
+        renamed = self.write_config(
+            self.standard(checkpoint={"checkpoint_name": "state_{step:04d}.mdl"}), "renamed.yaml")
+        done = self.fit(renamed, self.parts, "--resume")
+        self.assertRegex(done.err, r"continues run \w+ from \S+/%s at" % re.escape(before))
+        self.assertEqual("state_0060.mdl", os.path.basename(done.result["checkpoint"]))
+        self.assertIn(before, os.listdir(self.parts))
+        self.fit(self.config_path, self.whole)
+        self.assertEqual(kit.read_metrics(self.whole).bits(), kit.read_metrics(self.parts).bits())
+        self.assertEqual(kit.tensors(os.path.join(self.whole, "checkpoint_60.mdl")),
+                         kit.tensors(os.path.join(self.parts, "state_0060.mdl")))
+
+    def test_resume_after_a_damaged_checkpoint_and_a_kill_before_the_next_save(self):
+        # No process comes as far as the next save before it is killed.
+        self.config_path = self.write_config(self.standard(checkpoint={"steps": 20}))
+        self.killed(saved=40)
+        damaged = self.newest()
+        kit.flip_bit(os.path.join(self.parts, damaged), 8 * 9000)
+        bytes_before = kit.snapshot(self.parts)[damaged]
+        for _ in range(2):
+            with kit.Running(self.fit_args(self.config_path, self.parts, "--resume")) as running:
+                self.assertTrue(running.wait_for(r"%s is damaged and skipped" % re.escape(damaged)))
+                self.assertTrue(running.wait_for(r"continues run \w+ from \S+ at step \d+"))
+                step = int(running.lines[-1].rsplit(" ", 1)[1])
+                self.assertTrue(running.wait_for(r"Step=%d," % (step + 1)))
+                self.assertTrue(running.kill())
+            self.assertEqual(20, step)
+            self.assertEqual(["checkpoint_20.mdl", damaged], kit.checkpoints(self.parts))
+        self.fit(self.config_path, self.parts, "--resume")
+        self.assertEqual(bytes_before, kit.snapshot(self.parts)[damaged])
+        # The step was saved again, beside the damaged file.
+        self.assertEqual(2, len([name for name in kit.checkpoints(self.parts)
+                                 if name.startswith(damaged[:-len(".mdl")])]))
+        self.same_numbers()
+
+    def test_resume_when_some_own_checkpoints_were_removed_by_hand(self):
+        self.killed(saved=15)
+        for name in kit.checkpoints(self.parts)[1:]:
+            os.unlink(os.path.join(self.parts, name))
+        done = self.fit(self.config_path, self.parts, "--resume")
+        self.assertRegex(done.err, r"continues run \w+ from \S+checkpoint_5\.mdl at step 5")
+        self.fit(self.config_path, self.whole)
+        self.same_run(self.whole, self.parts)
+
+    def test_resume_when_all_own_checkpoints_were_removed_by_hand(self):
+        self.killed()
+        for name in kit.checkpoints(self.parts):
+            os.unlink(os.path.join(self.parts, name))
+        done = self.fit(self.config_path, self.parts, "--resume")
+        self.assertRegex(done.err, "fresh start again: no checkpoint of run")
+        self.same_numbers()
+
+    def test_copies_by_hand_outlive_keep_n(self):
+        config = self.write_config(
+            self.standard(callbacks=[{"KeepNCheckpoints": {"n": 1}}]), "keep.yaml")
+        with kit.Running(self.fit_args(config, self.parts, "--resume")) as running:
+            self.assertTrue(running.wait_for(r"Saved checkpoint \S*_5\.mdl"))
+            self.assertTrue(running.kill())
+        source = os.path.join(self.parts, self.newest())
+        copies = ["good.mdl", "checkpoint_5_copy.mdl", "checkpoint_5.mdl.bak",
+                  "checkpoint_99999.mdl", "5.safetensors"]
+        for name in copies:
+            shutil.copy(source, os.path.join(self.parts, name))
+        before = kit.snapshot(self.parts)
+        done = self.fit(config, self.parts, "--resume")
+        self.assertEqual(STEPS, done.step)
+        self.assertEqual("complete", self.fit(config, self.parts, "--resume").result["result"])
+        after = kit.snapshot(self.parts)
+        self.assertEqual({name: before[name] for name in copies},
+                         {name: after[name] for name in copies if name in after})
+        self.assertNotIn(os.path.basename(source), after)
+        self.assertIn("checkpoint_%d.mdl" % STEPS, after)
+
+    def test_a_complete_run_makes_up_for_what_a_kill_has_cut_off(self):
+        config = self.write_config(self.standard(callbacks=[
+            {"SaveCheckpointState": {"k": 2, "checkpoint_states": "model"}},
+            {"KeepNCheckpoints": {"n": 2}}]), "cut.yaml")
+        without = self.write_config(self.standard(callbacks=[
+            {"SaveCheckpointState": {"k": 2, "checkpoint_states": "model"}}]), "without.yaml")
+        self.fit(config, self.whole)
+        for first in ([], ["--resume"]):
+            shutil.rmtree(self.parts, ignore_errors=True)
+            self.fit(without, self.parts)
+            os.unlink(os.path.join(self.parts, "model_checkpoint_60.mdl"))
+            for more in (first, ["--resume"]):
+                done = self.fit(config, self.parts, *more)
+                self.assertEqual("complete", done.result["result"])
+                self.same_run(self.whole, self.parts)
+            self.assertNotIn("ended before it had written", done.err)
 
 
 def files_of(model_dir):

@@ -190,7 +190,7 @@ class CommandTest(RetentionCase):
         self.assertEqual([["%.6g" % losses[2], "pinned"], ["%.6g" % losses[4], "-"]],
                          [line.split()[4:6] for line in text[1:]])
         info = kit.run(["checkpoint", "info", self.file(2), "--json"]).json()
-        self.assertEqual({"val_loss": losses[2], "pinned": True}, info["notes"])
+        self.assertEqual((losses[2], True), (info["notes"]["val_loss"], info["notes"]["pinned"]))
         self.assertIn('"pinned": true', kit.run(["checkpoint", "info", self.file(2)]).out)
         self.assertEqual({"path": self.file(2), "pinned": False},
                          kit.run(["checkpoint", "unpin", self.file(2), "--json"]).json())

@@ -20,14 +20,16 @@ static void read_as_file(const uint8_t *data, size_t size)
     }
     CHECK(ftruncate(s_fd, 0) == 0);
     CHECK(pwrite(s_fd, data, size, 0) == (ssize_t)size);
-    for (int verb = CRN_VERB_FIT; verb <= CRN_VERB_VALIDATE; verb++) {
+    for (int verb = CRN_VERB_FIT; verb <= CRN_VERB_VALIDATE_ALL; verb++) {
         cairn_error err = {0};
-        crn_app_config config;
+        crn_app_configs configs;
         const cairn_app_request request = {.struct_size = sizeof request, .params_path = s_path};
-        const cairn_status status = crn_app_config_read(&request, (crn_verb)verb, &config, &err);
+        const cairn_status status = crn_app_configs_read(&request, (crn_verb)verb, &configs, &err);
         CHECK(status == CAIRN_OK || status == CAIRN_ECONFIG);
-        CHECK(status != CAIRN_OK || config.model.options != NULL);
-        crn_app_config_dispose(&config);
+        CHECK(status != CAIRN_OK || configs.count > 0);
+        for (size_t i = 0; status == CAIRN_OK && i < configs.count; i++)
+            CHECK(configs.items[i].model.options != NULL);
+        crn_app_configs_dispose(&configs);
     }
 }
 

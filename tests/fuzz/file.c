@@ -25,7 +25,7 @@ static void redo_header_digest(uint8_t *file, size_t size)
         length < HEADER_LEAST)
         return;
     memset(file + DIGEST_AT, '0', DIGEST_DIGITS);
-    if (crn_header_digest(file, WORD + (size_t)length, &stored, &computed)) {
+    if (crn_header_digest(file, WORD + (size_t)length, &stored, &computed, NULL) == CAIRN_OK) {
         crn_digest_to_text(&computed, text);
         memcpy(file + DIGEST_AT, text, DIGEST_DIGITS);
     }

@@ -89,8 +89,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         CHECK(doc == NULL && diag.error_count > 0);
     }
-    crn_diag_format(&diag, CRN_SEVERITY_ERROR, &text);
-    crn_diag_format(&diag, CRN_SEVERITY_NOTICE, &text);
+    for (size_t i = 0; i < diag.count; i++)
+        crn_problem_format(&diag.problems[i], &text);
     crn_str_dispose(&text);
     crn_diag_dispose(&diag);
     crn_doc_destroy(doc);

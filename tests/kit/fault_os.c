@@ -106,6 +106,17 @@ static int fault_close(const crn_os *os, int fd)
     return answer == FAIL ? e : real;
 }
 
+static int fault_duplicate(const crn_os *os, int fd, int *out_fd)
+{
+    tk_fault_os *const f = fault_of(os);
+    int e = 0;
+    if (judge(f, 'h', &e) == GO_ON)
+        e = f->real->duplicate(f->real, fd, out_fd);
+    if (e == 0)
+        remember_fd(f, *out_fd);
+    return e;
+}
+
 static int fault_read_at(const crn_os *os, int fd, void *buf, size_t size, uint64_t offset,
                          size_t *out_got)
 {
@@ -200,6 +211,11 @@ static int fault_unlink(const crn_os *os, int dir, const char *name)
     PASS('u', unlink(f->real, dir, name));
 }
 
+static int fault_symlink(const crn_os *os, const char *target, int dir, const char *name)
+{
+    PASS('y', symlink(f->real, target, dir, name));
+}
+
 static int fault_make_dirs(const crn_os *os, const char *path)
 {
     PASS('d', make_dirs(f->real, path));
@@ -260,6 +276,7 @@ void tk_fault_init(tk_fault_os *fault)
     assert_int_equal(pthread_mutex_init(&fault->priv->lock, NULL), 0);
     fault->os = (crn_os){.open = fault_open,
                          .close = fault_close,
+                         .duplicate = fault_duplicate,
                          .read_at = fault_read_at,
                          .read_parts = fault_read_parts,
                          .write_at = fault_write_at,
@@ -274,6 +291,7 @@ void tk_fault_init(tk_fault_os *fault)
                          .rename_new = fault_rename_new,
                          .rename_over = fault_rename_over,
                          .unlink = fault_unlink,
+                         .symlink = fault_symlink,
                          .make_dirs = fault_make_dirs,
                          .list = fault_list,
                          .lock = fault_lock,

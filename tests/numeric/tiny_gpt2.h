@@ -37,7 +37,14 @@ static inline cairn_gpt2_options tiny_options(void)
                                         .loss_scaling = "num_tokens",
                                         .loss_weight = 1.0,
                                         .norm_type = "layernorm",
-                                        .attention_module = "aiayn_attention"};
+                                        .attention_module = "aiayn_attention",
+                                        .rope_theta = 10000.0,
+                                        .pos_scaling_factor = 1.0,
+                                        .pos_scaling_type = "linear",
+                                        .pos_scaling_extra_args = {1.0, 4.0, 8192},
+                                        .embeddings_scale = 1.0,
+                                        .scale_output_logits_by_d = true,
+                                        .attention_logits_alpha = 1.0};
     return options;
 }
 
@@ -79,12 +86,15 @@ static inline void tiny_destroy(tiny *t)
     cairn_state_tree_destroy(t->tree);
 }
 
-/* Writable elements of a tensor; the tests need no guard. */
-static inline float *tiny_data(const tiny *t, const cairn_tensor *tensor)
+/* All elements of a tensor, writable until tiny_end. */
+static inline float *tiny_begin(const tiny *t, const cairn_tensor *tensor)
 {
-    float *const data = cairn_tensor_write_begin(t->tree, tensor, 0, tensor->bytes);
+    return cairn_tensor_write_begin(t->tree, tensor, 0, tensor->bytes);
+}
+
+static inline void tiny_end(const tiny *t, const cairn_tensor *tensor)
+{
     cairn_tensor_write_end(t->tree, tensor, 0, tensor->bytes);
-    return data;
 }
 
 /* Random weights, large enough that every part of the model matters. */
@@ -93,9 +103,10 @@ static inline void tiny_randomize(const tiny *t, uint64_t seed)
     for (size_t i = 0; i < cairn_state_tensor_count(t->state); i++) {
         const cairn_tensor *const tensor = cairn_state_tensor_at(t->state, i);
         const bool is_scale = tensor->role == CAIRN_ROLE_NORM && strstr(tensor->name, "weight");
-        float *const data = tiny_data(t, tensor);
+        float *const data = tiny_begin(t, tensor);
         for (int64_t j = 0; j < cairn_tensor_elements(tensor); j++)
             data[j] = (float)((double)(num_next(&seed) >> 11) * 0x1p-53 - 0.5 + (is_scale ? 1 : 0));
+        tiny_end(t, tensor);
     }
 }
 

@@ -139,6 +139,13 @@ static int rec_write_at(const crn_os *os, int fd, const void *buf, size_t size, 
     return e;
 }
 
+/* To the disk it is a write like others. */
+static int rec_write_uncached(const crn_os *os, int fd, const void *buf, size_t size,
+                              uint64_t offset)
+{
+    return rec_write_at(os, fd, buf, size, offset);
+}
+
 static int rec_append(const crn_os *os, int fd, const void *buf, size_t size)
 {
     tt_recorder *const r = recorder_of(os);
@@ -245,6 +252,7 @@ void tt_recorder_open(tt_recorder *r, const crn_os *real, const char *dir, const
     r->os.open = rec_open;
     r->os.close = rec_close;
     r->os.write_at = rec_write_at;
+    r->os.write_uncached = rec_write_uncached;
     r->os.append = rec_append;
     r->os.reserve = rec_reserve;
     r->os.sync = rec_sync;

@@ -53,7 +53,8 @@ typedef struct tt_recorder {
     bool is_broken;            /* something was done that the recorder does not know */
 } tt_recorder;
 
-/* Records from what is in the folders now, which counts as durable. */
+/* Records from what is in the folders now, which counts as durable. Calls may come from several
+ * threads, one at a time. */
 void tt_recorder_open(tt_recorder *r, const crn_os *real, const char *dir, const char *root,
                       size_t block);
 void tt_recorder_close(tt_recorder *r);

@@ -39,12 +39,14 @@ typedef struct tt_world {
     const char *root;   /* checkpoint_root; NULL: dir */
     tt_event_fn report; /* may be NULL */
     void *user;
-    bool goes_on; /* after an error, with the next deed, as training does */
+    bool goes_on;     /* after an error, with the next deed, as training does */
+    unsigned writers; /* threads of asynchronous saves; 0: as many as usual */
 
     cairn_store *store;
     cairn_state_tree *tree;
     uint64_t step;
-    uint64_t run; /* the number in run.json */
+    uint64_t run;    /* the number in run.json */
+    uint64_t saving; /* step of the asynchronous save under way; 0: none */
 } tt_world;
 
 /*
@@ -52,7 +54,8 @@ typedef struct tt_world {
  *   o  start: open, read run.json, list, load the newest and compare it with its step
  *   r  write run.json        s  save the next step       e  the same with an alternative
  *   t  save on another thread                            n  notes of the newest checkpoint
- *   p  keep the two newest   c  close
+ *   b  begin an asynchronous save with an alternative, and update the state while it is written
+ *   w  wait for it           p  keep the two newest      c  close
  * Returns the first error; CAIRN_EBUG if a checkpoint loads with wrong bytes.
  */
 cairn_status tt_world_play(tt_world *world, const char *script, cairn_error *err);

@@ -11,7 +11,7 @@
 
 #define EXTRA_NAME "{checkpoint_states}_{ckpt_name}"
 
-enum { KEEP = 2 };
+enum { KEEP = 2, UPDATES = 3, UPDATED = 1000 /* no step of any file */ };
 
 static void report(const tt_world *w, const char *word, uint64_t step, uint64_t value)
 {
@@ -117,8 +117,10 @@ out:
 
 /* ---- Deeds ---- */
 
+/* Waits for what is under way, which nobody then hears of. */
 static cairn_status close_store(tt_world *w)
 {
+    w->saving = 0;
     cairn_store_close(w->store);
     w->store = NULL;
     return CAIRN_OK;
@@ -130,8 +132,10 @@ static cairn_status start(tt_world *w, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     cairn_catalogue *catalogue = NULL;
     cairn_run run = {.run_id = TT_RUN};
-    const cairn_store_options options = {
-        .struct_size = sizeof options, .model_dir = w->dir, .checkpoint_root = w->root};
+    const cairn_store_options options = {.struct_size = sizeof options,
+                                         .model_dir = w->dir,
+                                         .checkpoint_root = w->root,
+                                         .writer_threads = w->writers};
     CRN_TRY_PLAIN(close_store(w));
     if (w->tree == NULL)
         w->tree = tt_tree_new();
@@ -192,6 +196,40 @@ static cairn_status save(tt_world *w, bool has_extra, cairn_error *err)
     report(w, "saved", step, 0);
     if (has_extra)
         report(w, "added", step, 0);
+out:
+    return rc;
+}
+
+/* The capture; then @UPDATES updates against the writer, which the file must not show. */
+static cairn_status begin_save(tt_world *w, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const uint64_t step = ++w->step;
+    cairn_save_extra extra = {.states = "model", .name_template = EXTRA_NAME};
+    cairn_save_request request = {
+        .struct_size = sizeof request, .step = step, .extras = &extra, .extra_count = 1};
+    CRN_TRY_PLAIN(tt_tree_fill(w->tree, step, err));
+    report(w, "saving", step, 0);
+    report(w, "adding", step, 0);
+    CRN_TRY_PLAIN(cairn_store_save_start(w->store, w->tree, &request, err));
+    w->saving = step;
+    for (uint64_t i = 0; i < UPDATES; i++)
+        CRN_TRY_PLAIN(tt_tree_fill(w->tree, UPDATED + i, err));
+out:
+    return rc;
+}
+
+static cairn_status end_save(tt_world *w, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const uint64_t step = w->saving;
+    cairn_save_result result;
+    if (step == 0)
+        return CAIRN_OK; /* It did not begin, and has said so. */
+    w->saving = 0;
+    CRN_TRY_PLAIN(cairn_store_save_wait(w->store, &result, err));
+    report(w, "saved", step, 0);
+    report(w, "added", step, 0);
 out:
     return rc;
 }
@@ -295,6 +333,10 @@ static cairn_status act(tt_world *w, char deed, cairn_error *err)
         return save(w, true, err);
     case 't':
         return save_elsewhere(w, err);
+    case 'b':
+        return begin_save(w, err);
+    case 'w':
+        return end_save(w, err);
     case 'n':
         return note(w, err);
     case 'p':

@@ -20,6 +20,9 @@
 #ifndef CRN_OPT_BOOL
 #define CRN_OPT_BOOL(name, preset, help)
 #endif
+#ifndef CRN_OPT_BOOL_NULL
+#define CRN_OPT_BOOL_NULL(name, help)
+#endif
 #ifndef CRN_OPT_TEXT
 #define CRN_OPT_TEXT(name, preset, help)
 #endif
@@ -29,11 +32,20 @@
 #ifndef CRN_OPT_LIST
 #define CRN_OPT_LIST(name, help)
 #endif
+#ifndef CRN_OPT_INTS
+#define CRN_OPT_INTS(name, min, max, unit, help)
+#endif
+#ifndef CRN_OPT_FLOATS
+#define CRN_OPT_FLOATS(name, min, max, unit, help)
+#endif
 #ifndef CRN_OPT_PAIR
 #define CRN_OPT_PAIR(name, preset1, preset2, min, max, help)
 #endif
 #ifndef CRN_OPT_INIT
 #define CRN_OPT_INIT(name, help)
+#endif
+#ifndef CRN_OPT_NESTED
+#define CRN_OPT_NESTED(name, section, help)
 #endif
 #ifndef CRN_OPT_REQUIRED
 #define CRN_OPT_REQUIRED(name)

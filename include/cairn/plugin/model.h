@@ -38,19 +38,50 @@ typedef struct cairn_batch {
 /** NULL if the batch has no field of that name. */
 CAIRN_API const cairn_batch_field *cairn_batch_find(const cairn_batch *batch, const char *name);
 
-/** How a pass is computed. */
+/** What a pass looks at while it computes, to name the first number that is not finite. */
+typedef enum cairn_check {
+    CAIRN_CHECK_NONE,
+    CAIRN_CHECK_VALUES, /**< What the operations give. */
+    CAIRN_CHECK_ALL     /**< In training their gradients too. */
+} cairn_check;
+
+/** Is shown @p count values that a pass has just computed, under a name that is the same in every
+ *  pass. Borrowed for the call; a failure ends the pass. */
+typedef cairn_status (*cairn_observe_fn)(void *user, const char *name, const float *values,
+                                         size_t count, cairn_error *err);
+
+/** How a pass is computed. Fields are only ever appended; a model reads struct_size bytes. */
 typedef struct cairn_pass {
     size_t struct_size;
     bool is_training; /**< Dropout acts and gradients are added to tensor->grad. */
     uint64_t seed;    /**< Random numbers are a function of (seed, step) and the place only. */
     uint64_t step;    /**< Number of the micro-batch since the beginning of training, from 0. */
     float loss_scale; /**< Gradients are those of loss_scale * loss (1 / grad_accum_steps). */
+    /** In training, to be called once the loss is known and before the gradients are computed; a
+     *  failure ends the pass with it. NULL: nobody wants it. A model that cannot tell the two
+     *  apart need not call it. */
+    cairn_status (*after_forward)(void *user, double loss, double weight, cairn_error *err);
+    void *user; /**< For after_forward. */
+    /** NULL: the model's own. Else the pass computes with the tensors that have the parameters'
+     *  names there, such as averages. Not in training. */
+    const cairn_state *weights;
+    cairn_check check;        /**< A model that cannot check ignores it. */
+    cairn_observe_fn observe; /**< Called with what each operation gives; NULL: nobody looks. */
+    void *observer;           /**< For observe. */
+    bool wants_metrics;       /**< Fill what cairn_loss has beside loss and weight. */
 } cairn_pass;
 
-/** What a pass gives. */
+/** Calls pass->after_forward if it is there. For models. */
+CAIRN_API cairn_status cairn_pass_after_forward(const cairn_pass *pass, double loss, double weight,
+                                                cairn_error *err);
+
+/** What a pass gives. The fields after weight are filled only where wants_metrics is set. */
 typedef struct cairn_loss {
     double loss;   /**< As the model defines it, unscaled. */
     double weight; /**< Tokens that count (the mask's sum); evaluation means are weighted by it. */
+    bool has_metrics;  /**< The two below are known. */
+    double token_loss; /**< Sum over tokens of weight * -log(probability of the label). */
+    double correct;    /**< Sum of the weights of the tokens whose label is the likeliest. */
 } cairn_loss;
 
 typedef struct cairn_model_ops {
@@ -60,16 +91,21 @@ typedef struct cairn_model_ops {
     /** Adds all parameters to @p state, with roles, and aliases of tied ones. Called once. */
     cairn_status (*declare)(void *self, cairn_state *state, cairn_error *err);
     /** Writes initial values through the write guard, as a function of @p seed alone. May be
-     *  called again. */
+     *  called again; is not called where a strict load gives every parameter its value. */
     cairn_status (*initialize)(void *self, cairn_state_tree *tree, uint64_t seed, cairn_error *err);
     /**
      * Computes the loss of @p batch and, in training, adds the gradients to tensor->grad.
      * @retval CAIRN_EDATA    A token id is outside the vocabulary or a field is missing.
+     * @retval CAIRN_ENONFINITE  pass->check found a number that is not finite; the message names
+     * it.
+     * @retval CAIRN_EINCOMPATIBLE  pass->weights lacks a parameter or has it in another shape.
+     * @retval CAIRN_EUNSUPPORTED  pass->weights is set, and the model cannot do that.
      * @retval CAIRN_ENOMEM, CAIRN_EDEVICE
      */
     cairn_status (*compute)(void *self, const cairn_batch *batch, const cairn_pass *pass,
                             cairn_loss *out, cairn_error *err);
-    /** (optional) Logits of the token that follows @p tokens: @p out_logits is [vocab_size()]. */
+    /** (optional) Logits of the token that follows @p tokens: @p out_logits is [vocab_size()]. A
+     *  model may keep what it knows of the tokens that two calls begin with. */
     cairn_status (*next_logits)(void *self, const int32_t *tokens, int64_t count, float *out_logits,
                                 cairn_error *err);
     /** (optional) Size of the vocabulary; 0 if it has none. */
@@ -78,6 +114,13 @@ typedef struct cairn_model_ops {
     int64_t (*max_sequence_length)(const void *self);
     /** Accepts NULL. */
     void (*destroy)(void *self);
+    /** (optional) Called between a change of the parameters and the next next_logits: what was kept
+     *  of a text is void. */
+    void (*parameters_changed)(void *self);
+    /** (optional) Floating point operations of the matrix products of one pass over @p batch. */
+    double (*flops)(const void *self, const cairn_batch *batch, bool is_training);
+    /** Whether compute honours pass->weights. */
+    bool takes_weights;
 } cairn_model_ops;
 
 /** A model: its table and its instance. Passed by value; whoever takes it calls destroy. */

@@ -25,6 +25,24 @@ double crn_cross_entropy(int64_t rows, int64_t vocab, const float *logits,
     return total;
 }
 
+double crn_count_correct(int64_t rows, int64_t vocab, const float *logits,
+                         const crn_token_labels *labels, float *row_hits)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *const row = logits + r * vocab;
+        const float weight = crn_token_weight(labels, r);
+        int64_t likeliest = 0;
+        for (int64_t c = 1; weight != 0.0F && c < vocab; c++)
+            likeliest = row[c] > row[likeliest] ? c : likeliest;
+        row_hits[r] = likeliest == labels->labels[r] ? weight : 0.0F;
+    }
+    double total = 0.0;
+    for (int64_t r = 0; r < rows; r++)
+        total += (double)row_hits[r];
+    return total;
+}
+
 void crn_cross_entropy_backward(int64_t rows, int64_t vocab, const crn_token_labels *labels,
                                 const float *lse, float factor, float *logits)
 {

@@ -1,5 +1,7 @@
 #include "kernels/kernels.h"
 
+#include <math.h>
+
 enum { SUM_PARTS_MAX = 32 };
 
 void crn_add(int64_t count, const float *a, const float *b, float *out)
@@ -18,6 +20,29 @@ void crn_copy(int64_t count, const float *from, bool adds, float *out)
 #pragma omp parallel for simd schedule(static)
     for (int64_t i = 0; i < count; i++)
         out[i] = from[i];
+}
+
+int64_t crn_find_nonfinite(int64_t count, const float *x)
+{
+    int64_t bad = 0;
+#pragma omp parallel for simd schedule(static) reduction(+ : bad)
+    for (int64_t i = 0; i < count; i++)
+        bad += !(fabsf(x[i]) <= 3.402823466e+38F); /* FLT_MAX; a NaN fails any comparison. */
+    for (int64_t i = 0; bad > 0 && i < count; i++) {
+        if (!isfinite(x[i]))
+            return i;
+    }
+    return -1;
+}
+
+void crn_scale(int64_t count, float factor, const float *from, bool adds, float *out)
+{
+    const float keep = adds ? 1.0F : 0.0F;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < count; i++) {
+        const float value = factor * from[i];
+        out[i] = keep > 0.0F ? out[i] + value : value; /* Old content may be anything. */
+    }
 }
 
 void crn_add_bias(int64_t rows, int64_t cols, const float *bias, float *y)

@@ -1,5 +1,7 @@
 #include "kernels/kernels.h"
 
+#include <string.h>
+
 enum { STRIP = 32 }; /* Columns that one thread adds at a time. */
 
 void crn_embedding(int64_t batch, int64_t time, int64_t cols, const int32_t *ids,
@@ -8,8 +10,12 @@ void crn_embedding(int64_t batch, int64_t time, int64_t cols, const int32_t *ids
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < batch * time; r++) {
         const float *const word = words + ids[r] * cols;
-        const float *const position = positions + r % time * cols;
         float *const out = y + r * cols;
+        if (positions == NULL) {
+            memcpy(out, word, (size_t)cols * sizeof *out);
+            continue;
+        }
+        const float *const position = positions + r % time * cols;
 #pragma omp simd
         for (int64_t c = 0; c < cols; c++)
             out[c] = word[c] + position[c];
@@ -27,12 +33,15 @@ void crn_embedding_backward(int64_t batch, int64_t time, int64_t cols, const int
         for (int64_t r = 0; r < batch * time; r++) {
             const float *const from = dy + r * cols + first;
             float *const word = dwords + ids[r] * cols + first;
+#pragma omp simd
+            for (int64_t c = 0; c < n; c++)
+                word[c] += from[c];
+            if (dpositions == NULL)
+                continue;
             float *const position = dpositions + r % time * cols + first;
 #pragma omp simd
-            for (int64_t c = 0; c < n; c++) {
-                word[c] += from[c];
+            for (int64_t c = 0; c < n; c++)
                 position[c] += from[c];
-            }
         }
     }
 }

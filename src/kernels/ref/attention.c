@@ -1,6 +1,7 @@
 #include "kernels/ref/ref.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 typedef crn_ref_attention_shape shape_t;
 
@@ -10,40 +11,53 @@ static int64_t at(const shape_t *s, int64_t b, int64_t t, int64_t h, int64_t d)
     return ((b * s->time + t) * s->heads + h) * s->head_size + d;
 }
 
+/* The same in the keys and values [B][T][G * D], for query head @h. */
+static int64_t kv_at(const shape_t *s, int64_t b, int64_t t, int64_t h, int64_t d)
+{
+    const int64_t g = h * s->kv_heads / s->heads;
+    return ((b * s->time + t) * s->kv_heads + g) * s->head_size + d;
+}
+
+static bool sees(const shape_t *s, int64_t i, int64_t j)
+{
+    return j <= i && (s->window == 0 || i - j < s->window || j < s->sinks);
+}
+
 /* Query @i, key @j in [B][H][T][T]. */
 static int64_t pair(const shape_t *s, int64_t b, int64_t h, int64_t i, int64_t j)
 {
     return ((b * s->heads + h) * s->time + i) * s->time + j;
 }
 
-static void softmax(int64_t count, double *x)
+static double score(const shape_t *s, const double *q, const double *k, int64_t b, int64_t h,
+                    int64_t i, int64_t j)
 {
-    double top = x[0];
     double sum = 0.0;
-    for (int64_t j = 1; j < count; j++)
-        top = x[j] > top ? x[j] : top;
-    for (int64_t j = 0; j < count; j++) {
-        x[j] = exp(x[j] - top);
-        sum += x[j];
-    }
-    for (int64_t j = 0; j < count; j++)
-        x[j] /= sum;
+    for (int64_t d = 0; d < s->head_size; d++)
+        sum += q[at(s, b, i, h, d)] * k[kv_at(s, b, j, h, d)];
+    return s->scale * sum;
 }
 
 static void attend(const shape_t *s, const double *factors, const double *q, const double *k,
                    const double *v, double *p, double *y, int64_t b, int64_t h, int64_t i)
 {
-    for (int64_t j = 0; j < s->time; j++)
-        p[pair(s, b, h, i, j)] = 0.0;
-    for (int64_t j = 0; j <= i; j++) {
-        for (int64_t d = 0; d < s->head_size; d++)
-            p[pair(s, b, h, i, j)] += s->scale * q[at(s, b, i, h, d)] * k[at(s, b, j, h, d)];
+    double *const row = p + pair(s, b, h, i, 0);
+    double top = -INFINITY;
+    double total = 0.0;
+    for (int64_t j = 0; j < s->time; j++) {
+        row[j] = sees(s, i, j) ? score(s, q, k, b, h, i, j) : -INFINITY;
+        top = row[j] > top ? row[j] : top;
     }
-    softmax(i + 1, p + pair(s, b, h, i, 0));
+    for (int64_t j = 0; j < s->time; j++) {
+        row[j] = exp(row[j] - top);
+        total += row[j];
+    }
+    for (int64_t j = 0; j < s->time; j++)
+        row[j] /= total;
     for (int64_t d = 0; d < s->head_size; d++) {
         double sum = 0.0;
         for (int64_t j = 0; j <= i; j++)
-            sum += p[pair(s, b, h, i, j)] * factors[pair(s, b, h, i, j)] * v[at(s, b, j, h, d)];
+            sum += row[j] * factors[pair(s, b, h, i, j)] * v[kv_at(s, b, j, h, d)];
         y[at(s, b, i, h, d)] = sum;
     }
 }
@@ -65,7 +79,7 @@ static double dp_of(const shape_t *s, const double *factors, const double *v, co
 {
     double sum = 0.0;
     for (int64_t d = 0; d < s->head_size; d++)
-        sum += dy[at(s, b, i, h, d)] * v[at(s, b, j, h, d)];
+        sum += dy[at(s, b, i, h, d)] * v[kv_at(s, b, j, h, d)];
     return sum * factors[pair(s, b, h, i, j)];
 }
 
@@ -73,8 +87,9 @@ void crn_ref_attention_backward(const shape_t *s, const double *factors, const d
                                 const double *k, const double *v, const double *p, const double *dy,
                                 double *dq, double *dk, double *dv)
 {
-    for (int64_t i = 0; i < s->batch * s->time * s->heads * s->head_size; i++) {
+    for (int64_t i = 0; i < s->batch * s->time * s->heads * s->head_size; i++)
         dq[i] = 0.0;
+    for (int64_t i = 0; i < s->batch * s->time * s->kv_heads * s->head_size; i++) {
         dk[i] = 0.0;
         dv[i] = 0.0;
     }
@@ -89,9 +104,9 @@ void crn_ref_attention_backward(const shape_t *s, const double *factors, const d
             const double prob = p[pair(s, b, h, i, j)];
             const double ds = s->scale * prob * (dp_of(s, factors, v, dy, b, h, i, j) - mean);
             for (int64_t d = 0; d < s->head_size; d++) {
-                dq[at(s, b, i, h, d)] += ds * k[at(s, b, j, h, d)];
-                dk[at(s, b, j, h, d)] += ds * q[at(s, b, i, h, d)];
-                dv[at(s, b, j, h, d)] +=
+                dq[at(s, b, i, h, d)] += ds * k[kv_at(s, b, j, h, d)];
+                dk[kv_at(s, b, j, h, d)] += ds * q[at(s, b, i, h, d)];
+                dv[kv_at(s, b, j, h, d)] +=
                     prob * factors[pair(s, b, h, i, j)] * dy[at(s, b, i, h, d)];
             }
         }

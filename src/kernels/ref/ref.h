@@ -32,12 +32,38 @@ void crn_ref_embedding_backward(int64_t batch, int64_t time, int64_t cols, int64
                                 const int32_t *ids, const double *dy, double *dwords,
                                 double *dpositions);
 
-/* Causal attention, [B][T][H * D]; @factors [B][H][T][T] multiply the probabilities (dropout). */
+/* y = x / sqrt(mean(x^2) + eps) gamma */
+void crn_ref_rmsnorm(int64_t rows, int64_t cols, double eps, const double *x, const double *gamma,
+                     double *y);
+void crn_ref_rmsnorm_backward(int64_t rows, int64_t cols, double eps, const double *x,
+                              const double *gamma, const double *dy, double *dx, double *dgamma);
+
+/* Turns pairs (2i, 2i + 1) of the first @size elements of each head by @angles[T][size / 2]; the
+ * backward is the same with -angles. */
+void crn_ref_rotary(int64_t rows, int64_t time, int64_t heads, int64_t head_size, int64_t size,
+                    const double *angles, double sign, const double *x, double *y);
+
+/* The functions of one number that activations and gates are made of, and their slopes. */
+double crn_ref_silu_of(double x);
+double crn_ref_silu_slope(double x);
+double crn_ref_gelu_of(double x);
+double crn_ref_gelu_slope(double x);
+double crn_ref_gelu_tanh_of(double x);
+double crn_ref_gelu_tanh_slope(double x);
+double crn_ref_squared_relu_of(double x);
+double crn_ref_squared_relu_slope(double x);
+
+/* Causal attention, q [B][T][H * D], k and v [B][T][G * D]; query head h uses key head h G / H.
+ * With a window W > 0 query i sees keys j <= i with i - j < W or j < S. @factors [B][H][T][T]
+ * multiply the probabilities (dropout). */
 typedef struct crn_ref_attention_shape {
     int64_t batch;
     int64_t time;
     int64_t heads;
+    int64_t kv_heads;
     int64_t head_size;
+    int64_t window;
+    int64_t sinks;
     double scale;
 } crn_ref_attention_shape;
 

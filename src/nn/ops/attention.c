@@ -1,7 +1,5 @@
 #include "kernels/kernels.h"
 
-#include <math.h>
-
 #include "nn/ops/attributes.h"
 #include "nn/ops/ops.h"
 
@@ -59,16 +57,21 @@ crn_value crn_op_attention(crn_tape *tape, crn_value q, crn_value k, crn_value v
 {
     const int64_t rows = crn_value_rows(tape, q);
     const int64_t cols = crn_value_cols(tape, q);
-    if (cols % spec->heads != 0 || rows != spec->batch * spec->time ||
-        crn_value_rows(tape, k) != rows || crn_value_rows(tape, v) != rows ||
-        crn_value_cols(tape, k) != cols || crn_value_cols(tape, v) != cols)
-        return crn_tape_reject(tape, "attention");
     const int64_t size = cols / spec->heads;
+    const int64_t kv_cols = size * spec->kv_heads;
+    if (cols % spec->heads != 0 || spec->heads % spec->kv_heads != 0 ||
+        rows != spec->batch * spec->time || crn_value_rows(tape, k) != rows ||
+        crn_value_rows(tape, v) != rows || crn_value_cols(tape, k) != kv_cols ||
+        crn_value_cols(tape, v) != kv_cols)
+        return crn_tape_reject(tape, "attention");
     attributes a = {.shape = {.batch = spec->batch,
                               .time = spec->time,
                               .heads = spec->heads,
+                              .kv_heads = spec->kv_heads,
                               .head_size = size,
-                              .scale = spec->is_scaled ? (float)(1.0 / sqrt((double)size)) : 1.0F}};
+                              .window = spec->window,
+                              .sinks = spec->sinks,
+                              .scale = (float)spec->scale}};
     if (crn_tape_is_training(tape)) {
         a.rate = (float)spec->dropout_rate;
         a.number = crn_tape_next_dropout(tape);

@@ -33,6 +33,12 @@ static cairn_status forward(crn_tape *tape, const crn_op *op, crn_run *run, cair
     for (int64_t r = 0; r < rows; r++)
         run->weight += (double)crn_token_weight(&labels, r);
     run->loss = sum * factor_of(op, run->weight);
+    if (run->wants_metrics) {
+        run->token_loss = sum;
+        run->correct =
+            crn_count_correct(rows, crn_value_cols(tape, op->in[LOGITS]),
+                              crn_op_in(tape, op, LOGITS), &labels, crn_op_scratch(tape));
+    }
     return CAIRN_OK;
 }
 

@@ -39,8 +39,9 @@ crn_value crn_op_embedding(crn_tape *tape, crn_value ids, crn_value words, crn_v
                            int64_t batch, int64_t time)
 {
     const attributes a = {.batch = batch, .time = time};
-    if (crn_value_cols(tape, words) != crn_value_cols(tape, positions) ||
-        crn_value_rows(tape, positions) < time)
+    if (positions != CRN_VALUE_NONE &&
+        (crn_value_cols(tape, words) != crn_value_cols(tape, positions) ||
+         crn_value_rows(tape, positions) < time))
         return crn_tape_reject(tape, "embedding");
     const crn_op_spec spec = {.kind = &k_embedding,
                               .in = {ids, words, positions},

@@ -5,9 +5,11 @@
 #ifndef CRN_NN_OPS_OPS_H
 #define CRN_NN_OPS_OPS_H
 
+#include "kernels/kernels.h"
 #include "nn/tape.h"
 
-/* words[ids] + positions: [B * T][C]. @ids is an input, int32 [B][T]. */
+/* words[ids] + positions: [B * T][C]. @ids is an input, int32 [B][T]; no positions:
+ * CRN_VALUE_NONE. */
 crn_value crn_op_embedding(crn_tape *tape, crn_value ids, crn_value words, crn_value positions,
                            int64_t batch, int64_t time);
 
@@ -19,21 +21,62 @@ crn_value crn_op_linear(crn_tape *tape, crn_value x, crn_value weight, crn_value
 crn_value crn_op_layernorm(crn_tape *tape, crn_value x, crn_value gamma, crn_value beta,
                            double eps);
 
+/* RMS norm of each row. */
+crn_value crn_op_rmsnorm(crn_tape *tape, crn_value x, crn_value gamma, double eps);
+
+/* Angles of rotary positions: see crn_rotary_table_make in nn/rotary.h. */
+typedef struct crn_rotary_table {
+    int64_t positions;
+    int64_t size;   /* elements of a head that are turned; even */
+    float *cosines; /* [positions][size / 2] */
+    float *sines;
+} crn_rotary_table;
+
+/* Turns each head of x[B * T][heads * D] by its position. @table is borrowed while the tape lives.
+ */
+crn_value crn_op_rotary(crn_tape *tape, crn_value x, const crn_rotary_table *table, int64_t time,
+                        int64_t heads);
+
 typedef struct crn_attention_spec {
     int64_t batch;
     int64_t time;
     int64_t heads;
-    bool is_scaled; /* Scores are divided by the root of the head's size. */
+    int64_t kv_heads; /* of keys and values; divides heads */
+    int64_t window;   /* 0: none */
+    int64_t sinks;
+    double scale; /* of the scores */
     double dropout_rate;
 } crn_attention_spec;
 
-/* Causal self-attention of q, k, v [B * T][C]. */
+/* Causal self-attention of q [B * T][heads * D] and k, v [B * T][kv_heads * D]; what a query sees:
+ * crn_attention_shape. */
 crn_value crn_op_attention(crn_tape *tape, crn_value q, crn_value k, crn_value v,
                            const crn_attention_spec *spec);
 
-typedef enum crn_activation { CRN_ACTIVATION_GELU, CRN_ACTIVATION_RELU } crn_activation;
+typedef enum crn_activation {
+    CRN_ACTIVATION_GELU,
+    CRN_ACTIVATION_RELU,
+    CRN_ACTIVATION_SILU,
+    CRN_ACTIVATION_GELU_TANH,
+    CRN_ACTIVATION_SQUARED_RELU
+} crn_activation;
 
 crn_value crn_op_activation(crn_tape *tape, crn_value x, crn_activation kind);
+
+typedef enum crn_gated {
+    CRN_GATED_LIGLU,
+    CRN_GATED_GEGLU,
+    CRN_GATED_REGLU,
+    CRN_GATED_SWIGLU
+} crn_gated;
+
+/* What the gate of @kind goes through. */
+crn_gate crn_gate_of(crn_gated kind);
+/* x * act(gate) */
+crn_value crn_op_glu(crn_tape *tape, crn_value x, crn_value gate, crn_gated kind);
+
+/* factor * x; x itself for 1. */
+crn_value crn_op_scale(crn_tape *tape, crn_value x, double factor);
 
 /* x itself on a tape without training or with rate 0. */
 crn_value crn_op_dropout(crn_tape *tape, crn_value x, double rate);

@@ -151,6 +151,19 @@ static void names_and_exit_codes__are_those_of_the_list(void **state)
     assert_int_equal(cairn_exit_code((cairn_status)99), 1);
 }
 
+static void public_set__forgets_what_the_error_held_and_returns_the_status(void **state)
+{
+    (void)state;
+    char text[200];
+    cairn_error err = {0};
+    (void)crn_error_set(&err, CAIRN_EIO, ENOSPC, "f.c", 1, "cause");
+    crn_error_note(&err, CAIRN_EIO, "f.c", 2, "outer");
+    assert_int_equal(cairn_error_set(&err, CAIRN_EDATA, "sample %d", 7), CAIRN_EDATA);
+    (void)cairn_error_format(&err, text, sizeof text);
+    assert_string_equal(text, "sample 7 (CAIRN_EDATA)");
+    assert_int_equal(cairn_error_set(NULL, CAIRN_EDATA, "x"), CAIRN_EDATA);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +176,7 @@ int main(void)
         cmocka_unit_test(set__cuts_a_text_that_is_too_long),
         cmocka_unit_test(every_call__takes_no_error_at_all),
         cmocka_unit_test(status_from_errno__knows_a_full_disk_and_no_memory),
+        cmocka_unit_test(public_set__forgets_what_the_error_held_and_returns_the_status),
         cmocka_unit_test(names_and_exit_codes__are_those_of_the_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

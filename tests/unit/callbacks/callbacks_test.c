@@ -316,6 +316,74 @@ static void save_checkpoint_state__resumes_its_count_from_the_checkpoint(void **
     }
 }
 
+/* A run that goes on from its own checkpoint: whether an alternative belongs to that. */
+static bool belongs(struct cairn_trainer *trainer, cairn_callback callback)
+{
+    cairn_save asked = {0};
+    cairn_control control = {0};
+    const cairn_event event = {
+        .struct_size = sizeof event, .trainer = trainer, .save = &asked, .path = "m/own.mdl"};
+    assert_int_equal(callback.ops->on_fit_start(callback.self, &event, &control, NULL), CAIRN_OK);
+    if (asked.extras > 0)
+        assert_string_equal(asked.states, "model");
+    return asked.extras > 0;
+}
+
+static void save_checkpoint_state__knows_from_the_count_what_belongs_to_a_checkpoint(void **state)
+{
+    (void)state;
+    for (int64_t k = 1; k <= 3; k++) {
+        struct cairn_trainer trainer;
+        trainer_init(&trainer);
+        const cairn_callback callback = save_state(k, NULL);
+        setup(&trainer, callback);
+        for (int i = 0; i < 8; i++) {
+            const bool was_due = save(&trainer, callback, i == 7);
+            assert_int_equal(belongs(&trainer, callback), was_due);
+        }
+        callback.ops->destroy(callback.self);
+        trainer_dispose(&trainer);
+    }
+}
+
+static void save_checkpoint_state__of_another_run_owes_nothing(void **state)
+{
+    struct cairn_trainer trainer;
+    cairn_control control = {0};
+    (void)state;
+    trainer_init(&trainer);
+    const cairn_callback callback = save_state(1, NULL);
+    setup(&trainer, callback);
+    const cairn_event event = {.struct_size = sizeof event, .trainer = &trainer};
+    assert_int_equal(callback.ops->on_fit_start(callback.self, &event, &control, NULL), CAIRN_OK);
+    callback.ops->destroy(callback.self);
+    trainer_dispose(&trainer);
+}
+
+/* What belongs to the checkpoint could not be written at the start: the next save has it. */
+static void save_checkpoint_state__is_due_again_when_it_could_not_be_made_up_for(void **state)
+{
+    struct cairn_trainer trainer;
+    cairn_control control = {0};
+    (void)state;
+    trainer_init(&trainer);
+    const cairn_callback callback = save_state(3, NULL);
+    setup(&trainer, callback);
+    const cairn_event event = {.struct_size = sizeof event, .trainer = &trainer};
+    assert_true(belongs(&trainer, callback));
+    assert_int_equal(callback.ops->on_save_exception(callback.self, &event, &control, NULL),
+                     CAIRN_OK);
+    assert_true(save(&trainer, callback, false));
+    assert_false(save(&trainer, callback, false));
+    assert_false(belongs(&trainer, callback));
+    assert_int_equal(callback.ops->on_save_exception(callback.self, &event, &control, NULL),
+                     CAIRN_OK);
+    assert_false(save(&trainer, callback, false));
+    assert_true(save(&trainer, callback, false));
+    callback.ops->destroy(callback.self);
+    trainer_dispose(&trainer);
+}
+
 static void save_checkpoint_state__twice_has_two_states(void **state)
 {
     struct cairn_trainer trainer;
@@ -417,6 +485,25 @@ static void keep_n__says_at_the_start_how_many_it_found(void **state)
     const cairn_callback callback = keep(cairn_int(3));
     assert_int_equal(callback.ops->on_fit_start(callback.self, &event, &control, NULL), CAIRN_OK);
     assert_string_equal(trainer.logged, "INFO: KeepNCheckpoints: keeping 3; found 2 of this run\n");
+    assert_int_equal(s_store.calls, 0); /* Nothing of this run was loaded. */
+    callback.ops->destroy(callback.self);
+    trainer_dispose(&trainer);
+}
+
+static void keep_n__finishes_a_deletion_that_was_cut_off_when_the_run_goes_on(void **state)
+{
+    struct cairn_trainer trainer;
+    cairn_control control = {0};
+    (void)state;
+    trainer_init(&trainer);
+    const cairn_event event = {
+        .struct_size = sizeof event, .trainer = &trainer, .path = "m/checkpoint_4.mdl"};
+    const cairn_callback callback = keep(cairn_int(3));
+    assert_int_equal(callback.ops->on_fit_start(callback.self, &event, &control, NULL), CAIRN_OK);
+    assert_int_equal(s_store.calls, 1);
+    assert_int_equal(s_store.rules.newest, 3);
+    assert_string_equal(s_store.run_id, "run-1");
+    assert_string_equal(s_store.protected_path, "m/checkpoint_4.mdl");
     callback.ops->destroy(callback.self);
     trainer_dispose(&trainer);
 }
@@ -564,11 +651,15 @@ int main(void)
         cmocka_unit_test(save_checkpoint_state__acts_at_every_kth_full_save_and_at_the_last),
         cmocka_unit_test(save_checkpoint_state__with_k_1_acts_at_every_save),
         cmocka_unit_test(save_checkpoint_state__resumes_its_count_from_the_checkpoint),
+        cmocka_unit_test(save_checkpoint_state__knows_from_the_count_what_belongs_to_a_checkpoint),
+        cmocka_unit_test(save_checkpoint_state__of_another_run_owes_nothing),
+        cmocka_unit_test(save_checkpoint_state__is_due_again_when_it_could_not_be_made_up_for),
         cmocka_unit_test(save_checkpoint_state__twice_has_two_states),
         cmocka_unit_test(save_checkpoint_state__checks_its_names_before_training),
         cmocka_unit_test(save_checkpoint_state__refuses_wrong_options),
         cmocka_unit_test(keep_n__keeps_the_newest_of_this_run_after_a_save),
         cmocka_unit_test(keep_n__says_at_the_start_how_many_it_found),
+        cmocka_unit_test(keep_n__finishes_a_deletion_that_was_cut_off_when_the_run_goes_on),
         cmocka_unit_test(keep_n__null_keeps_all),
         cmocka_unit_test(keep_n__hands_its_other_rules_on_and_tells_the_plan),
         cmocka_unit_test(keep_n__warns_and_goes_on_when_a_file_cannot_be_deleted),

@@ -504,6 +504,48 @@ static void load__refuses_a_newer_major_version_unless_told(void **state)
     cairn_state_tree_destroy(tree);
 }
 
+/* {"global_step":{"k0":"k","k1":"k",...}} with @count texts. */
+static void append_many(crn_str *out, unsigned count)
+{
+    crn_str_append(out, "{\"global_step\":{");
+    for (unsigned i = 0; i < count; i++)
+        crn_str_printf(out, "%s\"k%u\":\"k\"", i > 0 ? "," : "", i);
+    crn_str_append(out, "}}");
+}
+
+/* With a look at each of them for each tensor, or for each other, this would take minutes. */
+static void load__of_very_many_forged_aliases_or_values_takes_no_long_time(void **state)
+{
+    enum { TEXTS = 300000, TENSORS = 40000 };
+    static const char *const k_keys[] = {"cairn.aliases", "cairn.values"};
+    const char *const dir = *state;
+    char path[TK_PATH_SIZE];
+    const cairn_load_options options = {.struct_size = sizeof options, .is_tolerant = true};
+    crn_str many = {0};
+    append_many(&many, TEXTS);
+    (void)tk_join(path, dir, "file");
+    cairn_state_tree *const tree = ck_empty_tree();
+    cairn_state *const only = ck_state(tree, "global_step");
+    for (unsigned i = 0; i < TENSORS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "t%u", i);
+        (void)ck_add(only, name, CAIRN_DTYPE_F32, 1, 0);
+    }
+    ck_allocate(tree);
+    for (size_t i = 0; i < 2; i++) {
+        cairn_error err = {0};
+        cairn_load_report *report = NULL;
+        write_metadata(dir, k_keys[i], many.text);
+        tk_assert_ok(ck_try_load(ck_os(), path, tree, &options, &report, &err), &err);
+        assert_int_equal(report->states[0].missing_count, TENSORS);
+        cairn_load_report_destroy(report);
+    }
+    assert_int_equal(cairn_state_value_count(only), TEXTS);
+    assert_string_equal(cairn_state_get_text(only, "k299999"), "k");
+    cairn_state_tree_destroy(tree);
+    crn_str_dispose(&many);
+}
+
 static void open__calls_incomplete_metadata_damage(void **state)
 {
     const char *const dir = *state;
@@ -603,6 +645,7 @@ int main(void)
         T(load__accepts_either_name_of_tied_tensors_or_both_if_equal),
         T(load__serves_a_tree_that_ties_otherwise),
         T(load__refuses_a_newer_major_version_unless_told),
+        T(load__of_very_many_forged_aliases_or_values_takes_no_long_time),
         T(open__calls_incomplete_metadata_damage),
         T(open__calls_metadata_of_a_wrong_form_damage),
         T(open__searches_states_it_does_not_walk_them),

@@ -44,6 +44,67 @@ static void save__fails_cleanly_without_memory(void **state)
     cairn_state_tree_destroy(tree);
 }
 
+/* Attaches, saves with an alternative while the state is updated, and waits. */
+static cairn_status save_in_background(cairn_store *store, cairn_state_tree *tree,
+                                       cairn_save_result *out, cairn_error *err)
+{
+    cairn_save_extra extra = {.states = "model",
+                              .name_template = "{checkpoint_states}_{ckpt_name}"};
+    cairn_save_request request = {
+        .struct_size = sizeof request, .step = 1, .extras = &extra, .extra_count = 1};
+    *out = (cairn_save_result){0};
+    cairn_store_detach(store);
+    const cairn_status rc = cairn_store_save_start(store, tree, &request, err);
+    if (rc != CAIRN_OK)
+        return rc;
+    const cairn_tensor *const tensor = cairn_state_tensor_at(cairn_state_tree_at(tree, 0), 0);
+    memset(cairn_tensor_write_begin(tree, tensor, 0, tensor->bytes), 7, tensor->bytes);
+    cairn_tensor_write_end(tree, tensor, 0, tensor->bytes);
+    return cairn_store_save_wait(store, out, err);
+}
+
+/* The allocations of three threads count as they come, so a number means another one each time. */
+static uint64_t try_background(const char *dir, bool is_sticky)
+{
+    cairn_state_tree *const tree = ck_tree(0);
+    cairn_store *const store = ck_open(ck_os(), dir);
+    char full[TK_PATH_SIZE];
+    char alternative[TK_PATH_SIZE];
+    uint64_t failures = 0;
+    (void)tk_join(full, dir, "checkpoint_1.mdl");
+    (void)tk_join(alternative, dir, "model_checkpoint_1.mdl");
+    bool fired = true;
+    for (uint64_t n = 1; fired; n++) {
+        cairn_error err = {0};
+        cairn_save_result saved;
+        const uint64_t before = crn_mem_count();
+        ck_fill(tree, n);
+        crn_mem_fail_at(n, is_sticky);
+        const cairn_status rc = save_in_background(store, tree, &saved, &err);
+        fired = has_fired(before, n);
+        crn_mem_fail_at(0, 0);
+        assert_true(rc == CAIRN_OK || (fired && rc == CAIRN_ENOMEM));
+        failures += rc != CAIRN_OK;
+        assert_int_equal(saved.is_durable, tk_exists(dir, "checkpoint_1.mdl"));
+        assert_true(rc != CAIRN_OK || tk_exists(dir, "model_checkpoint_1.mdl"));
+        if (saved.is_durable)
+            ck_assert_loads(dir, "checkpoint_1.mdl", 0, n);
+        tk_assert_ok(cairn_store_delete(store, full, &err), &err);
+        tk_assert_ok(cairn_store_delete(store, alternative, &err), &err);
+    }
+    cairn_store_close(store);
+    cairn_state_tree_destroy(tree);
+    tk_assert_list(dir, ".cairn.lock checkpoints_index.yaml");
+    return failures;
+}
+
+static void save_in_background__fails_cleanly_without_memory(void **state)
+{
+    const char *const dir = *state;
+    assert_true(try_background(dir, false) > 40);
+    assert_true(try_background(dir, true) > 40);
+}
+
 static void load__fails_cleanly_without_memory(void **state)
 {
     const char *const dir = *state;
@@ -131,6 +192,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, tk_temp_setup, tk_temp_teardown)
     const struct CMUnitTest tests[] = {
         T(save__fails_cleanly_without_memory),
+        T(save_in_background__fails_cleanly_without_memory),
         T(load__fails_cleanly_without_memory),
         T(store__fails_cleanly_without_memory),
     };

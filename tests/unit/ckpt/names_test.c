@@ -113,6 +113,30 @@ static void name_compare__orders_numbers_not_letters(void **state)
     }
 }
 
+static void name_is_variant__takes_a_timestamp_before_the_extension_only(void **state)
+{
+    static const struct {
+        const char *base;
+        const char *name;
+        bool want;
+    } k_rows[] = {
+        {"model_checkpoint_5.mdl", "model_checkpoint_5.mdl", true},
+        {"model_checkpoint_5.mdl", "model_checkpoint_5_20240229_235959.mdl", true},
+        {"model_checkpoint_5.mdl", "model_checkpoint_5_20240229_235959_2.mdl", true},
+        {"model_checkpoint_5.mdl", "model_checkpoint_5_20240230_235959.mdl", false},
+        {"model_checkpoint_5.mdl", "model_checkpoint_50.mdl", false},
+        {"model_checkpoint_5.mdl", "model_checkpoint_5_b.mdl", false},
+        {"model_checkpoint_5.mdl", "model_checkpoint_5.mdl_20240229_235959", false},
+        {"model_checkpoint_5.mdl", "model_checkpoint_5", false},
+        {"model_checkpoint_5.mdl", "", false},
+        {"plain", "plain_20240229_235959", true},
+        {".plain", ".plain_20240229_235959", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof k_rows / sizeof k_rows[0]; i++)
+        assert_int_equal(crn_name_is_variant(k_rows[i].base, k_rows[i].name), k_rows[i].want);
+}
+
 static void template_format__writes_what_parse_reads(void **state)
 {
     (void)state;
@@ -167,6 +191,7 @@ int main(void)
         cmocka_unit_test(name_check__takes_plain_and_padded_steps),
         cmocka_unit_test(name_parse__reads_the_whole_name_or_nothing),
         cmocka_unit_test(name_compare__orders_numbers_not_letters),
+        cmocka_unit_test(name_is_variant__takes_a_timestamp_before_the_extension_only),
         cmocka_unit_test(template_format__writes_what_parse_reads),
         cmocka_unit_test(timestamp_utc__counts_from_1970),
         cmocka_unit_test(name_list_split__trims_and_drops_repeats),

@@ -173,6 +173,28 @@ static void prune__deletes_what_the_plan_says_and_the_notes_with_it(void **state
                         "- checkpoint_2.mdl\n- checkpoint_4.mdl\n");
 }
 
+/* A user's copies, whatever they are called. */
+static void prune__never_touches_a_copy(void **state)
+{
+    static const char *const k_copies[] = {"best.mdl", "checkpoint_1_copy.mdl", "checkpoint_01.bak",
+                                           "checkpoint_500.mdl", "checkpoint_1000.mdl"};
+    struct fixture *const f = *state;
+    const cairn_retention rules = {.struct_size = sizeof rules, .newest = 1};
+    cairn_error err = {0};
+    uint64_t deleted = 0;
+    size_t size = 0;
+    save_steps(f, CK_RUN, 1, 3);
+    char *const bytes = tk_read_file(f->dir, "checkpoint_1.mdl", &size);
+    for (size_t i = 0; i < sizeof k_copies / sizeof k_copies[0]; i++)
+        tk_write_file(f->dir, k_copies[i], bytes, size);
+    free(bytes);
+    tk_assert_ok(cairn_store_prune(f->store, CK_RUN, &rules, &deleted, &err), &err);
+    assert_int_equal(deleted, 2);
+    for (size_t i = 0; i < sizeof k_copies / sizeof k_copies[0]; i++)
+        assert_true(tk_exists(f->dir, k_copies[i]));
+    assert_steps(f->dir, "3");
+}
+
 static void prune__without_a_limit_keeps_all(void **state)
 {
     struct fixture *const f = *state;
@@ -523,6 +545,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(plan__tells_a_reason_for_every_file_and_changes_nothing),
         T(prune__deletes_what_the_plan_says_and_the_notes_with_it),
+        T(prune__never_touches_a_copy),
         T(prune__without_a_limit_keeps_all),
         T(prune__protects_what_resume_would_load),
         T(prune__protects_a_path_however_it_is_written),

@@ -159,6 +159,25 @@ static void best_counts_only_numbers_and_takes_the_newer_of_equal_ones(void **st
     }
 }
 
+/* Whether its metric is known yet or not, the same ones stay. */
+static void best_does_not_count_the_one_in_use(void **state)
+{
+    const cairn_retention rules = {.newest = 1, .best = 1};
+    (void)state;
+    for (int is_known = 0; is_known < 2; is_known++) {
+        struct made made;
+        char got[OWN_MAX + 1];
+        make(&made, 4);
+        for (size_t k = 0; k < 4; k++) {
+            made.own[k].has_metric = k < 3 || is_known;
+            made.own[k].metric = 4.0 - (double)k;
+        }
+        made.own[3].is_protected = true;
+        decide(&made, &rules);
+        assert_string_equal(told(&made, got), "--b+");
+    }
+}
+
 static void minutes_go_by_the_order_of_saves_when_the_clock_jumps(void **state)
 {
     static const struct {
@@ -364,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_alone_and_together),
         cmocka_unit_test(best_counts_only_numbers_and_takes_the_newer_of_equal_ones),
+        cmocka_unit_test(best_does_not_count_the_one_in_use),
         cmocka_unit_test(minutes_go_by_the_order_of_saves_when_the_clock_jumps),
         cmocka_unit_test(facts_of_one_file_protect_it),
         cmocka_unit_test(the_order_is_that_of_saving_not_of_steps),

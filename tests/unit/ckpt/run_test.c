@@ -44,6 +44,57 @@ static void run__comes_back_as_written(void **state)
                         "    \"states\": \"model,optimizer\"\n  }\n}\n");
 }
 
+/* That of a callback, later, when the file that was loaded may be gone; saves go on counting. */
+static void run__is_updated_with_its_end(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    char path[TK_PATH_SIZE];
+    char reason[] = "early_stop";
+    cairn_run got;
+    cairn_store *const store = ck_open(ck_os(), dir);
+    tk_write_text(dir, "checkpoint_7.mdl", "");
+    cairn_run run = {.run_id = CK_RUN, .stage = 2};
+    run.loaded_path = tk_join(path, dir, "checkpoint_7.mdl");
+    tk_assert_ok(cairn_run_write(store, &run, &err), &err);
+    assert_int_equal(unlink(path), 0);
+    run.complete_reason = reason;
+    run.complete_step = UINT64_MAX;
+    cairn_run_adopt(store, &run, 5);
+    tk_assert_ok(cairn_run_update(store, &run, &err), &err);
+    tk_assert_ok(cairn_run_read(store, &got, &err), &err);
+    assert_string_equal(got.complete_reason, "early_stop");
+    assert_true(got.complete_step == UINT64_MAX);
+    assert_int_equal(got.stage, 2);
+    assert_string_equal(got.loaded_path, path);
+    assert_int_equal(store->save_counter, 5);
+    cairn_run_dispose(&got);
+    run.complete_reason = NULL;
+    tk_assert_ok(cairn_run_update(store, &run, &err), &err);
+    tk_assert_ok(cairn_run_read(store, &got, &err), &err);
+    assert_null(got.complete_reason);
+    cairn_run_dispose(&got);
+    cairn_store_close(store);
+}
+
+static void notes__several_numbers_are_set_at_once(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    char path[TK_PATH_SIZE];
+    double value = 0.0;
+    const cairn_note notes[] = {{"val_loss", 2.5}, {"val_loss/1", NAN}, {"eval/accuracy", 0.125}};
+    cairn_store *const store = ck_open(ck_os(), dir);
+    tk_write_text(dir, "checkpoint_7.mdl", "");
+    (void)tk_join(path, dir, "checkpoint_7.mdl");
+    tk_assert_ok(cairn_notes_set_number(store, path, "val_loss", 3.0, &err), &err);
+    tk_assert_ok(cairn_notes_set_numbers(store, path, notes, 3, &err), &err);
+    assert_true(cairn_notes_get_number(path, "val_loss", &value) && value == 2.5);
+    assert_true(cairn_notes_get_number(path, "val_loss/1", &value) && isnan(value));
+    assert_true(cairn_notes_get_number(path, "eval/accuracy", &value) && value == 0.125);
+    cairn_store_close(store);
+}
+
 static void run__of_a_fresh_start_has_loaded_nothing(void **state)
 {
     const char *const dir = *state;
@@ -362,6 +413,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, tk_temp_setup, tk_temp_teardown)
     const struct CMUnitTest tests[] = {
         T(run__comes_back_as_written),
+        T(run__is_updated_with_its_end),
+        T(notes__several_numbers_are_set_at_once),
         T(run__of_a_fresh_start_has_loaded_nothing),
         T(run__survives_a_move_of_its_folder),
         T(run__damaged_is_told),

@@ -1,5 +1,7 @@
 #include "unit/ckpt/ckpt_kit.h"
 
+#include <unistd.h>
+
 enum { BIG_ROWS = 5000 /* 5,120,000 bytes: two digest chunks */ };
 
 static void save__loads_back_bit_for_bit(void **state)
@@ -212,6 +214,121 @@ static void save__of_an_alternative_puts_the_time_before_the_extension(void **st
     cairn_state_tree_destroy(tree);
 }
 
+/* The bytes of @name in @dir. */
+static void assert_same_file(const char *dir, const char *name, const char *other_dir)
+{
+    size_t size = 0;
+    size_t other_size = 0;
+    char *const one = tk_read_file(dir, name, &size);
+    char *const other = tk_read_file(other_dir, name, &other_size);
+    assert_int_equal(size, other_size);
+    assert_memory_equal(one, other, size);
+    free(one);
+    free(other);
+}
+
+static void save_missing__writes_what_the_save_would_have_written_and_that_once(void **state)
+{
+    enum { EXTRAS = 3 };
+    static const char *const k_names[EXTRAS] = {"model_checkpoint_10.mdl", "copy_checkpoint_10.mdl",
+                                                "all_checkpoint_10.mdl"};
+    cairn_save_extra extras[EXTRAS] = {
+        {.states = "model", .name_template = "{checkpoint_states}_{ckpt_name}"},
+        {.states = "model", .name_template = "copy_{ckpt_name}"},
+        {.states = "all", .name_template = "{checkpoint_states}_{ckpt_name}"}};
+    const char *const dir = *state;
+    cairn_error err = {0};
+    char whole[TK_PATH_SIZE];
+    char cut[TK_PATH_SIZE];
+    char path[TK_PATH_SIZE];
+    cairn_state_tree *const tree = ck_tree(100);
+    const cairn_run run = {.run_id = CK_RUN};
+    ck_fill(tree, 5);
+    for (int i = 0; i < 2; i++) {
+        const char *const folder = i == 0 ? tk_join(whole, dir, "whole") : tk_join(cut, dir, "cut");
+        cairn_store *const store = ck_open(ck_os(), folder);
+        cairn_run_adopt(store, &run, 6);
+        cairn_save_request request = {.struct_size = sizeof request,
+                                      .step = 10,
+                                      .params_json = "{\"a\": 1}",
+                                      .environment_json = "{\"threads\": \"2\"}",
+                                      .extras = extras,
+                                      .extra_count = i == 0 ? EXTRAS : 1};
+        cairn_save_result saved;
+        tk_assert_ok(cairn_store_save(store, tree, &request, &saved, &err), &err);
+        cairn_store_close(store);
+    }
+    /* Another process, whose parameters differ. The tree is what it loaded. */
+    cairn_store *const store = ck_open(ck_os(), cut);
+    cairn_run_adopt(store, &run, 9);
+    const cairn_save_request request = {.struct_size = sizeof request,
+                                        .step = 77,
+                                        .params_json = "{\"a\": 2}",
+                                        .extras = extras,
+                                        .extra_count = EXTRAS};
+    cairn_save_result made;
+    (void)tk_join(path, cut, "checkpoint_10.mdl");
+    tk_assert_ok(cairn_store_save_missing(store, tree, path, &request, &made, &err), &err);
+    assert_null(made.extra_paths[0]);
+    assert_non_null(strstr(made.extra_paths[1], k_names[1]));
+    assert_non_null(strstr(made.extra_paths[2], k_names[2]));
+    assert_true(made.bytes > 0);
+    for (size_t i = 0; i < EXTRAS; i++)
+        assert_same_file(whole, k_names[i], cut);
+    char *const names = tk_list(cut);
+    tk_assert_ok(cairn_store_save_missing(store, tree, path, &request, &made, &err), &err);
+    assert_int_equal(made.bytes, 0);
+    tk_assert_list(cut, names);
+    free(names);
+    assert_int_equal(ck_save(store, tree, 11).save_counter, 10); /* It is not set back. */
+    (void)tk_join(path, cut, k_names[0]);
+    tk_assert_status(cairn_store_save_missing(store, tree, path, &request, &made, &err),
+                     CAIRN_EINVAL, &err);
+    cairn_store_close(store);
+    cairn_state_tree_destroy(tree);
+}
+
+static void save_missing__that_fails_leaves_nothing_and_tries_again(void **state)
+{
+    const char *const dir = *state;
+    char path[TK_PATH_SIZE];
+    cairn_state_tree *const tree = ck_tree(0);
+    cairn_save_extra extra = {.states = "model",
+                              .name_template = "{checkpoint_states}_{ckpt_name}"};
+    const cairn_save_request request = {
+        .struct_size = sizeof request, .extras = &extra, .extra_count = 1};
+    tk_fault_os fault;
+    tk_fault_init(&fault);
+    fault.real = ck_os();
+    cairn_store *const store = ck_open(&fault.os, dir);
+    (void)ck_save(store, tree, 4);
+    (void)tk_join(path, dir, "checkpoint_4.mdl");
+    const int open_before = tk_fault_open_count(&fault);
+    bool is_done = false;
+    for (uint64_t n = 1; !is_done; n++) {
+        cairn_error err = {0};
+        cairn_save_result made;
+        tk_fault_reset(&fault);
+        fault.fail_at = n;
+        const cairn_status rc = cairn_store_save_missing(store, tree, path, &request, &made, &err);
+        is_done = fault.failed == 0;
+        assert_int_equal(tk_fault_open_count(&fault), open_before);
+        assert_int_equal(made.bytes > 0, tk_exists(dir, "model_checkpoint_4.mdl"));
+        if (rc != CAIRN_OK && rc != CAIRN_EUNKNOWN)
+            assert_false(tk_exists(dir, "model_checkpoint_4.mdl"));
+        if (!is_done && made.bytes > 0)
+            assert_int_equal(unlink(tk_join(path, dir, "model_checkpoint_4.mdl")), 0);
+        (void)tk_join(path, dir, "checkpoint_4.mdl");
+        assert_true(n < 100);
+    }
+    assert_true(tk_exists(dir, "model_checkpoint_4.mdl"));
+    tk_assert_list(dir, ".cairn.lock checkpoint_4.mdl checkpoints_index.yaml "
+                        "model_checkpoint_4.mdl");
+    cairn_store_close(store);
+    tk_fault_dispose(&fault);
+    cairn_state_tree_destroy(tree);
+}
+
 static void save__refuses_unknown_states_before_it_writes(void **state)
 {
     const char *const dir = *state;
@@ -246,16 +363,21 @@ static void save__refuses_what_it_could_not_read_again(void **state)
     cairn_state_tree_destroy(tree);
 }
 
-static void checkpoint_bytes__is_exact(void **state)
+static void save_bytes__counts_alternatives_too(void **state)
 {
     const char *const dir = *state;
     cairn_error err = {0};
     cairn_state_tree *const tree = ck_tree(300);
     cairn_store *const store = ck_open(ck_os(), dir);
-    cairn_save_request request = {.struct_size = sizeof request, .step = 3};
+    cairn_save_extra extra = {.states = "model",
+                              .name_template = "{checkpoint_states}_{ckpt_name}"};
+    cairn_save_request request = {
+        .struct_size = sizeof request, .step = 3, .extras = &extra, .extra_count = 1};
     cairn_save_result saved;
+    uint64_t bytes = 0;
+    tk_assert_ok(cairn_store_save_bytes(store, tree, &request, &bytes, &err), &err);
     tk_assert_ok(cairn_store_save(store, tree, &request, &saved, &err), &err);
-    assert_int_equal(cairn_checkpoint_bytes(tree), saved.bytes);
+    assert_int_equal(bytes, saved.bytes);
     cairn_store_close(store);
     cairn_state_tree_destroy(tree);
 }
@@ -310,7 +432,9 @@ int main(void)
         T(save__of_an_alternative_puts_the_time_before_the_extension),
         T(save__refuses_unknown_states_before_it_writes),
         T(save__refuses_what_it_could_not_read_again),
-        T(checkpoint_bytes__is_exact),
+        T(save_missing__writes_what_the_save_would_have_written_and_that_once),
+        T(save_missing__that_fails_leaves_nothing_and_tries_again),
+        T(save_bytes__counts_alternatives_too),
         T(save__of_a_tree_without_tensors_is_a_checkpoint),
         T(save__notices_a_stray_write_into_a_gap),
     };

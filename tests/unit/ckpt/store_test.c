@@ -293,6 +293,41 @@ static void catalogue__shows_a_file_that_cannot_be_read(void **state)
     cairn_state_tree_destroy(tree);
 }
 
+/* Lists as the real one does; then the newest checkpoint takes the next step's name, as if it had
+ * been deleted after another was saved. */
+static int list_then_rename(const crn_os *os, int dir, crn_list_fn fn, void *user)
+{
+    const char *const *const names = os->self;
+    const crn_os *const real = ck_os();
+    const int e = real->list(real, dir, fn, user);
+    (void)real->rename_new(real, dir, names[0], names[1]); /* The first time only. */
+    return e;
+}
+
+static void catalogue__looks_again_where_a_file_goes_meanwhile(void **state)
+{
+    const char *const dir = *state;
+    static const char *s_names[] = {"checkpoint_1.mdl", "checkpoint_2.mdl"};
+    char link[TK_PATH_SIZE];
+    crn_os os = *ck_os();
+    os.list = list_then_rename;
+    os.self = s_names;
+    cairn_state_tree *const tree = ck_tree(0);
+    cairn_store *store = ck_open(ck_os(), dir);
+    (void)ck_save(store, tree, 1);
+    cairn_store_close(store);
+    assert_int_equal(symlink("nothing", tk_join(link, dir, "checkpoint_7.mdl")), 0);
+    const cairn_store_options options = {
+        .struct_size = sizeof options, .model_dir = dir, .is_read_only = true};
+    cairn_error err = {0};
+    tk_assert_ok(crn_store_open_os(&os, &options, &store, &err), &err);
+    cairn_catalogue *const catalogue = read_catalogue(store);
+    assert_files(catalogue, "checkpoint_2.mdl");
+    cairn_catalogue_destroy(catalogue);
+    cairn_store_close(store);
+    cairn_state_tree_destroy(tree);
+}
+
 static void index__failing_does_not_fail_the_save(void **state)
 {
     const char *const dir = *state;
@@ -327,6 +362,7 @@ int main(void)
         T(catalogue__joins_both_folders),
         T(catalogue__fails_when_a_folder_cannot_be_listed),
         T(catalogue__shows_a_file_that_cannot_be_read),
+        T(catalogue__looks_again_where_a_file_goes_meanwhile),
         T(index__failing_does_not_fail_the_save),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

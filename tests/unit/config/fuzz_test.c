@@ -80,7 +80,7 @@ static void read_with_table(size_t number, crn_doc *doc, crn_node *node)
     void *const out = crn_calloc(1, section->struct_size);
     const bool is_clean = crn_section_read(section, NULL, doc, node, out, &diag);
     assert_int_equal(is_clean, diag.error_count == 0);
-    crn_diag_format(&diag, CRN_SEVERITY_ERROR, &text);
+    append_problems(&diag, CRN_SEVERITY_ERROR, &text);
     crn_str_dispose(&text);
     crn_diag_dispose(&diag);
     crn_free(out);

@@ -107,7 +107,7 @@ static void plain_scalars__resolve_as_pyyaml_does(void **state)
         crn_doc *const doc = must_parse(yaml);
         const crn_node *const node = crn_node_get(crn_doc_root(doc), "k");
         if (node->kind != example->kind)
-            fail_msg("'%s' is %s", example->text, crn_node_kind_name(node->kind));
+            fail_msg("'%s' is %s", example->text, crn_node_kind_phrase(node->kind));
         assert_json(node, example->json);
         crn_doc_destroy(doc);
     }

@@ -40,7 +40,7 @@ static void every_table__is_in_order(void **state)
     (void)state;
     size_t count = 0;
     const crn_section *const sections = crn_sections(&count);
-    assert_true(count >= 13);
+    assert_true(count >= 54);
     for (size_t i = 0; i < count; i++) {
         cairn_error err = {0};
         tk_assert_ok(crn_section_lint(&sections[i], &err), &err);
@@ -140,7 +140,8 @@ static void an_empty_map__is_completed_with_all_defaults(void **state)
     char *json = NULL;
     assert_true(read_section("adamw", "{}", &adamw, &diag, &json));
     assert_string_equal(json, "{\"lr\": 0.001, \"betas\": [0.9, 0.999], \"eps\": 1.0e-06, "
-                              "\"weight_decay\": 0.0, \"correct_bias\": true}");
+                              "\"weight_decay\": 0.0, \"correct_bias\": true, "
+                              "\"amsgrad\": false}");
     assert_true(read_section("adamw", json, &again, &diag, NULL));
     assert_memory_equal(&adamw, &again, sizeof adamw);
     crn_free(json);
@@ -148,7 +149,7 @@ static void an_empty_map__is_completed_with_all_defaults(void **state)
         read_section("loop", "null", &(cairn_loop_options){.grad_accum_steps = 7}, &diag, &json));
     assert_string_equal(json, "{\"num_steps\": null, \"max_steps\": null, \"num_epochs\": null, "
                               "\"steps_per_epoch\": null, \"eval_frequency\": 1.0, "
-                              "\"eval_steps\": null, \"grad_accum_steps\": 1}");
+                              "\"eval_steps\": null, \"grad_accum_steps\": 1, \"max_time\": null}");
     crn_free(json);
     assert_errors(&diag, "");
 }
@@ -205,7 +206,8 @@ static void given_values__arrive_in_the_struct(void **state)
     assert_true(adamw.eps == 1.0);
     assert_false(adamw.correct_bias);
     assert_string_equal(json, "{\"lr\": \"1e-4\", \"betas\": [0, \"0.95\"], \"eps\": 1, "
-                              "\"correct_bias\": \"no\", \"weight_decay\": 0.0}");
+                              "\"correct_bias\": \"no\", \"weight_decay\": 0.0, "
+                              "\"amsgrad\": false}");
     crn_free(json);
     assert_errors(&diag, "");
 }
@@ -256,6 +258,58 @@ static void lists__keep_their_items_as_given(void **state)
     crn_doc_destroy(doc);
 }
 
+static void lists_of_numbers__are_read_and_held_to_their_range(void **state)
+{
+    (void)state;
+    crn_diag diag = {0};
+    cairn_piecewise_constant_lr_options options;
+    crn_doc *const doc = must_parse("learning_rates: [1, '2e-1']\nmilestones: [3]\n");
+    const crn_section *const table = section("piecewise_constant_lr");
+    assert_true(crn_section_read(table, NULL, doc, crn_doc_root(doc), &options, &diag));
+    assert_int_equal(options.learning_rates.count, 2);
+    assert_true(options.learning_rates.items[1] == 0.2);
+    assert_int_equal(options.milestones.count, 1);
+    assert_int_equal(options.milestones.items[0], 3);
+    crn_doc_destroy(doc);
+    assert_section_refuses(
+        "piecewise_constant_lr", "learning_rates: [1, -2]\nmilestones: [0]\n",
+        "p.yaml:1:21: schedulers.PiecewiseConstantLR.learning_rates is -2; it must be from 0 to "
+        "1000000\n"
+        "p.yaml:2:14: schedulers.PiecewiseConstantLR.milestones is 0; it must be at least 1 "
+        "(steps)\n");
+}
+
+/* What a program fills in passes no reader, so the constructors ask the same tables. */
+static void check__holds_a_struct_to_the_ranges(void **state)
+{
+    (void)state;
+    cairn_error err = {0};
+    static const int64_t k_steps[] = {5, 0};
+    static const double k_rates[] = {0.5, -1.0};
+    cairn_piecewise_constant_lr_options pieces = {0};
+    const crn_section *const table = section("piecewise_constant_lr");
+    pieces.milestones = (cairn_opt_ints){.items = k_steps, .count = 1};
+    pieces.learning_rates = (cairn_opt_floats){.items = k_rates, .count = 1};
+    tk_assert_ok(crn_section_check(table, "x", &pieces, &err), &err);
+    pieces.milestones.count = 2;
+    assert_int_equal(crn_section_check(table, "x", &pieces, &err), CAIRN_ECONFIG);
+    assert_string_equal(err.frame[0].text, "x: milestones is 0; it must be at least 1 (steps)");
+    pieces.milestones.count = 1;
+    pieces.learning_rates.count = 2;
+    err = (cairn_error){0};
+    assert_int_equal(crn_section_check(table, "x", &pieces, &err), CAIRN_ECONFIG);
+    assert_string_equal(err.frame[0].text, "x: learning_rates is -1; it must be from 0 to 1000000");
+    cairn_constant_lr_options constant = cairn_constant_lr_options_default();
+    tk_assert_ok(crn_section_check(section("constant_lr"), "x", &constant, NULL), &err);
+    constant.total_iters = cairn_int(0);
+    assert_int_equal(crn_section_check(section("constant_lr"), "x", &constant, NULL),
+                     CAIRN_ECONFIG);
+    cairn_adafactor_options adafactor = cairn_adafactor_options_default();
+    tk_assert_ok(crn_section_check(section("adafactor"), "x", &adafactor, NULL), &err);
+    adafactor.beta1 = cairn_float(1.5);
+    assert_int_equal(crn_section_check(section("adafactor"), "x", &adafactor, NULL), CAIRN_ECONFIG);
+}
+
 static void unknown_keys__get_the_nearest_name_or_the_way_to_find_it(void **state)
 {
     (void)state;
@@ -264,7 +318,8 @@ static void unknown_keys__get_the_nearest_name_or_the_way_to_find_it(void **stat
                            "mean 'weight_decay'?\n");
     assert_section_refuses("adamw", "momentum: 0.1\n",
                            "p.yaml:1:1: unknown key 'momentum' in optimizer.AdamW; there are 'lr', "
-                           "'betas', 'eps', 'weight_decay', 'correct_bias'\n");
+                           "'betas', 'eps', 'weight_decay', 'correct_bias', 'amsgrad', "
+                           "'params', 'adjust_learning_rate'\n");
     assert_section_refuses("load_checkpoint_states", "number: 3\n",
                            "p.yaml:1:1: unknown key 'number' in callbacks.LoadCheckpointStates; "
                            "the only one is 'load_checkpoint_states'\n");
@@ -285,7 +340,8 @@ static void wrong_values__are_all_reported_with_their_places(void **state)
         "p.yaml:5:14: optimizer.AdamW.correct_bias may not be null; leave it out for its "
         "default\n");
     assert_section_refuses("adamw", "betas: [0.9, 1.5]",
-                           "p.yaml:1:14: optimizer.AdamW.betas is 1.5; it must be from 0 to 1\n");
+                           "p.yaml:1:14: optimizer.AdamW.betas is 1.5; it must be from 0 to "
+                           "0.999999999\n");
     assert_section_refuses(
         "adamw", "lr: .nan",
         "p.yaml:1:5: optimizer.AdamW.lr is .nan; it must be from 0 to 1000000\n");
@@ -310,12 +366,30 @@ static void wrong_values__are_all_reported_with_their_places(void **state)
     assert_section_refuses("gpt2", "nonlinearity: gelus",
                            "p.yaml:1:15: unknown value 'gelus' in model.nonlinearity; did you mean "
                            "'gelu'?\n");
-    assert_section_refuses("gpt2", "nonlinearity: swiglu",
-                           "p.yaml:1:15: unknown value 'swiglu' in model.nonlinearity; there are "
-                           "'gelu', 'relu'\n");
+    assert_section_refuses("gpt2", "norm_type: scalenorm",
+                           "p.yaml:1:12: unknown value 'scalenorm' in model.norm_type; there are "
+                           "'layernorm', 'rmsnorm'\n");
+    assert_section_refuses("gpt2", "extra_attention_params: {num_kv_group: 2}",
+                           "p.yaml:1:26: unknown key 'num_kv_group' in "
+                           "model.extra_attention_params; did you mean 'num_kv_groups'?\n");
     assert_section_refuses("loop", "[1]",
                            "p.yaml:1:1: trainer.init.loop must be a map, not a "
                            "list\n");
+}
+
+static void a_nested_section__is_read_into_the_struct_and_has_defaults(void **state)
+{
+    (void)state;
+    crn_diag diag = {0};
+    cairn_gpt2_options gpt2;
+    assert_true(
+        read_section("gpt2", "extra_attention_params: {num_kv_groups: 4}", &gpt2, &diag, NULL));
+    assert_int_equal(gpt2.extra_attention_params.num_kv_groups, 4);
+    assert_int_equal(gpt2.pos_scaling_extra_args.original_max_position_embeddings, 8192);
+    assert_true(read_section("gpt2", "extra_attention_params: null", &gpt2, &diag, NULL));
+    assert_int_equal(gpt2.extra_attention_params.num_kv_groups, 1);
+    assert_int_equal(cairn_gpt2_options_default().extra_attention_params.num_kv_groups, 1);
+    crn_diag_dispose(&diag);
 }
 
 static void a_struct_read_with_errors__has_the_defaults_there(void **state)
@@ -369,12 +443,14 @@ static void features_we_lack__are_refused_unless_they_are_off(void **state)
 {
     (void)state;
     crn_diag diag = {0};
-    cairn_adamw_options options;
-    assert_true(read_section("adamw", "amsgrad: false\nparams: null", &options, &diag, NULL));
-    assert_true(read_section("adamw", "amsgrad: 'None'", &options, &diag, NULL));
+    cairn_adafactor_options options;
+    assert_true(read_section("adafactor", "lr: 1\nrelative_step: false\nwarmup_init: null",
+                             &options, &diag, NULL));
+    assert_true(read_section("adafactor", "lr: 1\nrelative_step: 'None'", &options, &diag, NULL));
     crn_diag_dispose(&diag);
-    assert_section_refuses("adamw", "amsgrad: true",
-                           "p.yaml:1:10: optimizer.AdamW.amsgrad: this version lacks AMSGrad\n");
+    assert_section_refuses("adafactor", "{lr: 1, relative_step: true}",
+                           "p.yaml:1:24: optimizer.Adafactor.relative_step: this version lacks "
+                           "learning rates that Adafactor chooses\n");
 }
 
 static void numbers_stand_for_their_text__where_a_text_is_wanted(void **state)
@@ -443,7 +519,7 @@ static void help__tells_name_default_meaning_and_range(void **state)
                         "\n"
                         "  optimizer.AdamW.betas = [0.9, 0.999]\n"
                         "      Decay of the first and second moment.\n"
-                        "      Allowed: from 0 to 1.\n"
+                        "      Allowed: from 0 to 0.999999999.\n"
                         "\n"
                         "  optimizer.AdamW.eps = 1e-06\n"
                         "      Added to the root of the second moment, before bias correction.\n"
@@ -456,7 +532,25 @@ static void help__tells_name_default_meaning_and_range(void **state)
                         "  optimizer.AdamW.correct_bias = true\n"
                         "      Correct the bias of the moments.\n"
                         "\n"
-                        "  Not in this version: amsgrad, params.\n");
+                        "  optimizer.AdamW.amsgrad = false\n"
+                        "      Use the largest second moment so far.\n"
+                        "\n"
+                        "  optimizer.AdamW.params: a section\n"
+                        "      A list of {params: glob or globs, tag: text}: matching parameters "
+                        "get the tag,\n"
+                        "      and groups of their own.\n"
+                        "\n"
+                        "  optimizer.AdamW.adjust_learning_rate: a section\n"
+                        "      A map of glob, or embedding or decoder_kernel, to a factor of the "
+                        "learning\n"
+                        "      rate.\n");
+    crn_str_dispose(&text);
+    crn_section_help(section("adafactor"), &text);
+    assert_non_null(strstr(text.text, "  Not in this version: relative_step, warmup_init.\n"));
+    crn_str_dispose(&text);
+    crn_section_help(section("PiecewiseConstantWD"), &text);
+    assert_non_null(strstr(text.text, "  schedulers.PiecewiseConstantWD.vals  (required)\n"
+                                      "      The values, one more than milestones.\n"));
     crn_str_dispose(&text);
     crn_section_help(section("linear_lr"), &text);
     assert_non_null(strstr(text.text, "  schedulers.LinearLR.total_iters  (required)\n"
@@ -565,8 +659,11 @@ int main(void)
         cmocka_unit_test(given_values__arrive_in_the_struct),
         cmocka_unit_test(bools__come_from_words_and_from_0_and_1),
         cmocka_unit_test(lists__keep_their_items_as_given),
+        cmocka_unit_test(lists_of_numbers__are_read_and_held_to_their_range),
+        cmocka_unit_test(check__holds_a_struct_to_the_ranges),
         cmocka_unit_test(unknown_keys__get_the_nearest_name_or_the_way_to_find_it),
         cmocka_unit_test(wrong_values__are_all_reported_with_their_places),
+        cmocka_unit_test(a_nested_section__is_read_into_the_struct_and_has_defaults),
         cmocka_unit_test(a_struct_read_with_errors__has_the_defaults_there),
         cmocka_unit_test(required_options__must_be_there_and_not_null),
         cmocka_unit_test(both_spellings_of_an_option__are_refused),

@@ -124,11 +124,13 @@ static void header__is_written_to_the_same_bytes_each_time(void **state)
 static void header_digest__is_over_length_word_and_header_with_its_digits_as_zeros(void **state)
 {
     (void)state;
+    cairn_error err = {0};
     crn_str text = {0};
     crn_digest stored;
     crn_digest computed;
     write_sample(&text);
-    assert_true(crn_header_digest((const uint8_t *)text.text, text.length, &stored, &computed));
+    tk_assert_ok(
+        crn_header_digest((const uint8_t *)text.text, text.length, &stored, &computed, &err), &err);
     assert_true(crn_digest_equal(&stored, &computed));
     memset(text.text + 8 + 40, '0', 32);
     const crn_digest expected = crn_hash(text.text, text.length);
@@ -146,11 +148,31 @@ static void header_digest__is_only_found_at_its_place(void **state)
     crn_str text = {0};
     write_sample(&text);
     const uint8_t *const bytes = (const uint8_t *)text.text;
-    assert_false(
-        crn_header_digest((const uint8_t *)k_moved, sizeof k_moved - 1, &stored, &computed));
-    assert_false(crn_header_digest(bytes, 8 + 40 + 32, &stored, &computed));
+    cairn_error err = {0};
+    tk_assert_status(
+        crn_header_digest((const uint8_t *)k_moved, sizeof k_moved - 1, &stored, &computed, &err),
+        CAIRN_ECORRUPT, &err);
+    tk_assert_status(crn_header_digest(bytes, 8 + 40 + 32, &stored, &computed, &err),
+                     CAIRN_ECORRUPT, &err);
     text.text[8 + 40 + 5] = 'A';
-    assert_false(crn_header_digest(bytes, text.length, &stored, &computed));
+    tk_assert_status(crn_header_digest(bytes, text.length, &stored, &computed, &err),
+                     CAIRN_ECORRUPT, &err);
+    crn_str_dispose(&text);
+}
+
+static void header_digest__without_memory_is_no_damage(void **state)
+{
+    (void)state;
+    cairn_error err = {0};
+    crn_digest stored;
+    crn_digest computed;
+    crn_str text = {0};
+    write_sample(&text);
+    crn_mem_fail_at(1, 1);
+    const cairn_status rc =
+        crn_header_digest((const uint8_t *)text.text, text.length, &stored, &computed, &err);
+    crn_mem_fail_at(0, 0);
+    tk_assert_status(rc, CAIRN_ENOMEM, &err);
     crn_str_dispose(&text);
 }
 
@@ -172,7 +194,7 @@ static bool is_accepted(const uint8_t *bytes, size_t header_size, size_t file_si
     for (size_t i = 0; i < header.meta_count; i++)
         is_ours = is_ours || strncmp(header.meta[i].key, "cairn.", 6) == 0;
     crn_header_dispose(&header);
-    if (!crn_header_digest(bytes, 8 + length, &stored, &computed))
+    if (crn_header_digest(bytes, 8 + length, &stored, &computed, NULL) != CAIRN_OK)
         return !is_ours; /* it would pass for a plain file */
     return crn_digest_equal(&stored, &computed);
 }
@@ -394,6 +416,7 @@ int main(void)
         cmocka_unit_test(header__is_written_to_the_same_bytes_each_time),
         cmocka_unit_test(header_digest__is_over_length_word_and_header_with_its_digits_as_zeros),
         cmocka_unit_test(header_digest__is_only_found_at_its_place),
+        cmocka_unit_test(header_digest__without_memory_is_no_damage),
         cmocka_unit_test(every_flipped_bit_of_length_word_and_header__is_noticed),
         cmocka_unit_test(write__of_what_no_reader_would_take__is_refused),
         cmocka_unit_test(write__of_nothing__is_one_page),

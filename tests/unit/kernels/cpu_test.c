@@ -184,6 +184,210 @@ static void activations__agree_with_the_reference_from_tail_to_tail(void **state
     num_free(&pool);
 }
 
+static void rmsnorm__agrees_with_the_reference(void **state)
+{
+    (void)state;
+    for (int s = 0; s < SHAPES; s++) {
+        num_pool pool = {.seed = 13};
+        const int64_t rows = k_rows[s];
+        const int64_t cols = k_cols[s];
+        const double eps = 1e-2;
+        const num_array x = num_random(&pool, rows * cols, 3.0);
+        const num_array gamma = num_random(&pool, cols, 1.0);
+        const num_array dy = num_random(&pool, rows * cols, 1.0);
+        num_array y = num_zeros(&pool, rows * cols);
+        num_array dx = num_zeros(&pool, rows * cols);
+        num_array dgamma = num_zeros(&pool, cols);
+        float *const rstd = num_alloc(&pool, rows, sizeof *rstd);
+        float *const scratch = num_alloc(&pool, crn_rmsnorm_scratch(rows, cols), sizeof *scratch);
+        crn_ref_rmsnorm(rows, cols, eps, x.d, gamma.d, y.d);
+        crn_ref_rmsnorm_backward(rows, cols, eps, x.d, gamma.d, dy.d, dx.d, dgamma.d);
+        crn_rmsnorm(rows, cols, (float)eps, x.f, gamma.f, y.f, rstd);
+        num_assert_close(y, k_limit);
+        add_old(&dgamma, gamma.f);
+        dx.f[0] = NAN; /* Must not be read. */
+        crn_rmsnorm_backward(rows, cols, x.f, gamma.f, rstd, dy.f, false, dx.f, dgamma.f, scratch);
+        if (cols > 1) /* With one column dx is 0 but for rounding. */
+            num_assert_close(dx, k_limit);
+        num_assert_close(dgamma, k_limit);
+        add_old(&dx, dy.f);
+        crn_rmsnorm_backward(rows, cols, x.f, gamma.f, rstd, dy.f, true, dx.f, dgamma.f, scratch);
+        num_assert_close(dx, k_limit);
+        num_free(&pool);
+    }
+}
+
+static void rotary__turns_there_and_back_as_the_reference(void **state)
+{
+    (void)state;
+    enum { ROWS = 10, TIME = 5, HEADS = 3, SIZE = 6, COUNT = ROWS * HEADS * SIZE };
+    for (int64_t turned = 2; turned <= SIZE; turned += 2) {
+        num_pool pool = {.seed = 14};
+        const crn_rotary_shape shape = {
+            .rows = ROWS, .time = TIME, .heads = HEADS, .head_size = SIZE, .size = turned};
+        const num_array x = num_random(&pool, COUNT, 1.0);
+        const num_array angles = num_random(&pool, TIME * turned / 2, 3.0);
+        float *const cosines = num_alloc(&pool, angles.count, sizeof *cosines);
+        float *const sines = num_alloc(&pool, angles.count, sizeof *sines);
+        num_array y = num_zeros(&pool, COUNT);
+        num_array back = num_zeros(&pool, COUNT);
+        for (int64_t i = 0; i < angles.count; i++) {
+            cosines[i] = (float)cos(angles.d[i]);
+            sines[i] = (float)sin(angles.d[i]);
+        }
+        crn_ref_rotary(ROWS, TIME, HEADS, SIZE, turned, angles.d, 1.0, x.d, y.d);
+        crn_rotary(&shape, cosines, sines, false, x.f, false, y.f);
+        num_assert_close(y, k_limit);
+        memcpy(back.d, x.d, COUNT * sizeof *back.d);
+        crn_rotary(&shape, cosines, sines, true, y.f, false, back.f);
+        num_assert_close(back, k_limit);
+        crn_ref_rotary(ROWS, TIME, HEADS, SIZE, turned, angles.d, -1.0, x.d, back.d);
+        add_old(&back, x.f);
+        crn_rotary(&shape, cosines, sines, true, x.f, true, back.f);
+        num_assert_close(back, k_limit);
+        num_free(&pool);
+    }
+}
+
+/* y = f(x) and dx = dy f'(x), set and added. */
+static void check_activation(double (*of)(double x), double (*slope)(double x),
+                             void (*forward)(int64_t count, const float *x, float *y),
+                             void (*backward)(int64_t count, const float *x, const float *dy,
+                                              bool adds, float *dx))
+{
+    enum { COUNT = 4001 };
+    num_pool pool = {.seed = 17};
+    num_array x = num_random(&pool, COUNT, 12.0);
+    const num_array dy = num_random(&pool, COUNT, 1.0);
+    num_array y = num_zeros(&pool, COUNT);
+    num_array dx = num_zeros(&pool, COUNT);
+    x.d[0] = -100.0;
+    x.f[0] = -100.0F;
+    for (int i = 0; i < COUNT; i++) {
+        y.d[i] = of(x.d[i]);
+        dx.d[i] = dy.d[i] * slope(x.d[i]);
+    }
+    forward(COUNT, x.f, y.f);
+    num_assert_close(y, k_limit);
+    dx.f[1] = NAN;
+    backward(COUNT, x.f, dy.f, false, dx.f);
+    num_assert_close(dx, k_limit);
+    add_old(&dx, dy.f);
+    backward(COUNT, x.f, dy.f, true, dx.f);
+    num_assert_close(dx, k_limit);
+    x.f[0] = NAN;
+    forward(COUNT, x.f, y.f);
+    assert_true(isnan(y.f[0]));
+    num_free(&pool);
+}
+
+static void more_activations__agree_with_the_reference(void **state)
+{
+    (void)state;
+    check_activation(crn_ref_silu_of, crn_ref_silu_slope, crn_silu, crn_silu_backward);
+    check_activation(crn_ref_gelu_tanh_of, crn_ref_gelu_tanh_slope, crn_gelu_tanh,
+                     crn_gelu_tanh_backward);
+    check_activation(crn_ref_squared_relu_of, crn_ref_squared_relu_slope, crn_squared_relu,
+                     crn_squared_relu_backward);
+}
+
+static double linear_of(double x)
+{
+    return x;
+}
+
+static double linear_slope(double x)
+{
+    (void)x;
+    return 1.0;
+}
+
+static double relu_of(double x)
+{
+    return x > 0.0 ? x : 0.0;
+}
+
+static double relu_slope(double x)
+{
+    return x > 0.0 ? 1.0 : 0.0;
+}
+
+static void gated_units__agree_with_the_reference(void **state)
+{
+    (void)state;
+    enum { COUNT = 1003 };
+    static const struct {
+        crn_gate kind;
+        double (*of)(double x);
+        double (*slope)(double x);
+    } gates[] = {{CRN_GATE_LINEAR, linear_of, linear_slope},
+                 {CRN_GATE_GELU, crn_ref_gelu_of, crn_ref_gelu_slope},
+                 {CRN_GATE_RELU, relu_of, relu_slope},
+                 {CRN_GATE_SILU, crn_ref_silu_of, crn_ref_silu_slope}};
+    for (size_t g = 0; g < sizeof gates / sizeof gates[0]; g++) {
+        num_pool pool = {.seed = 18};
+        const num_array x = num_random(&pool, COUNT, 2.0);
+        const num_array gate = num_random(&pool, COUNT, 6.0);
+        const num_array dy = num_random(&pool, COUNT, 1.0);
+        num_array y = num_zeros(&pool, COUNT);
+        num_array dx = num_zeros(&pool, COUNT);
+        num_array dgate = num_zeros(&pool, COUNT);
+        for (int i = 0; i < COUNT; i++) {
+            y.d[i] = x.d[i] * gates[g].of(gate.d[i]);
+            dx.d[i] = dy.d[i] * gates[g].of(gate.d[i]);
+            dgate.d[i] = dy.d[i] * x.d[i] * gates[g].slope(gate.d[i]);
+        }
+        crn_glu(COUNT, gates[g].kind, x.f, gate.f, y.f);
+        num_assert_close(y, k_limit);
+        dx.f[0] = NAN;
+        dgate.f[0] = NAN;
+        crn_glu_backward(COUNT, gates[g].kind, x.f, gate.f, dy.f, false, dx.f, false, dgate.f);
+        num_assert_close(dx, k_limit);
+        num_assert_close(dgate, k_limit);
+        add_old(&dgate, x.f);
+        crn_glu_backward(COUNT, gates[g].kind, x.f, gate.f, dy.f, false, dx.f, true, dgate.f);
+        num_assert_close(dx, k_limit);
+        num_assert_close(dgate, k_limit);
+        num_free(&pool);
+    }
+}
+
+static void scale__sets_and_adds(void **state)
+{
+    (void)state;
+    num_pool pool = {.seed = 19};
+    const num_array x = num_random(&pool, 37, 1.0);
+    num_array y = num_zeros(&pool, 37);
+    for (int i = 0; i < 37; i++)
+        y.d[i] = 2.5 * x.d[i];
+    y.f[0] = NAN;
+    crn_scale(37, 2.5F, x.f, false, y.f);
+    num_assert_close(y, k_limit);
+    add_old(&y, x.f);
+    crn_scale(37, 2.5F, x.f, true, y.f);
+    num_assert_close(y, k_limit);
+    num_free(&pool);
+}
+
+static void embedding__without_positions_is_the_table(void **state)
+{
+    (void)state;
+    num_pool pool = {.seed = 20};
+    const int32_t ids[4] = {2, 0, 2, 1};
+    const num_array words = num_random(&pool, 9, 1.0);
+    num_array dwords = num_zeros(&pool, 9);
+    float y[12];
+    crn_embedding(2, 2, 3, ids, words.f, NULL, y);
+    for (int r = 0; r < 4; r++)
+        assert_memory_equal(y + 3 * r, words.f + 3 * ids[r], 3 * sizeof *y);
+    crn_embedding_backward(2, 2, 3, ids, y, dwords.f, NULL);
+    for (int c = 0; c < 3; c++) {
+        assert_true(dwords.f[c] == words.f[c]);
+        assert_true(dwords.f[6 + c] == 2.0F * words.f[6 + c]);
+    }
+    num_free(&pool);
+}
+
 static void embedding__agrees_with_the_reference_with_repeated_ids(void **state)
 {
     (void)state;
@@ -223,52 +427,97 @@ static void expected_factors(const crn_attention_shape *shape, const crn_dropout
         factors->d[i] = (double)factors->f[i];
 }
 
-static void check_attention(int64_t time, int64_t heads, int64_t head_size, float rate, bool adds,
-                            int workers)
+/* A shape of attention; zeros are the plain form. */
+typedef struct attention_case {
+    int64_t time;
+    int64_t heads;
+    int64_t kv_heads;
+    int64_t head_size;
+    int64_t window;
+    int64_t sinks;
+    float rate;
+    bool adds;
+    int workers;
+} attention_case;
+
+/* The factors that the kernel draws, which number the columns of a block, at the keys. */
+static void place_factors(const attention_case *c, num_array *factors)
+{
+    for (int64_t row = 0; c->window > 0 && row < factors->count / c->time; row++) {
+        double *const d = factors->d + row * c->time;
+        const int64_t first = row % c->time / 64 * 64;
+        const int64_t begin = first - c->window + 1;
+        if (begin <= c->sinks)
+            continue;
+        for (int64_t key = c->time - 1; key >= begin; key--)
+            d[key] = d[key - begin + c->sinks];
+    }
+}
+
+static void check_attention(const attention_case *c)
 {
     num_pool pool = {.seed = 6};
     cairn_error err = {0};
-    const crn_attention_shape shape = {
-        .batch = 2, .time = time, .heads = heads, .head_size = head_size, .scale = 0.7F};
-    const crn_ref_attention_shape ref = {
-        .batch = 2, .time = time, .heads = heads, .head_size = head_size, .scale = (double)0.7F};
-    const crn_dropout_place dropout = {.seed = 9, .step = 4, .number = 2, .rate = rate};
-    const int64_t count = 2 * time * heads * head_size;
-    const int64_t pairs = 2 * heads * time * time;
+    const crn_attention_shape shape = {.batch = 2,
+                                       .time = c->time,
+                                       .heads = c->heads,
+                                       .kv_heads = c->kv_heads,
+                                       .head_size = c->head_size,
+                                       .window = c->window,
+                                       .sinks = c->sinks,
+                                       .scale = 0.7F};
+    const crn_ref_attention_shape ref = {.batch = 2,
+                                         .time = c->time,
+                                         .heads = c->heads,
+                                         .kv_heads = c->kv_heads,
+                                         .head_size = c->head_size,
+                                         .window = c->window,
+                                         .sinks = c->sinks,
+                                         .scale = (double)0.7F};
+    const crn_dropout_place dropout = {.seed = 9, .step = 4, .number = 2, .rate = c->rate};
+    const int64_t count = 2 * c->time * c->heads * c->head_size;
+    const int64_t kv_count = 2 * c->time * c->kv_heads * c->head_size;
+    const int64_t pairs = 2 * c->heads * c->time * c->time;
     const num_array q = num_random(&pool, count, 2.0);
-    const num_array k = num_random(&pool, count, 2.0);
-    const num_array v = num_random(&pool, count, 1.0);
+    const num_array k = num_random(&pool, kv_count, 2.0);
+    const num_array v = num_random(&pool, kv_count, 1.0);
     const num_array dy = num_random(&pool, count, 1.0);
     num_array factors = num_zeros(&pool, pairs);
     const num_array p = num_zeros(&pool, pairs);
     num_array y = num_zeros(&pool, count);
     num_array dq = num_zeros(&pool, count);
-    num_array dk = num_zeros(&pool, count);
-    num_array dv = num_zeros(&pool, count);
-    float *const lse = num_alloc(&pool, 2 * heads * time, sizeof *lse);
+    num_array dk = num_zeros(&pool, kv_count);
+    num_array dv = num_zeros(&pool, kv_count);
+    float *const lse = num_alloc(&pool, 2 * c->heads * c->time, sizeof *lse);
     float *const scratch =
-        num_alloc(&pool, crn_attention_scratch(&shape, workers), sizeof *scratch);
+        num_alloc(&pool, crn_attention_scratch(&shape, c->workers), sizeof *scratch);
     expected_factors(&shape, &dropout, &factors);
+    place_factors(c, &factors);
     crn_ref_attention(&ref, factors.d, q.d, k.d, v.d, p.d, y.d);
     crn_ref_attention_backward(&ref, factors.d, q.d, k.d, v.d, p.d, dy.d, dq.d, dk.d, dv.d);
     assert_int_equal(
-        crn_attention(&shape, &dropout, q.f, k.f, v.f, y.f, lse, workers, scratch, &err), CAIRN_OK);
+        crn_attention(&shape, &dropout, q.f, k.f, v.f, y.f, lse, c->workers, scratch, &err),
+        CAIRN_OK);
     num_assert_close(y, k_limit);
-    const crn_attention_gradients out = {
-        .dq = dq.f, .dk = dk.f, .dv = dv.f, .adds_dq = adds, .adds_dk = adds, .adds_dv = adds};
-    if (adds) {
-        add_old(&dq, v.f);
-        add_old(&dk, q.f);
-        add_old(&dv, k.f);
+    const crn_attention_gradients out = {.dq = dq.f,
+                                         .dk = dk.f,
+                                         .dv = dv.f,
+                                         .adds_dq = c->adds,
+                                         .adds_dk = c->adds,
+                                         .adds_dv = c->adds};
+    if (c->adds) {
+        add_old(&dq, q.f);
+        add_old(&dk, k.f);
+        add_old(&dv, v.f);
     } else {
         dq.f[0] = NAN;
         dk.f[0] = NAN;
         dv.f[0] = NAN;
     }
     assert_int_equal(crn_attention_backward(&shape, &dropout, q.f, k.f, v.f, y.f, lse, dy.f, &out,
-                                            workers, scratch, &err),
+                                            c->workers, scratch, &err),
                      CAIRN_OK);
-    if (time > 1 || adds) { /* One token: the scores' gradients are 0 but for rounding. */
+    if (c->time > 1 || c->adds) { /* One token: the scores' gradients are 0 but for rounding. */
         num_assert_close(dq, k_limit);
         num_assert_close(dk, k_limit);
     }
@@ -281,17 +530,52 @@ static void attention__agrees_with_the_reference(void **state)
     (void)state;
     static const int64_t times[] = {1, 3, 17, 64, 65, 130};
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
-        check_attention(times[i], 1, 3, 0.0F, false, 1);
-        check_attention(times[i], 3, 17, 0.0F, true, 2);
+        const attention_case one = {
+            .time = times[i], .heads = 1, .kv_heads = 1, .head_size = 3, .workers = 1};
+        const attention_case three = {.time = times[i],
+                                      .heads = 3,
+                                      .kv_heads = 3,
+                                      .head_size = 17,
+                                      .adds = true,
+                                      .workers = 2};
+        check_attention(&one);
+        check_attention(&three);
     }
 }
 
 static void attention__agrees_with_the_reference_with_dropout(void **state)
 {
     (void)state;
-    check_attention(3, 2, 1, 0.5F, false, 2);
-    check_attention(17, 3, 5, 0.3F, true, 3);
-    check_attention(130, 2, 8, 0.1F, false, 2);
+    static const attention_case cases[] = {
+        {3, 2, 2, 1, 0, 0, 0.5F, false, 2},
+        {17, 3, 3, 5, 0, 0, 0.3F, true, 3},
+        {130, 2, 2, 8, 0, 0, 0.1F, false, 2},
+        {200, 4, 2, 3, 70, 2, 0.2F, false, 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        check_attention(&cases[i]);
+}
+
+static void attention__agrees_with_the_reference_with_groups_windows_and_sinks(void **state)
+{
+    (void)state;
+    static const int64_t times[] = {1, 5, 64, 65, 200};
+    static const int64_t windows[] = {0, 1, 2, 63, 64, 65, 1000};
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        for (size_t j = 0; j < sizeof windows / sizeof windows[0]; j++) {
+            for (int64_t sinks = 0; sinks < 4; sinks += 3) {
+                const attention_case grouped = {.time = times[i],
+                                                .heads = 6,
+                                                .kv_heads = 2,
+                                                .head_size = 4,
+                                                .window = windows[j],
+                                                .sinks = sinks,
+                                                .adds = j % 2 == 1,
+                                                .workers = 2};
+                check_attention(&grouped);
+            }
+        }
+    }
 }
 
 static void cross_entropy__agrees_with_the_reference_with_mask_and_negative_labels(void **state)
@@ -408,7 +692,7 @@ static void compute_with_threads(int threads, num_pool *pool, num_array *out)
 {
     const int before = omp_get_max_threads();
     const crn_attention_shape shape = {
-        .batch = 1, .time = MANY_ROWS, .heads = 7, .head_size = 11, .scale = 0.3F};
+        .batch = 1, .time = MANY_ROWS, .heads = 7, .kv_heads = 7, .head_size = 11, .scale = 0.3F};
     const crn_dropout_place dropout = {.seed = 1, .rate = 0.1F};
     const num_array x = num_random(pool, MANY, 1.0);
     const num_array dy = num_random(pool, MANY, 1.0);
@@ -459,9 +743,16 @@ int main(void)
         cmocka_unit_test(elementwise__adds_and_copies),
         cmocka_unit_test(layernorm__agrees_with_the_reference),
         cmocka_unit_test(activations__agree_with_the_reference_from_tail_to_tail),
+        cmocka_unit_test(rmsnorm__agrees_with_the_reference),
+        cmocka_unit_test(rotary__turns_there_and_back_as_the_reference),
+        cmocka_unit_test(more_activations__agree_with_the_reference),
+        cmocka_unit_test(gated_units__agree_with_the_reference),
+        cmocka_unit_test(scale__sets_and_adds),
+        cmocka_unit_test(embedding__without_positions_is_the_table),
         cmocka_unit_test(embedding__agrees_with_the_reference_with_repeated_ids),
         cmocka_unit_test(attention__agrees_with_the_reference),
         cmocka_unit_test(attention__agrees_with_the_reference_with_dropout),
+        cmocka_unit_test(attention__agrees_with_the_reference_with_groups_windows_and_sinks),
         cmocka_unit_test(cross_entropy__agrees_with_the_reference_with_mask_and_negative_labels),
         cmocka_unit_test(cross_entropy__is_finite_for_huge_logits),
         cmocka_unit_test(dropout__keeps_the_expected_share_and_the_mean),

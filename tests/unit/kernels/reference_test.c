@@ -145,7 +145,9 @@ static void attention_backward__is_the_derivative_with_and_without_dropout(void 
     (void)state;
     for (int with_dropout = 0; with_dropout < 2; with_dropout++) {
         num_pool pool = {.seed = 5};
-        probe t = {.shape = {.batch = 2, .time = 5, .heads = 2, .head_size = 3, .scale = 0.5}};
+        probe t = {
+            .shape = {
+                .batch = 2, .time = 5, .heads = 2, .kv_heads = 2, .head_size = 3, .scale = 0.5}};
         t.q = num_random(&pool, 60, 1.5);
         t.k = num_random(&pool, 60, 1.5);
         t.v = num_random(&pool, 60, 1.0);
@@ -168,11 +170,93 @@ static void attention_backward__is_the_derivative_with_and_without_dropout(void 
     }
 }
 
+static void attention_backward__is_the_derivative_with_groups_a_window_and_sinks(void **state)
+{
+    (void)state;
+    num_pool pool = {.seed = 15};
+    probe t = {.shape = {.batch = 2,
+                         .time = 7,
+                         .heads = 4,
+                         .kv_heads = 2,
+                         .head_size = 3,
+                         .window = 2,
+                         .sinks = 1,
+                         .scale = 0.5}};
+    t.q = num_random(&pool, 2 * 7 * 4 * 3, 1.5);
+    t.k = num_random(&pool, 2 * 7 * 2 * 3, 1.5);
+    t.v = num_random(&pool, 2 * 7 * 2 * 3, 1.0);
+    t.p = num_zeros(&pool, 2 * 4 * 7 * 7);
+    t.factors = num_zeros(&pool, t.p.count);
+    for (int64_t i = 0; i < t.p.count; i++)
+        t.factors.d[i] = 1.0;
+    t.y = num_zeros(&pool, t.q.count);
+    t.dy = num_random(&pool, t.q.count, 1.0);
+    const num_array dq = num_zeros(&pool, t.q.count);
+    const num_array dk = num_zeros(&pool, t.k.count);
+    const num_array dv = num_zeros(&pool, t.k.count);
+    (void)attention_loss(&t);
+    assert_true(t.p.d[6 * 7 + 0] > 0.0);  /* The sink, */
+    assert_true(t.p.d[6 * 7 + 4] == 0.0); /* what is outside the window of 2, */
+    assert_true(t.p.d[6 * 7 + 5] > 0.0);  /* and inside. */
+    crn_ref_attention_backward(&t.shape, t.factors.d, t.q.d, t.k.d, t.v.d, t.p.d, t.dy.d, dq.d,
+                               dk.d, dv.d);
+    num_assert_gradient(attention_loss, &t, t.q, dq, k_limit);
+    num_assert_gradient(attention_loss, &t, t.k, dk, k_limit);
+    num_assert_gradient(attention_loss, &t, t.v, dv, k_limit);
+    num_free(&pool);
+}
+
+static double rmsnorm_loss(void *context)
+{
+    const probe *const t = context;
+    crn_ref_rmsnorm(t->rows, t->cols, 1e-5, t->x.d, t->w.d, t->y.d);
+    return num_dot(t->y.count, t->y.d, t->dy.d);
+}
+
+static void rmsnorm_backward__is_the_derivative(void **state)
+{
+    (void)state;
+    num_pool pool = {.seed = 16};
+    probe t = {.rows = 3, .cols = 5};
+    t.x = num_random(&pool, 15, 2.0);
+    t.w = num_random(&pool, 5, 1.0);
+    t.y = num_zeros(&pool, 15);
+    t.dy = num_random(&pool, 15, 1.0);
+    const num_array dx = num_zeros(&pool, 15);
+    const num_array dw = num_zeros(&pool, 5);
+    crn_ref_rmsnorm_backward(3, 5, 1e-5, t.x.d, t.w.d, t.dy.d, dx.d, dw.d);
+    num_assert_gradient(rmsnorm_loss, &t, t.x, dx, k_limit);
+    num_assert_gradient(rmsnorm_loss, &t, t.w, dw, k_limit);
+    num_free(&pool);
+}
+
+static void slopes__are_the_derivatives(void **state)
+{
+    (void)state;
+    static const struct {
+        double (*of)(double x);
+        double (*slope)(double x);
+    } functions[] = {{crn_ref_silu_of, crn_ref_silu_slope},
+                     {crn_ref_gelu_of, crn_ref_gelu_slope},
+                     {crn_ref_gelu_tanh_of, crn_ref_gelu_tanh_slope},
+                     {crn_ref_squared_relu_of, crn_ref_squared_relu_slope}};
+    const double h = 1e-5;
+    for (size_t f = 0; f < sizeof functions / sizeof functions[0]; f++) {
+        for (double x = -6.05; x < 6.0; x += 0.1) {
+            const double slope = (functions[f].of(x + h) - functions[f].of(x - h)) / (2.0 * h);
+            assert_true(fabs(slope - functions[f].slope(x)) < 1e-7);
+        }
+    }
+    assert_true(fabs(crn_ref_silu_of(1.0) - 0.7310585786300049) < 1e-15);
+    assert_true(fabs(crn_ref_gelu_tanh_of(1.0) - 0.8411919906082768) < 1e-15);
+}
+
 static void attention__gives_an_early_query_nothing_of_a_later_key(void **state)
 {
     (void)state;
     num_pool pool = {.seed = 6};
-    probe t = {.shape = {.batch = 1, .time = 4, .heads = 1, .head_size = 2, .scale = 1.0}};
+    probe t = {
+        .shape = {.batch = 1, .time = 4, .heads = 1, .kv_heads = 1, .head_size = 2, .scale = 1.0}};
     t.q = num_random(&pool, 8, 1.0);
     t.k = num_random(&pool, 8, 1.0);
     t.v = num_random(&pool, 8, 1.0);
@@ -220,6 +304,9 @@ int main(void)
         cmocka_unit_test(activation_backwards__are_the_derivatives),
         cmocka_unit_test(embedding_backward__is_the_derivative_with_repeated_ids),
         cmocka_unit_test(attention_backward__is_the_derivative_with_and_without_dropout),
+        cmocka_unit_test(attention_backward__is_the_derivative_with_groups_a_window_and_sinks),
+        cmocka_unit_test(rmsnorm_backward__is_the_derivative),
+        cmocka_unit_test(slopes__are_the_derivatives),
         cmocka_unit_test(attention__gives_an_early_query_nothing_of_a_later_key),
         cmocka_unit_test(cross_entropy_backward__is_the_derivative_with_a_mask),
     };

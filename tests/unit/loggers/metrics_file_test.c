@@ -159,6 +159,89 @@ static void log__tells_every_failure(void **state)
     }
 }
 
+static const cairn_save_cost k_cost = {.struct_size = sizeof k_cost,
+                                       .blocked_ms = 1.5,
+                                       .background_ms = 250,
+                                       .bytes = 1500000000,
+                                       .gb_per_s = 6,
+                                       .percent_of_fastest = 87.5};
+
+static void saved(cairn_callback callback, uint64_t step, const char *path,
+                  const cairn_save_cost *cost)
+{
+    cairn_control control = {0};
+    const cairn_event event = {
+        .struct_size = sizeof event, .step = step, .path = path, .cost = cost};
+    assert_int_equal(callback.ops->on_after_save_checkpoint(callback.self, &event, &control, NULL),
+                     CAIRN_OK);
+}
+
+static void save_failed(cairn_callback callback, uint64_t step, const char *path)
+{
+    cairn_control control = {0};
+    const cairn_error failure = {.status = CAIRN_ENOSPACE,
+                                 .frame_count = 1,
+                                 .frame = {{.file = "x.c", .text = "the \"disk\" is full"}}};
+    const cairn_event event = {.struct_size = sizeof event,
+                               .step = step,
+                               .path = path,
+                               .failure = &failure,
+                               .cost = &k_cost};
+    assert_int_equal(callback.ops->on_save_exception(callback.self, &event, &control, NULL),
+                     CAIRN_OK);
+}
+
+static void saves__are_lines_of_their_own(void **state)
+{
+    cairn_trainer trainer = {.model_dir = *state};
+    cairn_save_cost first = k_cost;
+    first.percent_of_fastest = 0;
+    const cairn_callback callback = start(&trainer, 0);
+    saved(callback, 2, "m/checkpoint_2.mdl", &first); /* An initial one may come before all else. */
+    log_loss(callback, 3, 8.5);
+    saved(callback, 3, "m/\"checkpoint\"_3.mdl", &k_cost);
+    save_failed(callback, 4, NULL);
+    save_failed(callback, 5, "m/checkpoint_5.mdl");
+    tk_assert_file_text(
+        trainer.model_dir, FILE_NAME,
+        "{\"event\":\"checkpoint\",\"step\":2,\"path\":\"m/checkpoint_2.mdl\",\"blocked_ms\":1.5,"
+        "\"background_ms\":250,\"bytes\":1500000000,\"gb_per_s\":6}\n"
+        "{\"step\":3,\"loss\":8.5}\n"
+        "{\"event\":\"checkpoint\",\"step\":3,\"path\":\"m/\\\"checkpoint\\\"_3.mdl\","
+        "\"blocked_ms\":1.5,\"background_ms\":250,\"bytes\":1500000000,\"gb_per_s\":6,"
+        "\"percent_of_fastest\":87.5}\n"
+        "{\"event\":\"checkpoint_failed\",\"step\":4,\"path\":null,"
+        "\"error\":\"the \\\"disk\\\" is full (CAIRN_ENOSPACE)\",\"blocked_ms\":1.5,"
+        "\"background_ms\":250}\n"
+        "{\"event\":\"checkpoint_failed\",\"step\":5,\"path\":\"m/checkpoint_5.mdl\","
+        "\"error\":\"the \\\"disk\\\" is full (CAIRN_ENOSPACE)\",\"blocked_ms\":1.5,"
+        "\"background_ms\":250}\n");
+    callback.ops->destroy(callback.self);
+}
+
+/* The disk that made the save fail may cut the line that says so: the run goes on. */
+static void save__that_failed_on_a_full_disk_cuts_no_later_line(void **state)
+{
+    cairn_trainer trainer = {.model_dir = *state};
+    tk_fault_os fault;
+    tk_fault_init(&fault);
+    const cairn_callback callback = start_on(&fault.os, &trainer, 0);
+    log_loss(callback, 1, 8.5);
+    tk_fault_reset(&fault);
+    fault.fail_op = 'a';
+    fault.fail_at = 1;
+    fault.is_torn = true;
+    save_failed(callback, 2, NULL);
+    assert_int_equal(fault.failed, 1);
+    log_loss(callback, 3, 8.25);
+    char *const text = tk_read_file(trainer.model_dir, FILE_NAME, NULL);
+    assert_non_null(strstr(text, "{\"step\":1,\"loss\":8.5}\n{\"event\":\"checkpoint_failed\""));
+    assert_non_null(strstr(text, "\n{\"step\":3,\"loss\":8.25}\n"));
+    free(text);
+    callback.ops->destroy(callback.self);
+    tk_fault_dispose(&fault);
+}
+
 static void log__allocates_nothing_after_the_first_line(void **state)
 {
     cairn_trainer trainer = {.model_dir = *state};
@@ -182,6 +265,8 @@ int main(void)
         TEST(run__that_logs_nothing_leaves_no_trace),
         TEST(log__outside_a_fit_writes_nothing),
         TEST(log__tells_every_failure),
+        TEST(saves__are_lines_of_their_own),
+        TEST(save__that_failed_on_a_full_disk_cuts_no_later_line),
         TEST(log__allocates_nothing_after_the_first_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

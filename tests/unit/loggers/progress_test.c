@@ -9,6 +9,9 @@ struct cairn_trainer {
     cairn_log log;
     char logged[8192];
     char bars[8192]; /* "B" for a bar, "e" for an erased one */
+    char last_bar[128];
+    cairn_log_level level; /* of the last line */
+    uint64_t failed_saves;
     tk_fault_os clock;
     cairn_callback callback;
     uint64_t step;
@@ -24,7 +27,7 @@ static void write_log(void *user, cairn_log_level level, const char *message)
 {
     struct cairn_trainer *const trainer = user;
     const size_t used = strlen(trainer->logged);
-    assert_int_equal(level, CAIRN_LOG_INFO);
+    trainer->level = level;
     (void)snprintf(trainer->logged + used, sizeof trainer->logged - used, "%s\n", message);
 }
 
@@ -34,6 +37,7 @@ static void show_bar(void *user, const char *text)
     strcat(trainer->bars, text[0] == '\0' ? "e" : "B");
     assert_true(text[0] == '\0' || text[0] == '\r');
     assert_null(strchr(text, '\n'));
+    (void)snprintf(trainer->last_bar, sizeof trainer->last_bar, "%s", text);
 }
 
 static cairn_event event_of(struct cairn_trainer *trainer)
@@ -41,7 +45,8 @@ static cairn_event event_of(struct cairn_trainer *trainer)
     return (cairn_event){.struct_size = sizeof(cairn_event),
                          .trainer = trainer,
                          .step = trainer->step,
-                         .end_step = trainer->end_step};
+                         .end_step = trainer->end_step,
+                         .failed_saves = trainer->failed_saves};
 }
 
 #define CALL(trainer, hook, event)                                                                 \
@@ -175,6 +180,31 @@ static void lines__count_from_the_first_step(void **state)
 }
 
 /* 4/1 = 4; then 0.6 * 4/2 + 0.4 * 4 = 2.8; over all 8 samples in 3 seconds. */
+static void lines__say_loudly_that_the_last_save_failed(void **state)
+{
+    struct cairn_trainer trainer;
+    (void)state;
+    begin(&trainer, 1, true, 9);
+    segment(&trainer, 9);
+    step(&trainer, 1.0, 0, 0);
+    assert_logged(&trainer, "| Train Device=CPU, Step=1,");
+    assert_int_equal(trainer.level, CAIRN_LOG_INFO);
+    assert_null(strstr(trainer.last_bar, "FAILED"));
+    trainer.failed_saves = 1;
+    step(&trainer, 1.0, 0, 0);
+    assert_logged(&trainer, "\n| LAST SAVE FAILED (1 in a row) | Train Device=CPU, Step=2,");
+    assert_int_equal(trainer.level, CAIRN_LOG_WARNING);
+    assert_non_null(strstr(trainer.last_bar, "SAVE FAILED Train ["));
+    trainer.failed_saves = 2;
+    validate(&trainer, 1, 1.0);
+    assert_logged(&trainer, "\n| LAST SAVE FAILED (2 in a row) | Eval Device=CPU, GlobalStep=2,");
+    trainer.failed_saves = 0;
+    step(&trainer, 1.0, 0, 0);
+    assert_logged(&trainer, "\n| Train Device=CPU, Step=3,");
+    assert_int_equal(trainer.level, CAIRN_LOG_INFO);
+    end(&trainer);
+}
+
 static void rate__is_smoothed_and_the_global_one_is_not(void **state)
 {
     struct cairn_trainer trainer;
@@ -327,6 +357,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines__come_every_log_steps_and_after_the_last),
         cmocka_unit_test(lines__count_from_the_first_step),
+        cmocka_unit_test(lines__say_loudly_that_the_last_save_failed),
         cmocka_unit_test(rate__is_smoothed_and_the_global_one_is_not),
         cmocka_unit_test(rate__leaves_saves_and_validations_out_of_a_step),
         cmocka_unit_test(remaining__is_a_minimum_until_every_stage_was_timed),

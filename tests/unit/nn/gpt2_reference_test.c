@@ -69,6 +69,7 @@ static void ref_block(const ref_model *m, int64_t layer, double *x)
     const crn_ref_attention_shape shape = {.batch = B,
                                            .time = T,
                                            .heads = m->o->num_heads,
+                                           .kv_heads = m->o->num_heads,
                                            .head_size = size,
                                            .scale = is_scaled ? 1.0 / sqrt((double)size) : 1.0};
     double h[DOUBLES_MAX];

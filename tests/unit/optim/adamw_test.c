@@ -24,6 +24,7 @@ struct fixture {
     cairn_state_tree *tree;
     cairn_state *model;
     cairn_state *state;
+    cairn_param_groups *groups;
     cairn_optimizer optimizer;
 };
 
@@ -77,8 +78,10 @@ static void make(struct fixture *f, const cairn_adamw_options *options, int64_t 
         add(f->model, "large", CAIRN_ROLE_WEIGHT, large);
     add(f->model, "buffer", CAIRN_ROLE_OTHER, 3);
     assert_int_equal(cairn_state_tree_add(f->tree, "optimizer", &f->state, NULL), CAIRN_OK);
-    assert_int_equal(f->optimizer.ops->declare(f->optimizer.self, f->model, f->state, NULL),
-                     CAIRN_OK);
+    assert_int_equal(cairn_param_groups_new(f->model, NULL, 0, &f->groups, NULL), CAIRN_OK);
+    assert_int_equal(
+        f->optimizer.ops->declare(f->optimizer.self, f->model, f->groups, f->state, NULL),
+        CAIRN_OK);
     assert_int_equal(cairn_state_tree_allocate(f->tree, NULL), CAIRN_OK);
     assert_int_equal(cairn_state_allocate_gradients(f->model, NULL), CAIRN_OK);
     assert_int_equal(f->optimizer.ops->reset(f->optimizer.self, f->tree, NULL), CAIRN_OK);
@@ -87,6 +90,7 @@ static void make(struct fixture *f, const cairn_adamw_options *options, int64_t 
 static void dispose(struct fixture *f)
 {
     f->optimizer.ops->destroy(f->optimizer.self);
+    cairn_param_groups_destroy(f->groups);
     cairn_state_tree_destroy(f->tree);
 }
 
@@ -119,8 +123,10 @@ static void set_grads(struct fixture *f, uint64_t step)
 
 static void step(struct fixture *f, double rate)
 {
-    const double rates[CAIRN_GROUP_COUNT] = {rate, rate};
-    assert_int_equal(f->optimizer.ops->step(f->optimizer.self, f->tree, rates, NULL), CAIRN_OK);
+    const double rates[] = {rate, rate};
+    const double decays[] = {f->optimizer.ops->weight_decay(f->optimizer.self), 0.0};
+    assert_int_equal(f->optimizer.ops->step(f->optimizer.self, f->tree, rates, decays, NULL),
+                     CAIRN_OK);
 }
 
 static const float *data(const cairn_state *state, const char *name)
@@ -246,11 +252,13 @@ static void step__decays_by_role_and_not_by_name(void **state)
 static void step__takes_one_learning_rate_a_group(void **state)
 {
     struct fixture f;
-    const double rates[CAIRN_GROUP_COUNT] = {0.0, 0.5};
+    const double rates[] = {0.0, 0.5};
+    const double decays[] = {0.0, 0.0};
     (void)state;
     make(&f, &k_options, 0);
     set_grads(&f, 0);
-    assert_int_equal(f.optimizer.ops->step(f.optimizer.self, f.tree, rates, NULL), CAIRN_OK);
+    assert_int_equal(f.optimizer.ops->step(f.optimizer.self, f.tree, rates, decays, NULL),
+                     CAIRN_OK);
     assert_true(data(f.model, "embedding.weight")[0] == 0.0f);
     assert_true(data(f.model, "layer.bias")[0] != 0.0f);
     assert_true(data(f.model, "ln.weight")[0] != 0.0f);
@@ -281,6 +289,7 @@ static void declare__refuses_parameters_that_are_not_fp32(void **state)
     cairn_state_tree *tree = NULL;
     cairn_state *model = NULL;
     cairn_state *optimizer_state = NULL;
+    cairn_param_groups *groups = NULL;
     cairn_optimizer optimizer;
     const cairn_tensor_spec spec = {
         .name = "w", .dtype = CAIRN_DTYPE_BF16, .role = CAIRN_ROLE_WEIGHT, .rank = 1, .shape = {3}};
@@ -290,8 +299,10 @@ static void declare__refuses_parameters_that_are_not_fp32(void **state)
     assert_int_equal(cairn_state_tree_add(tree, "model", &model, NULL), CAIRN_OK);
     assert_int_equal(cairn_state_tree_add(tree, "optimizer", &optimizer_state, NULL), CAIRN_OK);
     assert_int_equal(cairn_state_add_tensor(model, &spec, NULL, NULL), CAIRN_OK);
-    assert_int_equal(optimizer.ops->declare(optimizer.self, model, optimizer_state, NULL),
+    assert_int_equal(cairn_param_groups_new(model, NULL, 0, &groups, NULL), CAIRN_OK);
+    assert_int_equal(optimizer.ops->declare(optimizer.self, model, groups, optimizer_state, NULL),
                      CAIRN_EUNSUPPORTED);
+    cairn_param_groups_destroy(groups);
     optimizer.ops->destroy(optimizer.self);
     cairn_state_tree_destroy(tree);
 }
@@ -407,19 +418,22 @@ static void step__refuses_a_parameter_without_gradient_and_changes_nothing(void 
     cairn_state_tree *tree = NULL;
     cairn_state *model = NULL;
     cairn_state *optimizer_state = NULL;
+    cairn_param_groups *groups = NULL;
     cairn_optimizer optimizer;
     double power = 0.0;
-    const double rates[CAIRN_GROUP_COUNT] = {0.1, 0.1};
+    const double rates[] = {0.1, 0.1};
     (void)state;
     assert_int_equal(cairn_adamw_new(&k_options, &optimizer, NULL), CAIRN_OK);
     assert_int_equal(cairn_state_tree_new(&tree, NULL), CAIRN_OK);
     assert_int_equal(cairn_state_tree_add(tree, "model", &model, NULL), CAIRN_OK);
     assert_int_equal(cairn_state_tree_add(tree, "optimizer", &optimizer_state, NULL), CAIRN_OK);
     add(model, "w", CAIRN_ROLE_WEIGHT, 3);
-    assert_int_equal(optimizer.ops->declare(optimizer.self, model, optimizer_state, NULL),
+    assert_int_equal(cairn_param_groups_new(model, NULL, 0, &groups, NULL), CAIRN_OK);
+    assert_int_equal(optimizer.ops->declare(optimizer.self, model, groups, optimizer_state, NULL),
                      CAIRN_OK);
+    cairn_param_groups_destroy(groups);
     assert_int_equal(cairn_state_tree_allocate(tree, NULL), CAIRN_OK);
-    assert_int_equal(optimizer.ops->step(optimizer.self, tree, rates, NULL), CAIRN_EINVAL);
+    assert_int_equal(optimizer.ops->step(optimizer.self, tree, rates, rates, NULL), CAIRN_EINVAL);
     assert_int_equal(cairn_state_get_f64(optimizer_state, "beta1_power", &power, NULL), CAIRN_OK);
     assert_true(power == 1.0);
     optimizer.ops->destroy(optimizer.self);

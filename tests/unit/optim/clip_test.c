@@ -129,6 +129,24 @@ static void norm__is_not_finite_if_one_gradient_is_not(void **state)
     cairn_state_tree_destroy(f.tree);
 }
 
+/* More than one group of partial sums. */
+static void norm__counts_every_element_of_a_large_model(void **state)
+{
+    enum { COUNT = 17 * 1000 * 1000 };
+    cairn_state_tree *tree = NULL;
+    cairn_state *model = NULL;
+    const cairn_tensor *tensor = NULL;
+    (void)state;
+    assert_int_equal(cairn_state_tree_new(&tree, NULL), CAIRN_OK);
+    assert_int_equal(cairn_state_tree_add(tree, "model", &model, NULL), CAIRN_OK);
+    add(model, "w", COUNT, &tensor);
+    assert_int_equal(cairn_state_allocate_gradients(model, NULL), CAIRN_OK);
+    tensor->grad[5] = 3.0f;
+    tensor->grad[COUNT - 1] = 4.0f;
+    assert_true(cairn_gradient_norm(model) == 5.0);
+    cairn_state_tree_destroy(tree);
+}
+
 static void norm__is_zero_without_gradients(void **state)
 {
     cairn_state_tree *tree = NULL;
@@ -186,6 +204,27 @@ static void clip__leaves_gradients_below_the_limit_alone(void **state)
     cairn_state_tree_destroy(f.tree);
 }
 
+static void clip_values__moves_every_element_into_the_range(void **state)
+{
+    struct fixture f;
+    (void)state;
+    make(&f);
+    fill(&f);
+    f.small[0] = NAN;
+    f.small[1] = -3.0f;
+    f.small[2] = INFINITY;
+    f.large[7] = 0.125f;
+    cairn_clip_gradient_values(f.model, 0.25);
+    assert_true(isnan(f.small[0]));
+    assert_true(f.small[1] == -0.25f);
+    assert_true(f.small[2] == 0.25f);
+    assert_true(f.small[4] == 0.25f);
+    assert_true(f.large[7] == 0.125f);
+    for (int i = 0; i < LARGE; i++)
+        assert_true(fabsf(f.large[i]) <= 0.25f);
+    cairn_state_tree_destroy(f.tree);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,10 +232,12 @@ int main(void)
         cmocka_unit_test(norm__has_the_same_bits_for_any_thread_count),
         cmocka_unit_test(norm__does_not_overflow_where_float_would),
         cmocka_unit_test(norm__is_not_finite_if_one_gradient_is_not),
+        cmocka_unit_test(norm__counts_every_element_of_a_large_model),
         cmocka_unit_test(norm__is_zero_without_gradients),
         cmocka_unit_test(clip__scales_all_gradients_to_the_limit),
         cmocka_unit_test(clip__adds_a_millionth_to_the_norm),
         cmocka_unit_test(clip__leaves_gradients_below_the_limit_alone),
+        cmocka_unit_test(clip_values__moves_every_element_into_the_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

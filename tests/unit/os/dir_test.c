@@ -164,6 +164,11 @@ static void lock__is_held_against_a_second_open_of_this_same_process(void **stat
     assert_int_equal(os->open(os, dir, "lock", CRN_OPEN_LOCK, &b), 0);
     assert_int_equal(os->lock(os, a), 0);
     assert_int_equal(os->lock(os, b), EAGAIN);
+    /* The duplicate keeps it beyond the close of the descriptor that took it. */
+    assert_int_equal(os->duplicate(os, a, &c), 0);
+    assert_int_equal(os->close(os, a), 0);
+    assert_int_equal(os->lock(os, b), EAGAIN);
+    a = c;
     /* A record lock of the process would be lost by the close of any descriptor of the file. */
     assert_int_equal(os->open(os, dir, "lock", CRN_OPEN_LOCK, &c), 0);
     assert_int_equal(os->close(os, c), 0);
@@ -249,7 +254,6 @@ static void process_facts__are_plausible(void **state)
     assert_string_not_equal(crn_os_host_name(full, sizeof full), "");
     assert_int_equal(strlen(crn_os_host_name(cut, sizeof cut)) <= 1, 1);
     assert_int_equal(crn_os_process_id(), getpid());
-    assert_true(crn_os_cpu_count() >= 1);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, tk_temp_setup, tk_temp_teardown)

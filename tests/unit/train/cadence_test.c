@@ -330,6 +330,7 @@ struct planned {
     uint64_t keep;
     uint64_t every;
     uint64_t extra_every;
+    uint64_t extra_count; /* as many of them */
 };
 
 static cairn_status tell_plan(void *self, const cairn_event *event, cairn_control *control,
@@ -340,7 +341,7 @@ static cairn_status tell_plan(void *self, const cairn_event *event, cairn_contro
     (void)err;
     cairn_trainer_plan_keep(event->trainer, planned->keep);
     cairn_trainer_plan_keep_every(event->trainer, planned->every);
-    if (planned->extra_every > 0)
+    for (uint64_t i = 0; i < planned->extra_count; i++)
         cairn_trainer_plan_extra(event->trainer, planned->extra_every, "model");
     return CAIRN_OK;
 }
@@ -479,7 +480,7 @@ static void plan__counts_what_is_there_and_goes(void **state)
 static void plan__counts_alternatives_exactly(void **state)
 {
     struct fixture *const f = *state;
-    struct planned planned = {.extra_every = 2};
+    struct planned planned = {.extra_every = 2, .extra_count = 1};
     char want[128];
     const uint64_t size = learn_size(f);
     f->extra = (cairn_callback){.ops = &k_planner, .self = &planned};
@@ -491,6 +492,108 @@ static void plan__counts_alternatives_exactly(void **state)
     s_free_bytes = 2 * size; /* An alternative with fewer states is smaller. */
     tk_assert_ok(fit(f), &f->err);
     assert_says(f, "the disk may get full"); /* Three, and two alternatives. */
+}
+
+/* What the first save takes, as a start says for which there is no room. */
+static uint64_t needed(struct fixture *f)
+{
+    static const char k_before[] = "but a single save takes ";
+    char text[1024];
+    s_free_bytes = 1;
+    tk_assert_status(fit(f), CAIRN_ENOSPACE, &f->err);
+    (void)cairn_error_format(&f->err, text, sizeof text);
+    const char *const takes = strstr(text, k_before);
+    assert_non_null(takes);
+    return strtoull(strchr(takes, '(') + 1, NULL, 10);
+}
+
+static void plan__counts_every_callback_that_writes_alternatives(void **state)
+{
+    struct fixture *const f = *state;
+    struct planned planned = {.extra_every = 2, .extra_count = 1};
+    char want[128];
+    const uint64_t size = learn_size(f);
+    f->extra = (cairn_callback){.ops = &k_planner, .self = &planned};
+    f->options.checkpoint.steps = cairn_int(4);
+    const uint64_t extra = needed(f) - size;
+    assert_true(extra > 0 && extra < size);
+    planned.extra_count = 3;
+    assert_int_equal(needed(f), size + 3 * extra);
+    s_free_bytes = size + 3 * extra;
+    tk_assert_ok(fit(f), &f->err);
+    /* Three saves; each callback acts at the second and at the last. */
+    (void)snprintf(want, sizeof want, "(%llu bytes); KeepN",
+                   (unsigned long long)(3 * size + 6 * extra));
+    assert_says(f, want);
+}
+
+/* How often "an hour" is said. */
+static unsigned times_told(const struct fixture *f)
+{
+    unsigned count = 0;
+    for (const char *at = f->log_text; (at = strstr(at, " an hour, ")) != NULL; at++)
+        count++;
+    return count;
+}
+
+static void plan__tells_what_is_written_an_hour_as_soon_as_that_is_known(void **state)
+{
+    static const struct {
+        int64_t steps; /* 0: null */
+        double minutes;
+        int64_t seconds_a_step;
+        uint64_t last_step;
+        double saves_an_hour; /* 0: nothing is told */
+        const char *why;
+    } k_rows[] = {
+        {4, 0, 25, 12, 36, "(a save every 4 steps of 25 s)"},
+        {4, 1, 10, 12, 90, "(a save every 4 steps of 10 s)"}, /* the clock never comes first */
+        {4, 1, 35, 12, 3.0 * 3600 / 140, "(a save every 4 steps of 35 s, and those by the clock)"},
+        {0, 5, 25, 12, 12, "(a save every 5 minutes)"},
+        {4, 0, 25, 1, 0, NULL}, /* The first step is not typical. */
+        {0, 0, 25, 12, 0, NULL},
+        {4, 0, 0, 12, 0, NULL}, /* A clock that stands still. */
+    };
+    struct fixture *const f = *state;
+    const double size = (double)learn_size(f);
+    for (size_t i = 0; i < sizeof k_rows / sizeof k_rows[0]; i++) {
+        char want[160];
+        char hour[32];
+        char day[32];
+        const double bytes = size * k_rows[i].saves_an_hour;
+        f->options.checkpoint.steps =
+            k_rows[i].steps > 0 ? cairn_int(k_rows[i].steps) : (cairn_opt_int){0};
+        f->options.checkpoint.minutes = cairn_float(k_rows[i].minutes);
+        f->options.loop.max_steps = cairn_int((int64_t)k_rows[i].last_step);
+        f->seconds_a_step = k_rows[i].seconds_a_step;
+        f->ckpt = (cairn_ckpt){.kind = CAIRN_CKPT_NULL};
+        tk_assert_ok(fit(f), &f->err);
+        assert_int_equal(times_told(f), k_rows[i].why != NULL);
+        if (k_rows[i].why == NULL)
+            continue;
+        (void)snprintf(want, sizeof want, "INFO: plan: saves write up to %s an hour, %s a day %s\n",
+                       crn_format_bytes((uint64_t)bytes, hour),
+                       crn_format_bytes((uint64_t)(bytes * 24.0), day), k_rows[i].why);
+        assert_says(f, want);
+    }
+}
+
+static void plan__counts_alternatives_in_what_is_written(void **state)
+{
+    struct fixture *const f = *state;
+    struct planned planned = {.extra_every = 2, .extra_count = 3};
+    char want[160];
+    char hour[32];
+    const uint64_t size = learn_size(f);
+    f->extra = (cairn_callback){.ops = &k_planner, .self = &planned};
+    f->options.checkpoint.minutes = cairn_float(60.0);
+    f->options.checkpoint.steps = (cairn_opt_int){0};
+    const uint64_t extra = (needed(f) - size) / 3;
+    s_free_bytes = UINT64_MAX;
+    tk_assert_ok(fit(f), &f->err);
+    (void)snprintf(want, sizeof want, "write up to %s an hour",
+                   crn_format_bytes(size + 3 * extra / 2, hour));
+    assert_says(f, want);
 }
 
 /* ---- Starts that finish no step ---- */
@@ -601,6 +704,55 @@ static void starts__from_a_file_elsewhere_write_nothing_beside_it(void **state)
     free(before);
 }
 
+static void max_time__stops_the_run_saved_before_it_is_over(void **state)
+{
+    struct fixture *const f = *state;
+    f->options.loop.max_time = "1m40s";
+    f->options.checkpoint.steps = cairn_int(100);
+    f->seconds_a_step = 10;
+    tk_assert_ok(fit(f), &f->err);
+    assert_int_equal(f->result.outcome, CAIRN_OUTCOME_STOPPED);
+    assert_string_equal(f->result.reason, "max_time");
+    /* 90 s are used; a step more would take 10, and 3 are kept free. */
+    assert_int_equal(f->result.step, 9);
+    assert_true(tk_exists(f->dir, "checkpoint_9.mdl"));
+    f->options.checkpoint.resume = true;
+    tk_assert_ok(fit(f), &f->err);
+    assert_int_equal(f->result.outcome, CAIRN_OUTCOME_FINISHED);
+    assert_int_equal(f->result.step, 12);
+}
+
+static void max_time__counts_from_when_the_program_began(void **state)
+{
+    struct fixture *const f = *state;
+    f->options.loop.max_time = "100";
+    f->seconds_a_step = 10;
+    f->fault.monotonic_ns = 50 * k_second_ns;
+    f->options.clock_start_ns = 20 * k_second_ns;
+    tk_assert_ok(fit(f), &f->err);
+    assert_int_equal(f->result.step, 6);
+}
+
+static void max_time__that_cannot_be_read_is_refused(void **state)
+{
+    struct fixture *const f = *state;
+    f->options.loop.max_time = "soon";
+    tk_assert_status(fit(f), CAIRN_ECONFIG, &f->err);
+    tk_assert_error_has(&f->err, "max_time is 'soon'");
+    tk_assert_list(f->dir, "");
+}
+
+static void a_stop_before_the_start__loads_and_writes_nothing(void **state)
+{
+    struct fixture *const f = *state;
+    f->stops_before_start = 1;
+    tk_assert_ok(fit(f), &f->err);
+    assert_int_equal(f->result.outcome, CAIRN_OUTCOME_STOPPED);
+    assert_string_equal(f->result.reason, "SIGTERM");
+    assert_null(f->result.checkpoint);
+    assert_false(tk_exists(f->dir, "run.json"));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -623,10 +775,17 @@ int main(void)
         T(plan__counts_what_stays),
         T(plan__counts_what_is_there_and_goes),
         T(plan__counts_alternatives_exactly),
+        T(plan__counts_every_callback_that_writes_alternatives),
+        T(plan__tells_what_is_written_an_hour_as_soon_as_that_is_known),
+        T(plan__counts_alternatives_in_what_is_written),
         T(starts__three_that_finish_no_step_are_told_loudly),
         T(starts__of_the_oldest_name_no_other),
         T(starts__that_failed_for_other_reasons_do_not_count),
         T(starts__from_a_file_elsewhere_write_nothing_beside_it),
+        T(max_time__stops_the_run_saved_before_it_is_over),
+        T(max_time__counts_from_when_the_program_began),
+        T(max_time__that_cannot_be_read_is_refused),
+        T(a_stop_before_the_start__loads_and_writes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

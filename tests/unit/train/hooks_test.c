@@ -161,14 +161,30 @@ static cairn_status fit(struct fixture *f)
     return rc;
 }
 
+#define START_HOOKS                                                                                \
+    "setup@0 post_setup@0 on_enter_fit@0"                                                          \
+    " on_before_load_checkpoint@0 on_fit_start@0"
+#define SEGMENT_HOOKS(step) "on_enter_train@" step " on_train_start@" step
+#define BATCH_HOOKS(step)                                                                          \
+    "on_train_step_start@" step " on_before_forward@" step " on_after_forward@" step               \
+    " on_before_backward@" step " on_after_backward@" step
+#define UPDATE_HOOKS(before, after)                                                                \
+    "on_before_optimizer_step@" before " on_after_optimizer_step@" before                          \
+    " on_before_optimizer_zero_grad@" before " on_after_optimizer_zero_grad@" before               \
+    " on_before_scheduler_step@" before " on_after_scheduler_step@" before                         \
+    " on_train_step_end@" before " on_train_batch_end@" after " on_log@" after
 #define STEP_HOOKS(before, after)                                                                  \
-    "on_train_batch_start@" before " on_before_forward@" before " on_after_backward@" before       \
-    " on_before_optimizer_step@" before " on_after_optimizer_step@" before                         \
-    " on_train_batch_end@" after " on_log@" after
-#define SAVE_HOOKS(step) "on_save_checkpoint@" step " on_after_save_checkpoint@" step
+    "on_train_batch_start@" before, BATCH_HOOKS(before), UPDATE_HOOKS(before, after)
+#define SAVE_HOOKS(step)                                                                           \
+    "on_save_checkpoint@" step " postprocess_checkpoint@" step " on_after_save_checkpoint@" step
+#define VALIDATION_BATCH_HOOKS(step)                                                               \
+    "on_validate_batch_start@" step " on_validate_step_start@" step " on_before_forward@" step     \
+    " on_after_forward@" step " on_validate_step_end@" step " on_validate_batch_end@" step
 #define VALIDATION_HOOKS(step)                                                                     \
-    "on_validate_start@" step " on_validate_batch_end@" step " on_validate_batch_end@" step        \
-    " on_validate_end@" step " on_log@" step
+    "on_enter_validate_all@" step " on_before_load_checkpoint@" step " on_enter_validate@" step    \
+    " on_validate_start@" step,                                                                    \
+        VALIDATION_BATCH_HOOKS(step), VALIDATION_BATCH_HOOKS(step),                                \
+        "on_validate_end@" step " run_validation@" step " on_log@" step
 
 /* Fails the test unless the recorder saw exactly @pieces, one after the other. */
 static void assert_hooks_are(const struct fixture *f, const char *const *pieces)
@@ -187,10 +203,8 @@ static void hooks_of_a_fit_with_one_validation_and_one_save(void **state)
 {
     struct fixture *const f = *state;
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(f,
-                 "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
-                 STEP_HOOKS("0", "1"), STEP_HOOKS("1", "2"), "on_train_end@2", SAVE_HOOKS("2"),
-                 VALIDATION_HOOKS("2"), "on_fit_end@2");
+    assert_hooks(f, START_HOOKS, SEGMENT_HOOKS("0"), STEP_HOOKS("0", "1"), STEP_HOOKS("1", "2"),
+                 SAVE_HOOKS("2"), "on_train_end@2", VALIDATION_HOOKS("2"), "on_fit_end@2");
     assert_int_equal(f->result.outcome, CAIRN_OUTCOME_FINISHED);
     assert_int_equal(f->result.step, 2);
     assert_string_equal(f->result.reason, "num_steps");
@@ -206,9 +220,9 @@ static void hooks_of_a_fit_that_loads_a_checkpoint(void **state)
     f->options.loop.num_steps = cairn_int(1);
     f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_NULL};
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(f, "setup@0 post_setup@0 on_before_load_checkpoint@0 preprocess_checkpoint@0",
-                 "on_load_checkpoint@2 on_fit_start@2 on_train_start@2", STEP_HOOKS("2", "3"),
-                 "on_train_end@3", SAVE_HOOKS("3"), "on_fit_end@3");
+    assert_hooks(f, "setup@0 post_setup@0 on_enter_fit@0 on_before_load_checkpoint@0",
+                 "preprocess_checkpoint@0 on_load_checkpoint@2 on_fit_start@2", SEGMENT_HOOKS("2"),
+                 STEP_HOOKS("2", "3"), SAVE_HOOKS("3"), "on_train_end@3 on_fit_end@3");
     assert_int_equal(f->recorder.first_step, 2);
     assert_int_equal(f->recorder.end_step, 3);
 }
@@ -219,10 +233,9 @@ static void segments_begin_and_end_around_each_validation(void **state)
     f->options.checkpoint.steps = cairn_int(0);
     f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_INT, .i = 1};
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(f,
-                 "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
-                 STEP_HOOKS("0", "1"), "on_train_end@1", VALIDATION_HOOKS("1"), "on_train_start@1",
-                 STEP_HOOKS("1", "2"), "on_train_end@2", VALIDATION_HOOKS("2"), "on_fit_end@2");
+    assert_hooks(f, START_HOOKS, SEGMENT_HOOKS("0"), STEP_HOOKS("0", "1"), "on_train_end@1",
+                 VALIDATION_HOOKS("1"), SEGMENT_HOOKS("1"), STEP_HOOKS("1", "2"), "on_train_end@2",
+                 VALIDATION_HOOKS("2"), "on_fit_end@2");
     assert_null(f->result.checkpoint);
 }
 
@@ -234,11 +247,9 @@ static void each_micro_batch_is_computed_and_one_step_is_made__accumulation(void
     f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_NULL};
     f->options.checkpoint.steps = cairn_int(0);
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(
-        f, "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
-        "on_train_batch_start@0 on_before_forward@0 on_after_backward@0",
-        "on_before_forward@0 on_after_backward@0 on_before_optimizer_step@0",
-        "on_after_optimizer_step@0 on_train_batch_end@1 on_log@1 on_train_end@1", "on_fit_end@1");
+    assert_hooks(f, START_HOOKS, SEGMENT_HOOKS("0"), "on_train_batch_start@0", BATCH_HOOKS("0"),
+                 "on_train_step_end@0", BATCH_HOOKS("0"), UPDATE_HOOKS("0", "1"),
+                 "on_train_end@1 on_fit_end@1");
 }
 
 static void the_initial_checkpoint_is_saved_before_the_first_step(void **state)
@@ -249,8 +260,7 @@ static void the_initial_checkpoint_is_saved_before_the_first_step(void **state)
     f->options.checkpoint.steps = cairn_int(0);
     f->options.checkpoint.save_initial_checkpoint = true;
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(f, "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0",
-                 SAVE_HOOKS("0"), "on_train_start@0", STEP_HOOKS("0", "1"),
+    assert_hooks(f, START_HOOKS, SEGMENT_HOOKS("0"), SAVE_HOOKS("0"), STEP_HOOKS("0", "1"),
                  "on_train_end@1 on_fit_end@1");
     assert_true(f->recorder.last_save_was_initial);
     assert_false(f->recorder.last_save_was_last);
@@ -266,10 +276,8 @@ static void a_callback_that_asks_to_stop_ends_the_run_saved(void **state)
     f->recorder.asks_at = 2;
     f->recorder.asks_stop = true;
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(f,
-                 "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
-                 STEP_HOOKS("0", "1"), STEP_HOOKS("1", "2"), "on_train_end@2", SAVE_HOOKS("2"),
-                 "on_fit_end@2");
+    assert_hooks(f, START_HOOKS, SEGMENT_HOOKS("0"), STEP_HOOKS("0", "1"), STEP_HOOKS("1", "2"),
+                 SAVE_HOOKS("2"), "on_train_end@2", "on_fit_end@2");
     assert_int_equal(f->result.outcome, CAIRN_OUTCOME_FINISHED);
     assert_int_equal(f->result.step, 2);
     assert_string_equal(f->result.reason, "enough");
@@ -312,11 +320,10 @@ static void a_failing_hook_ends_the_run_and_is_named(void **state)
     struct fixture *const f = *state;
     f->recorder.fails_in = "on_before_optimizer_step";
     tk_assert_status(fit(f), CAIRN_ECALLBACK, &f->err);
-    tk_assert_error_has(&f->err, "Recorder.on_before_optimizer_step");
-    assert_hooks(f,
-                 "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
-                 "on_train_batch_start@0 on_before_forward@0 on_after_backward@0",
-                 "on_before_optimizer_step@0 on_fit_exception@0");
+    tk_assert_error_has(&f->err,
+                        "Encountered error when calling Recorder.on_before_optimizer_step");
+    assert_hooks(f, START_HOOKS, SEGMENT_HOOKS("0"), "on_train_batch_start@0", BATCH_HOOKS("0"),
+                 "on_before_optimizer_step@0 on_train_exception@0 on_fit_exception@0");
     assert_int_equal(f->recorder.failure_seen, CAIRN_ECALLBACK);
     assert_int_equal(f->result.step, 0);
     assert_null(f->result.checkpoint);
@@ -329,10 +336,9 @@ static void a_save_that_fails_is_told_and_ends_the_run(void **state)
     f->options.checkpoint.checkpoint_root = tk_join(root, f->dir, "root");
     f->recorder.removes_before_save = root;
     tk_assert_status(fit(f), CAIRN_EIO, &f->err);
-    assert_hooks(f,
-                 "setup@0 post_setup@0 on_before_load_checkpoint@0 on_fit_start@0 on_train_start@0",
-                 STEP_HOOKS("0", "1"), STEP_HOOKS("1", "2"),
-                 "on_train_end@2 on_save_checkpoint@2 on_save_exception@2 on_fit_exception@2");
+    assert_hooks(f, START_HOOKS, SEGMENT_HOOKS("0"), STEP_HOOKS("0", "1"), STEP_HOOKS("1", "2"),
+                 "on_save_checkpoint@2 postprocess_checkpoint@2 on_save_exception@2",
+                 "on_train_exception@2 on_fit_exception@2");
     assert_int_equal(f->recorder.failure_seen, CAIRN_EIO);
     assert_null(f->result.checkpoint);
 }

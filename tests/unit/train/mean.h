@@ -10,13 +10,20 @@ enum { SAMPLES = 8, BATCH = 4, BATCHES = SAMPLES / BATCH };
 /* ---- A model: loss (w - x)^2 / 2, whose gradient is w - x ---- */
 
 static const cairn_tensor *s_weight;
+static unsigned s_initialize_calls;
+static bool s_has_second; /* another parameter, which takes no part */
+static const cairn_tensor *s_second;
 
 static inline cairn_status model_declare(void *self, cairn_state *state, cairn_error *err)
 {
     const cairn_tensor_spec spec = {
         .name = "w", .dtype = CAIRN_DTYPE_F32, .role = CAIRN_ROLE_WEIGHT, .rank = 1, .shape = {1}};
+    cairn_tensor_spec second = spec;
+    second.name = "second";
     (void)self;
-    return cairn_state_add_tensor(state, &spec, &s_weight, err);
+    const cairn_status rc = cairn_state_add_tensor(state, &spec, &s_weight, err);
+    return rc == CAIRN_OK && s_has_second ? cairn_state_add_tensor(state, &second, &s_second, err)
+                                          : rc;
 }
 
 static inline cairn_status model_initialize(void *self, cairn_state_tree *tree, uint64_t seed,
@@ -24,8 +31,13 @@ static inline cairn_status model_initialize(void *self, cairn_state_tree *tree, 
 {
     (void)self;
     (void)err;
+    s_initialize_calls++;
     *(float *)cairn_tensor_write_begin(tree, s_weight, 0, s_weight->bytes) = (float)seed;
     cairn_tensor_write_end(tree, s_weight, 0, s_weight->bytes);
+    if (s_has_second) {
+        *(float *)cairn_tensor_write_begin(tree, s_second, 0, s_second->bytes) = (float)seed;
+        cairn_tensor_write_end(tree, s_second, 0, s_second->bytes);
+    }
     return CAIRN_OK;
 }
 

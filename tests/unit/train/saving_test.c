@@ -3,6 +3,7 @@
  * callbacks hear of them, and what a failed one does to the run.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,9 @@ typedef struct fixture {
     const script_row *script; /* ends with a row without a hook */
     char seen[SEEN_SIZE];     /* "save@2 saved@2 failed@4 ..." */
     cairn_status failure;     /* the last that on_save_exception told */
+    char lacking[64];         /* failed_saves at the end of each step, as digits */
+    cairn_save_cost costs[8]; /* of saves that on_after_save_checkpoint told */
+    size_t cost_count;
     cairn_trainer_options options;
     cairn_fit_result result;
     cairn_error err;
@@ -67,9 +71,13 @@ static cairn_status on_saved(void *self, const cairn_event *event, cairn_control
 {
     (void)control;
     (void)err;
-    note(self, "saved", event);
+    fixture *const f = self;
+    note(f, "saved", event);
     assert_non_null(event->path);
-    return act(self, "saved", event);
+    assert_int_equal(event->cost->struct_size, sizeof *event->cost);
+    if (f->cost_count < sizeof f->costs / sizeof f->costs[0])
+        f->costs[f->cost_count++] = *event->cost;
+    return act(f, "saved", event);
 }
 
 static cairn_status on_failed(void *self, const cairn_event *event, cairn_control *control,
@@ -80,14 +88,20 @@ static cairn_status on_failed(void *self, const cairn_event *event, cairn_contro
     (void)err;
     note(f, "failed", event);
     f->failure = event->failure->status;
+    assert_int_equal(event->cost->struct_size, sizeof *event->cost);
+    assert_true(event->failed_saves > 0);
     return act(f, "failed", event);
 }
 
 static cairn_status on_step(void *self, const cairn_event *event, cairn_control *control,
                             cairn_error *err)
 {
+    fixture *const f = self;
     (void)control;
-    const cairn_status rc = act(self, "step", event);
+    const size_t length = strlen(f->lacking);
+    if (length + 1 < sizeof f->lacking)
+        f->lacking[length] = (char)('0' + event->failed_saves);
+    const cairn_status rc = act(f, "step", event);
     if (rc != CAIRN_OK && err != NULL)
         err->status = rc;
     return rc;
@@ -136,6 +150,8 @@ static cairn_status fit(fixture *f, int64_t steps, int64_t save_every, const scr
     cairn_loader *val = make_loader();
     f->script = script;
     f->seen[0] = '\0';
+    memset(f->lacking, 0, sizeof f->lacking);
+    f->cost_count = 0;
     f->options.loop.num_steps = cairn_int(steps);
     f->options.checkpoint.steps = cairn_int(save_every);
     tk_assert_ok(cairn_adamw_new(&adamw, &optimizer, &f->err), &f->err);
@@ -153,6 +169,13 @@ static cairn_status fit(fixture *f, int64_t steps, int64_t save_every, const scr
     cairn_loader_destroy(val);
     cairn_loader_destroy(train);
     return rc;
+}
+
+static uint64_t file_size(const char *dir, const char *name)
+{
+    size_t size = 0;
+    free(tk_read_file(dir, name, &size));
+    return size;
 }
 
 static void assert_steps(const fixture *f, const char *steps)
@@ -253,6 +276,8 @@ static void a_full_disk_does_not_end_the_run(void **state)
         tk_assert_ok(fit(f, 6, 2, k_script_rows), &f->err);
         assert_string_equal(f->seen, "save@2 failed@2 save@4 saved@4 save@6 saved@6");
         assert_int_equal(f->failure, CAIRN_ENOSPACE);
+        if (i == 1) /* In the background it is told a step later or so. */
+            assert_string_equal(f->lacking, "001100");
         assert_steps(f, "4 6");
     }
 }
@@ -286,6 +311,52 @@ static void a_last_save_that_fails_ends_the_run(void **state)
     assert_string_equal(f->seen, "save@2 saved@2 save@4 failed@4");
     assert_steps(f, "2");
     assert_non_null(strstr(f->result.checkpoint, "checkpoint_2.mdl"));
+}
+
+/* With a clock by which each write takes 50 ms, and no more. */
+static int64_t s_now_ns;
+
+static int64_t slow_clock(const crn_os *os)
+{
+    (void)os;
+    return s_now_ns;
+}
+
+static int slow_write(const crn_os *os, int fd, const void *buf, size_t size, uint64_t offset)
+{
+    s_now_ns += INT64_C(50000000);
+    return crn_os_posix()->write_at(os, fd, buf, size, offset);
+}
+
+static void what_a_save_took_is_told(void **state)
+{
+    fixture *const f = *state;
+    f->gate.os.monotonic_ns = slow_clock;
+    f->gate.os.write_at = slow_write;
+    f->options.checkpoint.asynchronous = false;
+    tk_assert_ok(fit(f, 4, 2, NULL), &f->err);
+    assert_int_equal(f->cost_count, 2);
+    const cairn_save_cost *const first = &f->costs[0];
+    const cairn_save_cost *const second = &f->costs[1];
+    const uint64_t bytes = file_size(f->dir, "checkpoint_2.mdl");
+    assert_int_equal(first->bytes, bytes);
+    assert_true(first->blocked_ms >= 100.0); /* data and header; the index comes after */
+    assert_true(first->background_ms == 0.0);
+    assert_true(fabs(first->gb_per_s * first->blocked_ms / (double)bytes * 1e6 - 1.0) < 1e-6);
+    assert_true(first->percent_of_fastest == 0.0);
+    assert_true(second->percent_of_fastest > 0.0 && second->percent_of_fastest <= 100.0);
+}
+
+static void a_save_in_the_background_tells_its_time_there(void **state)
+{
+    fixture *const f = *state;
+    tk_assert_ok(fit(f, 4, 2, NULL), &f->err);
+    assert_int_equal(f->cost_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(f->costs[i].background_ms > 0.0);
+        const double rate = (double)f->costs[i].bytes / 1e6 / f->costs[i].background_ms;
+        assert_true(fabs(f->costs[i].gb_per_s / rate - 1.0) < 1e-6);
+    }
 }
 
 static void an_unknown_outcome_is_not_saved(void **state)
@@ -325,6 +396,8 @@ int main(void)
         T(a_full_disk_does_not_end_the_run),
         T(three_failures_in_a_row_end_the_run),
         T(a_last_save_that_fails_ends_the_run),
+        T(what_a_save_took_is_told),
+        T(a_save_in_the_background_tells_its_time_there),
         T(an_unknown_outcome_is_not_saved),
         T(a_run_that_fails_leaves_no_save_unfinished),
     };

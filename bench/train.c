@@ -1,0 +1,317 @@
+/*
+ * The speed of a training step beside the bound that the matrix library sets.
+ *
+ *     bench-train [--batch B] [--time T] [--steps N] [--layers L] [--hidden C] [--vocab V] [--json]
+ *
+ * The bound, measured in the same run and interleaved with the steps: the three fp32 products of
+ * every linear layer and of the output layer (y = x W', dx = dy W, dW += dy' x) by dnnl_sgemm, on
+ * matrices of their own of the sizes of the step, with random numbers. Attention, norms, the
+ * softmax and the optimizer are not in it, so that no step can be faster.
+ */
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include "cairn/model.h"
+#include "cairn/optim.h"
+
+enum { WARM_UP = 2, STEPS_MAX = 1000 };
+
+struct settings {
+    int64_t batch;
+    int64_t time;
+    int64_t layers;
+    int64_t hidden;
+    int64_t vocab;
+    int steps;
+    bool is_json;
+};
+
+static double now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void fail(const char *what)
+{
+    (void)fprintf(stderr, "bench-train: %s\n", what);
+    exit(1);
+}
+
+static void check(cairn_status status, const cairn_error *err)
+{
+    char text[1024];
+    if (status == CAIRN_OK)
+        return;
+    (void)cairn_error_format(err, text, sizeof text);
+    fail(text);
+}
+
+static uint32_t draw(uint32_t *state)
+{
+    *state = *state * 1664525U + 1013904223U; /* Numerical Recipes' generator */
+    return *state >> 8;
+}
+
+static float *random_floats(size_t count, uint32_t seed)
+{
+    float *const data = aligned_alloc(64, (count * sizeof(float) + 63) / 64 * 64);
+    if (data == NULL)
+        fail("no memory");
+    for (size_t i = 0; i < count; i++)
+        data[i] = ((float)draw(&seed) / 8388608.0F - 1.0F) * 0.02F;
+    return data;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int count)
+{
+    qsort(values, (size_t)count, sizeof *values, compare);
+    return values[count / 2];
+}
+
+/* ---- The bound ---- */
+
+/* One linear layer: y[M][N] = x[M][K] W[N][K]'. */
+struct product {
+    int64_t n;
+    int64_t k;
+    int64_t count;
+};
+
+struct bound {
+    struct product products[4];
+    int64_t m;
+    float *x;
+    float *y;
+    float *w;
+    float *dw;
+};
+
+static void bound_make(const struct settings *s, struct bound *b)
+{
+    const int64_t c = s->hidden;
+    const struct product products[4] = {
+        {c, c, 4 * s->layers}, {4 * c, c, s->layers}, {c, 4 * c, s->layers}, {s->vocab, c, 1}};
+    size_t weights = 0;
+    memcpy(b->products, products, sizeof products);
+    b->m = s->batch * s->time;
+    for (int i = 0; i < 4; i++)
+        weights += (size_t)(products[i].n * products[i].k * products[i].count);
+    const int64_t widest = s->vocab > 4 * c ? s->vocab : 4 * c;
+    b->x = random_floats((size_t)(b->m * 4 * c), 1);
+    b->y = random_floats((size_t)(b->m * widest), 2);
+    b->w = random_floats(weights, 3);
+    b->dw = random_floats(weights, 4);
+}
+
+static double bound_flops(const struct bound *b)
+{
+    double flops = 0.0;
+    for (int i = 0; i < 4; i++) {
+        const struct product *const p = &b->products[i];
+        flops += 6.0 * (double)b->m * (double)p->n * (double)p->k * (double)p->count;
+    }
+    return flops;
+}
+
+static double bound_run(const struct bound *b)
+{
+    const double start = now();
+    size_t at = 0;
+    int failed = 0;
+    for (int i = 0; i < 4; i++) {
+        const struct product *const p = &b->products[i];
+        for (int64_t j = 0; j < p->count; j++) {
+            const float *const w = b->w + at;
+            failed |=
+                dnnl_sgemm('N', 'T', b->m, p->n, p->k, 1.0F, b->x, p->k, w, p->k, 0.0F, b->y, p->n);
+            failed |=
+                dnnl_sgemm('N', 'N', b->m, p->k, p->n, 1.0F, b->y, p->n, w, p->k, 0.0F, b->x, p->k);
+            failed |= dnnl_sgemm('T', 'N', p->n, p->k, b->m, 1e-3F, b->y, p->n, b->x, p->k, 0.0F,
+                                 b->dw + at, p->k);
+            at += (size_t)(p->n * p->k);
+        }
+    }
+    if (failed)
+        fail("oneDNN refuses a product");
+    return now() - start;
+}
+
+/* ---- The step ---- */
+
+struct training {
+    cairn_model model;
+    cairn_optimizer optimizer;
+    cairn_state_tree *tree;
+    cairn_state *state;
+    cairn_batch batch;
+    uint64_t step;
+};
+
+static void training_make(const struct settings *s, struct training *t)
+{
+    cairn_error err = {0};
+    cairn_gpt2_options options = cairn_gpt2_options_default();
+    const cairn_adamw_options adamw = cairn_adamw_options_default();
+    cairn_state *moments = NULL;
+    cairn_param_groups *groups = NULL;
+    uint32_t seed = 7;
+    options.vocab_size = s->vocab;
+    options.hidden_size = s->hidden;
+    options.filter_size = 4 * s->hidden;
+    options.num_heads = s->hidden / 64;
+    options.num_hidden_layers = s->layers;
+    options.max_position_embeddings = s->time > 1024 ? s->time : 1024;
+    options.dropout_rate = 0.0;
+    check(cairn_gpt2_new(&options, &t->model, &err), &err);
+    check(cairn_adamw_new(&adamw, &t->optimizer, &err), &err);
+    check(cairn_state_tree_new(&t->tree, &err), &err);
+    check(cairn_state_tree_add(t->tree, "model", &t->state, &err), &err);
+    check(cairn_state_tree_add(t->tree, "optimizer", &moments, &err), &err);
+    check(t->model.ops->declare(t->model.self, t->state, &err), &err);
+    check(cairn_param_groups_new(t->state, NULL, 0, &groups, &err), &err);
+    check(t->optimizer.ops->declare(t->optimizer.self, t->state, groups, moments, &err), &err);
+    cairn_param_groups_destroy(groups);
+    check(cairn_state_tree_allocate(t->tree, &err), &err);
+    check(cairn_state_allocate_gradients(t->state, &err), &err);
+    check(t->model.ops->initialize(t->model.self, t->tree, 1, &err), &err);
+    check(t->optimizer.ops->reset(t->optimizer.self, t->tree, &err), &err);
+    int32_t *const ids = malloc((size_t)(s->batch * s->time) * 2 * sizeof *ids);
+    if (ids == NULL)
+        fail("no memory");
+    for (int64_t i = 0; i < 2 * s->batch * s->time; i++)
+        ids[i] = (int32_t)(draw(&seed) % (uint32_t)s->vocab);
+    t->batch = (cairn_batch){.struct_size = sizeof t->batch, .samples = s->batch, .field_count = 2};
+    for (int i = 0; i < 2; i++)
+        t->batch.field[i] = (cairn_batch_field){.name = i == 0 ? "input_ids" : "labels",
+                                                .dtype = CAIRN_DTYPE_I32,
+                                                .rank = 2,
+                                                .shape = {s->batch, s->time},
+                                                .data = ids + i * s->batch * s->time};
+}
+
+/* Seconds of loss and gradients, and of the update. */
+static void training_step(struct training *t, double *out_compute, double *out_update)
+{
+    cairn_error err = {0};
+    cairn_loss loss = {0};
+    size_t floats = 0;
+    const double rates[] = {1e-4, 1e-4}; /* of the decayed group and the other */
+    const double decays[] = {0.01, 0.0};
+    const cairn_pass pass = {.struct_size = sizeof pass,
+                             .is_training = true,
+                             .seed = 1,
+                             .step = t->step++,
+                             .loss_scale = 1.0F};
+    const double start = now();
+    float *const gradients = cairn_state_gradients(t->state, &floats);
+    memset(gradients, 0, floats * sizeof *gradients);
+    check(t->model.ops->compute(t->model.self, &t->batch, &pass, &loss, &err), &err);
+    const double middle = now();
+    (void)cairn_gradient_norm(t->state);
+    check(t->optimizer.ops->step(t->optimizer.self, t->tree, rates, decays, &err), &err);
+    *out_compute = middle - start;
+    *out_update = now() - middle;
+    if (!isfinite(loss.loss))
+        fail("the loss is not finite");
+}
+
+/* ---- The whole ---- */
+
+static int64_t number(const char *text)
+{
+    char *end = NULL;
+    const long value = strtol(text, &end, 10);
+    if (*end != '\0' || value < 1)
+        fail("options take numbers from 1 up");
+    return value;
+}
+
+static struct settings read_settings(int argc, char **argv)
+{
+    struct settings s = {
+        .batch = 4, .time = 64, .layers = 12, .hidden = 768, .vocab = 50257, .steps = 5};
+    for (int i = 1; i < argc; i++) {
+        const char *const name = argv[i];
+        if (strcmp(name, "--json") == 0) {
+            s.is_json = true;
+            continue;
+        }
+        if (i + 1 == argc)
+            fail("an option lacks its value");
+        const int64_t value = number(argv[++i]);
+        if (strcmp(name, "--batch") == 0)
+            s.batch = value;
+        else if (strcmp(name, "--time") == 0)
+            s.time = value;
+        else if (strcmp(name, "--layers") == 0)
+            s.layers = value;
+        else if (strcmp(name, "--hidden") == 0)
+            s.hidden = value;
+        else if (strcmp(name, "--vocab") == 0)
+            s.vocab = value;
+        else if (strcmp(name, "--steps") == 0)
+            s.steps = value < STEPS_MAX ? (int)value : STEPS_MAX;
+        else
+            fail("unknown option");
+    }
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    const struct settings s = read_settings(argc, argv);
+    struct training training = {0};
+    struct bound bound = {0};
+    struct rusage usage;
+    static double steps[STEPS_MAX];
+    static double computes[STEPS_MAX];
+    static double updates[STEPS_MAX];
+    static double bounds[STEPS_MAX];
+    training_make(&s, &training);
+    for (int i = 0; i < WARM_UP; i++)
+        training_step(&training, &computes[0], &updates[0]);
+    (void)getrusage(RUSAGE_SELF, &usage); /* before the bound takes memory of its own */
+    const double peak = (double)usage.ru_maxrss / 1024.0;
+    bound_make(&s, &bound);
+    (void)bound_run(&bound);
+    for (int i = 0; i < s.steps; i++) {
+        bounds[i] = bound_run(&bound);
+        training_step(&training, &computes[i], &updates[i]);
+        steps[i] = computes[i] + updates[i];
+    }
+    const double step = median(steps, s.steps);
+    const double least = median(bounds, s.steps);
+    const double tokens = (double)(s.batch * s.time);
+    const double compute = median(computes, s.steps);
+    const double update = median(updates, s.steps);
+    if (s.is_json)
+        printf("{\"batch\":%lld,\"time\":%lld,\"layers\":%lld,\"hidden\":%lld,\"vocab\":%lld,"
+               "\"step_s\":%.6f,\"compute_s\":%.6f,\"update_s\":%.6f,\"bound_s\":%.6f,"
+               "\"tokens_per_s\":%.2f,\"share_of_bound\":%.4f,\"gflops\":%.2f,\"peak_mib\":%.1f}\n",
+               (long long)s.batch, (long long)s.time, (long long)s.layers, (long long)s.hidden,
+               (long long)s.vocab, step, compute, update, least, tokens / step, least / step,
+               bound_flops(&bound) / least * 1e-9, peak);
+    else
+        printf("B=%lld T=%lld: step %.1f ms (loss and gradients %.1f, norm and update %.1f), "
+               "%.1f tokens/s; products alone %.1f ms (%.0f GFLOP/s): share %.3f; peak %.0f MiB\n",
+               (long long)s.batch, (long long)s.time, 1e3 * step, 1e3 * compute, 1e3 * update,
+               tokens / step, 1e3 * least, bound_flops(&bound) / least * 1e-9, least / step, peak);
+    return 0;
+}

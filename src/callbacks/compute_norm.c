@@ -1,0 +1,141 @@
+/* ComputeNorm: norms of the parameters and of the unclipped gradients (Model Zoo reference, 2.7).
+ * Only on log steps, since each costs a walk through memory. */
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/try.h"
+#include "cairn/callbacks.h"
+#include "cairn/optim.h"
+
+static const char k_name[] = "ComputeNorm";
+
+enum { METRIC_SIZE = 64, NO_LAYER = -1 };
+
+struct norms {
+    int64_t *layers; /* [tensors of the model] number of its layer, or NO_LAYER */
+    double *squares; /* [layer_count] */
+    size_t layer_count;
+};
+
+/* The number in "...layers.7...."; NO_LAYER if there is none. */
+static int64_t layer_of(const char *name)
+{
+    static const char k_layers[] = "layers.";
+    for (const char *at = strstr(name, k_layers); at != NULL; at = strstr(at + 1, k_layers)) {
+        char *end = NULL;
+        const char *const digits = at + strlen(k_layers);
+        const bool is_word = at == name || at[-1] == '.';
+        if (!is_word || !isdigit((unsigned char)*digits))
+            continue;
+        const long number = strtol(digits, &end, 10);
+        if (*end == '.' && number < INT32_MAX)
+            return number;
+    }
+    return NO_LAYER;
+}
+
+static cairn_status post_setup(void *self, const cairn_event *event, cairn_control *control,
+                               cairn_error *err)
+{
+    struct norms *const norms = self;
+    cairn_status rc = CAIRN_OK;
+    const cairn_state *const model = cairn_trainer_model_state(event->trainer);
+    const size_t count = cairn_state_tensor_count(model);
+    (void)control; /* asks for nothing */
+    norms->layers = crn_calloc(count, sizeof *norms->layers);
+    CRN_NEED(err, norms->layers, k_name);
+    for (size_t i = 0; i < count; i++) {
+        norms->layers[i] = layer_of(cairn_state_tensor_at(model, i)->name);
+        /* Layers are numbered from 0; a name with a number of another kind must cost no memory. */
+        if (norms->layers[i] >= (int64_t)count)
+            norms->layers[i] = NO_LAYER;
+        if (norms->layers[i] != NO_LAYER && (size_t)norms->layers[i] >= norms->layer_count)
+            norms->layer_count = (size_t)norms->layers[i] + 1;
+    }
+    norms->squares = crn_calloc(norms->layer_count, sizeof *norms->squares);
+    CRN_NEED(err, norms->squares, k_name);
+out:
+    return rc;
+}
+
+static cairn_status log_layers(const struct norms *norms, cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_state *const model = cairn_trainer_model_state(trainer);
+    memset(norms->squares, 0, norms->layer_count * sizeof *norms->squares);
+    for (size_t i = 0; i < cairn_state_tensor_count(model); i++) {
+        const cairn_tensor *const tensor = cairn_state_tensor_at(model, i);
+        if (norms->layers[i] != NO_LAYER && tensor->grad != NULL)
+            norms->squares[norms->layers[i]] +=
+                cairn_sum_of_squares(tensor->grad, (size_t)cairn_tensor_elements(tensor));
+    }
+    for (size_t i = 0; i < norms->layer_count; i++) {
+        char name[METRIC_SIZE];
+        (void)snprintf(name, sizeof name, "per_layer_grad_norm/layer_%zu", i);
+        CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, name, sqrt(norms->squares[i]), err));
+    }
+out:
+    return rc;
+}
+
+static double params_norm(const cairn_state *model)
+{
+    double squares = 0.0;
+    for (size_t i = 0; i < cairn_state_tensor_count(model); i++) {
+        const cairn_tensor *const tensor = cairn_state_tensor_at(model, i);
+        if (tensor->dtype == CAIRN_DTYPE_F32 && tensor->role != CAIRN_ROLE_OTHER)
+            squares += cairn_sum_of_squares(tensor->data, (size_t)cairn_tensor_elements(tensor));
+    }
+    return sqrt(squares);
+}
+
+static cairn_status on_before_optimizer_step(void *self, const cairn_event *event,
+                                             cairn_control *control, cairn_error *err)
+{
+    const struct norms *const norms = self;
+    cairn_status rc = CAIRN_OK;
+    cairn_trainer *const trainer = event->trainer;
+    (void)control; /* asks for nothing */
+    if (!event->is_log_step)
+        return CAIRN_OK;
+    CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, "model_wise_params_norm",
+                                           params_norm(cairn_trainer_model_state(trainer)), err));
+    CRN_TRY_PLAIN(
+        cairn_trainer_add_metric(trainer, "model_wise_grad_norm", event->gradient_norm, err));
+    CRN_TRY_PLAIN(log_layers(norms, trainer, err));
+out:
+    return rc;
+}
+
+static void destroy(void *self)
+{
+    struct norms *const norms = self;
+    if (norms == NULL)
+        return;
+    crn_free(norms->layers);
+    crn_free(norms->squares);
+    crn_free(norms);
+}
+
+static const cairn_callback_ops k_ops = {
+    .struct_size = sizeof(cairn_callback_ops),
+    .name = k_name,
+    .destroy = destroy,
+    .post_setup = post_setup,
+    .on_before_optimizer_step = on_before_optimizer_step,
+};
+
+cairn_status cairn_compute_norm_new(cairn_callback *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    struct norms *const norms = crn_calloc(1, sizeof *norms);
+    CRN_NEED(err, norms, k_name);
+    *out = (cairn_callback){.ops = &k_ops, .self = norms};
+out:
+    return rc;
+}

@@ -1,0 +1,34 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "callbacks/timed.h"
+
+void crn_durations_add(crn_durations *durations, double seconds)
+{
+    durations->seconds[durations->count++ % CRN_DURATIONS_MAX] = seconds;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double crn_durations_median(const crn_durations *durations, size_t most)
+{
+    double sorted[CRN_DURATIONS_MAX];
+    size_t count = durations->count < CRN_DURATIONS_MAX ? durations->count : CRN_DURATIONS_MAX;
+    count = count < most ? count : most;
+    if (count == 0)
+        return 0.0;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = durations->seconds[(durations->count - 1 - i) % CRN_DURATIONS_MAX];
+    qsort(sorted, count, sizeof sorted[0], compare);
+    return sorted[count / 2];
+}
+
+double crn_seconds_between(int64_t from_ns, int64_t to_ns)
+{
+    return (double)(to_ns - from_ns) * 1e-9;
+}

@@ -1,0 +1,96 @@
+/* The operations of a pass through the GPT-2 family, in the Model Zoo's order. */
+#include "nn/gpt2.h"
+
+static crn_value linear(crn_tape *tape, crn_value x, const crn_layer *layer)
+{
+    return crn_op_linear(tape, x, crn_tape_parameter(tape, layer->weight),
+                         crn_tape_parameter(tape, layer->bias));
+}
+
+static crn_value norm(const crn_gpt2 *m, crn_tape *tape, crn_value x, const crn_layer *layer)
+{
+    const crn_value weight = crn_tape_parameter(tape, layer->weight);
+    if (m->is_rms)
+        return crn_op_rmsnorm(tape, x, weight, m->options.layer_norm_epsilon);
+    return crn_op_layernorm(tape, x, weight, crn_tape_parameter(tape, layer->bias),
+                            m->options.layer_norm_epsilon);
+}
+
+static crn_value rotated(const crn_gpt2 *m, const crn_plan *plan, crn_value x, int64_t heads)
+{
+    return m->is_rotary ? crn_op_rotary(plan->tape, x, &m->rotary, plan->time, heads) : x;
+}
+
+static int64_t or_zero(cairn_opt_int option)
+{
+    return option.is_set ? option.value : 0;
+}
+
+static crn_value record_attention(const crn_gpt2 *m, const crn_plan *plan, const crn_gpt2_block *b,
+                                  crn_value h)
+{
+    crn_tape *const t = plan->tape;
+    const cairn_gpt2_options *const o = &m->options;
+    const crn_attention_spec attention = {.batch = plan->batch,
+                                          .time = plan->time,
+                                          .heads = o->num_heads,
+                                          .kv_heads = m->kv_heads,
+                                          .window = or_zero(o->attention_sliding_window_length),
+                                          .sinks = or_zero(o->attention_sink_tokens),
+                                          .scale = m->attention_scale,
+                                          .dropout_rate = m->attention_dropout};
+    const crn_value q = rotated(m, plan, linear(t, h, &b->q), o->num_heads);
+    const crn_value k = rotated(m, plan, linear(t, h, &b->k), m->kv_heads);
+    const crn_value v = linear(t, h, &b->v);
+    return linear(t, crn_op_attention(t, q, k, v, &attention), &b->attention_out);
+}
+
+static crn_value record_ffn(const crn_gpt2 *m, crn_tape *t, const crn_gpt2_block *b, crn_value h)
+{
+    const crn_value x = linear(t, h, &b->ffn0);
+    const crn_value y = m->is_gated ? crn_op_glu(t, x, linear(t, h, &b->gate), m->gated)
+                                    : crn_op_activation(t, x, m->activation);
+    return linear(t, y, &b->ffn1);
+}
+
+static crn_value record_block(const crn_gpt2 *m, const crn_plan *plan, const crn_gpt2_block *b,
+                              crn_value x)
+{
+    crn_tape *const t = plan->tape;
+    const double rate = m->options.dropout_rate;
+    crn_value h = record_attention(m, plan, b, norm(m, t, x, &b->norm1));
+    x = crn_op_add(t, x, crn_op_dropout(t, h, rate));
+    h = record_ffn(m, t, b, norm(m, t, x, &b->norm3));
+    return crn_op_add(t, x, crn_op_dropout(t, h, rate));
+}
+
+static crn_value record_embedding(const crn_gpt2 *m, const crn_plan *plan)
+{
+    crn_tape *const t = plan->tape;
+    crn_value x = crn_op_embedding(t, plan->ids, crn_tape_parameter(t, m->words),
+                                   crn_tape_parameter(t, m->positions), plan->batch, plan->time);
+    if (m->embedding_norm.weight != NULL)
+        x = norm(m, t, x, &m->embedding_norm);
+    x = crn_op_scale(t, x, m->options.embeddings_scale);
+    return crn_op_dropout(t, x, m->embedding_dropout);
+}
+
+void crn_gpt2_record(const void *model, crn_plan *plan)
+{
+    const crn_gpt2 *const m = model;
+    crn_tape *const t = plan->tape;
+    const crn_loss_spec loss = {.per_token = m->is_per_token,
+                                .samples = plan->batch,
+                                .factor = m->is_per_token ? 1.0 : m->options.loss_weight};
+    plan->ids = crn_tape_input(t);
+    crn_value x = record_embedding(m, plan);
+    for (int64_t i = 0; i < m->options.num_hidden_layers; i++)
+        x = record_block(m, plan, &m->blocks[i], x);
+    x = norm(m, t, x, &m->norm);
+    plan->labels = crn_tape_input(t);
+    plan->mask = crn_tape_input(t);
+    x = linear(t, x, &m->head);
+    crn_tape_name(t, x, "lm_head"); /* Tied, its weight has another module's name. */
+    x = crn_op_scale(t, x, m->logits_scale);
+    crn_op_cross_entropy(t, x, plan->labels, plan->mask, &loss);
+}

@@ -1,0 +1,51 @@
+/* Sums whose order does not depend on the number of threads. */
+#include "optim/optimizer.h"
+
+enum {
+    CHUNK_FLOATS = 32 * 1024, /* one partial sum */
+    GROUP_CHUNKS = 512,       /* partial sums that are added up at a time */
+    LANES = 8                 /* running sums in a chunk, so that it can be vectorised */
+};
+
+double crn_sum_chunks(size_t count, crn_chunk_fn chunk, const void *what)
+{
+    const size_t group_floats = (size_t)GROUP_CHUNKS * CHUNK_FLOATS;
+    double sum = 0.0;
+    for (size_t start = 0; start < count; start += group_floats) {
+        double partial[GROUP_CHUNKS];
+        const size_t left = count - start;
+        const size_t size = left < group_floats ? left : group_floats;
+        const size_t chunks = (size + CHUNK_FLOATS - 1) / CHUNK_FLOATS;
+#pragma omp parallel for schedule(static) if (chunks > 1)
+        for (size_t c = 0; c < chunks; c++) {
+            const size_t first = c * CHUNK_FLOATS;
+            const size_t rest = size - first;
+            partial[c] = chunk(what, start + first, rest < CHUNK_FLOATS ? rest : CHUNK_FLOATS);
+        }
+        for (size_t c = 0; c < chunks; c++)
+            sum += partial[c];
+    }
+    return sum;
+}
+
+static double chunk_sum_of_squares(const void *what, size_t first, size_t count)
+{
+    const float *const x = (const float *)what + first;
+    double lane[LANES] = {0};
+    double sum = 0.0;
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        for (size_t j = 0; j < LANES; j++)
+            lane[j] += (double)x[i + j] * (double)x[i + j];
+    }
+    for (; i < count; i++)
+        lane[i % LANES] += (double)x[i] * (double)x[i];
+    for (size_t j = 0; j < LANES; j++)
+        sum += lane[j];
+    return sum;
+}
+
+double crn_sum_of_squares(const float *x, size_t count)
+{
+    return crn_sum_chunks(count, chunk_sum_of_squares, x);
+}

@@ -1,0 +1,77 @@
+/* Loss scaling and clipping: what happens to the gradients between the last micro-batch and the
+ * update (Model Zoo reference, section 2.6). */
+#include <math.h>
+
+#include "base/try.h"
+#include "train/trainer_priv.h"
+
+/* What a program said beside the options of the section comes first. */
+static void take_limit(double *limit, cairn_opt_float option)
+{
+    if (!(*limit > 0.0) && option.is_set)
+        *limit = option.value;
+}
+
+cairn_status crn_trainer_make_scaler(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_trainer_options *const options = &trainer->options;
+    cairn_precision_options *const o = &options->precision;
+    take_limit(&options->max_gradient_norm, o->max_gradient_norm);
+    take_limit(&options->max_gradient_value, o->max_gradient_value);
+    if (options->max_gradient_norm > 0.0 && options->max_gradient_value > 0.0)
+        CRN_FAIL(err, CAIRN_ECONFIG,
+                 "gradients are clipped by max_gradient_norm or max_gradient_value, not by both");
+    CRN_TRY_PLAIN(cairn_loss_scaler_new(o, &trainer->scaler, err));
+out:
+    o->fp16_type = NULL; /* Borrowed for the call. */
+    o->loss_scaling_factor = NULL;
+    return rc;
+}
+
+cairn_status crn_trainer_declare_scaler(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_state *state = NULL;
+    if (!cairn_loss_scaler_is_dynamic(trainer->scaler))
+        return CAIRN_OK;
+    CRN_TRY_PLAIN(cairn_state_tree_add(trainer->tree, CRN_STATE_GRAD_SCALER, &state, err));
+    CRN_TRY_PLAIN(cairn_loss_scaler_declare(trainer->scaler, state, err));
+out:
+    return rc;
+}
+
+double crn_trainer_finish_gradients(cairn_trainer *trainer, bool *out_is_skipped)
+{
+    cairn_unscale_gradients(trainer->model_state, cairn_loss_scaler_scale(trainer->scaler));
+    const double norm = cairn_gradient_norm(trainer->model_state);
+    *out_is_skipped = cairn_loss_scaler_is_dynamic(trainer->scaler) && !isfinite(norm);
+    return norm;
+}
+
+void crn_trainer_clip(cairn_trainer *trainer, double norm)
+{
+    const cairn_trainer_options *const options = &trainer->options;
+    if (options->max_gradient_norm > 0.0)
+        cairn_clip_gradients(trainer->model_state, norm, options->max_gradient_norm);
+    if (options->max_gradient_value > 0.0)
+        cairn_clip_gradient_values(trainer->model_state, options->max_gradient_value);
+}
+
+cairn_status crn_trainer_scaler_step(cairn_trainer *trainer, bool is_skipped, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_opt_bool wish = trainer->options.precision.log_loss_scale;
+    const double scale = cairn_loss_scaler_scale(trainer->scaler);
+    if (is_skipped)
+        cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
+                          "The gradients of step %llu overflow at a loss scale of %g: its update "
+                          "is skipped",
+                          (unsigned long long)trainer->step + 1, scale);
+    CRN_TRY(err, cairn_loss_scaler_update(trainer->scaler, is_skipped, err), "step %llu",
+            (unsigned long long)trainer->step + 1);
+    if (wish.is_set ? wish.value : cairn_loss_scaler_is_dynamic(trainer->scaler))
+        CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, "loss_scale", scale, err));
+out:
+    return rc;
+}

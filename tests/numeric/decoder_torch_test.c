@@ -1,0 +1,268 @@
+/* Small models of the GPT-2 family trained by Cairn lose what they lose in PyTorch: figures of
+ * make_decoder_torch.py. */
+#include "numeric/tiny_gpt2.h"
+
+#include <string.h>
+
+#include "cairn/optim.h"
+
+enum { V = 97, P = 16, C = 32, B = 4, T = 16, STEPS = 20, BATCHES = 4, GRADIENTS_MAX = 64 };
+
+static const double k_limit = 1e-5;
+
+/* The figures of one model, as read. */
+typedef struct figures {
+    double logits[V];
+    double loss[STEPS];
+    double loss64[STEPS];
+    struct {
+        char name[128];
+        double norm;
+    } gradients[GRADIENTS_MAX];
+    int gradient_count;
+    int loss_count;
+} figures;
+
+static void read_line(const char *line, figures *out)
+{
+    int i = 0;
+    double a = 0.0;
+    double b = 0.0;
+    char name[128];
+    if (sscanf(line, "logit %d %lf", &i, &a) == 2) {
+        assert_in_range(i, 0, V - 1);
+        out->logits[i] = a;
+    } else if (sscanf(line, "gradient %127s %lf", name, &a) == 2) {
+        assert_true(out->gradient_count < GRADIENTS_MAX);
+        memcpy(out->gradients[out->gradient_count].name, name, sizeof name);
+        out->gradients[out->gradient_count++].norm = a;
+    } else if (sscanf(line, "loss %d %lf %lf", &i, &a, &b) == 3) {
+        assert_in_range(i, 0, STEPS - 1);
+        out->loss[i] = a;
+        out->loss64[i] = b;
+        out->loss_count++;
+    }
+}
+
+static void read_figures(const char *model, figures *out)
+{
+    char path[4096];
+    char line[512];
+    char name[128];
+    bool is_wanted = false;
+    const char *const source = getenv("CAIRN_SOURCE_DIR");
+    assert_non_null(source);
+    (void)snprintf(path, sizeof path, "%s/tests/numeric/decoder_torch.txt", source);
+    FILE *const file = fopen(path, "r");
+    assert_non_null(file);
+    memset(out, 0, sizeof *out);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "model %127s", name) == 1)
+            is_wanted = strcmp(name, model) == 0;
+        else if (is_wanted)
+            read_line(line, out);
+    }
+    (void)fclose(file);
+    assert_int_equal(out->loss_count, STEPS);
+}
+
+static cairn_gpt2_options base_options(void)
+{
+    cairn_gpt2_options o = tiny_options();
+    o.vocab_size = V;
+    o.max_position_embeddings = P;
+    o.hidden_size = C;
+    o.num_heads = 4;
+    o.filter_size = 64;
+    return o;
+}
+
+static cairn_gpt2_options llama3_options(void)
+{
+    cairn_gpt2_options o = base_options();
+    o.norm_type = "rmsnorm";
+    o.nonlinearity = "swiglu";
+    o.use_projection_bias_in_attention = false;
+    o.use_ffn_bias_in_attention = false;
+    o.use_ffn_bias = false;
+    o.share_embedding_weights = false;
+    o.attention_module = "multiquery_attention";
+    o.extra_attention_params.num_kv_groups = 2;
+    o.position_embedding_type = "rotary";
+    o.rope_theta = 500.0;
+    o.pos_scaling_type = "llama3";
+    o.pos_scaling_factor = 8.0;
+    o.pos_scaling_extra_args.original_max_position_embeddings = 32;
+    return o;
+}
+
+static cairn_gpt2_options window_options(void)
+{
+    cairn_gpt2_options o = base_options();
+    o.norm_type = "rmsnorm";
+    o.nonlinearity = "geglu";
+    o.attention_module = "multiquery_attention";
+    o.extra_attention_params.num_kv_groups = 1;
+    o.position_embedding_type = "rotary";
+    o.rotary_dim = cairn_int(4);
+    o.pos_scaling_factor = 2.0;
+    o.attention_sliding_window_length = cairn_int(4);
+    o.attention_sink_tokens = cairn_int(2);
+    return o;
+}
+
+static cairn_gpt2_options mup_options(void)
+{
+    cairn_gpt2_options o = base_options();
+    o.nonlinearity = "gelu_new";
+    o.embedding_layer_norm = true;
+    o.embeddings_scale = 10.0;
+    o.scale_qk_dot_by_d = true;
+    o.mup_base_hidden_size = cairn_float(16.0);
+    o.mup_base_filter_size = cairn_float(16.0);
+    o.output_logits_alpha = cairn_float(0.5);
+    return o;
+}
+
+/* The formulas of the script. */
+static void set_first_values(const tiny *t)
+{
+    for (size_t n = 0; n < cairn_state_tensor_count(t->state); n++) {
+        const cairn_tensor *const tensor = cairn_state_tensor_at(t->state, n);
+        const bool is_scale = tensor->role == CAIRN_ROLE_NORM && strstr(tensor->name, ".weight");
+        float *const data = tiny_begin(t, tensor);
+        for (int64_t j = 0; j < cairn_tensor_elements(tensor); j++) {
+            const double i = (double)j;
+            const double wave = 0.1 * sin(0.37 * i + 0.0013 * i * i + (double)n);
+            data[j] = (float)(is_scale ? 1.0 + wave : wave);
+        }
+        tiny_end(t, tensor);
+    }
+}
+
+typedef struct arrays {
+    int32_t ids[B * T];
+    int32_t labels[B * T];
+    float mask[B * T];
+} arrays;
+
+static cairn_batch make_batch(int step, arrays *a)
+{
+    const int s = step % BATCHES;
+    for (int b = 0; b < B; b++) {
+        for (int t = 0; t < T; t++) {
+            const int i = b * T + t;
+            a->ids[i] = (7 * b * b + 13 * t + 5 * s * s + 3 * s * t + b * t) % V;
+            a->labels[i] = (3 * a->ids[i] + t + 1) % V;
+            a->mask[i] = b % 2 == 1 && t >= T - 3 ? 0.0F : 1.0F;
+        }
+    }
+    return tiny_batch(B, T, a->ids, a->labels, a->mask);
+}
+
+static void assert_near(const char *what, int i, double actual, double expected, double limit)
+{
+    if (!(fabs(actual - expected) <= limit))
+        fail_msg("%s %d is %.9g; PyTorch has %.9g", what, i, actual, expected);
+}
+
+static void check_losses(const cairn_gpt2_options *o, const figures *want)
+{
+    tiny t;
+    arrays a;
+    cairn_optimizer optimizer = {0};
+    cairn_state *optimizer_state = NULL;
+    const cairn_adamw_options adamw = {
+        .lr = 1e-2, .betas = {0.9, 0.95}, .eps = 1e-8, .weight_decay = 0.1, .correct_bias = true};
+    cairn_param_groups *groups = NULL;
+    const double rates[] = {1e-2, 1e-2};
+    const double decays[] = {adamw.weight_decay, 0.0};
+    tiny_declare(&t, o);
+    tiny_ok(&t, cairn_adamw_new(&adamw, &optimizer, &t.err));
+    tiny_ok(&t, cairn_state_tree_add(t.tree, "optimizer", &optimizer_state, &t.err));
+    tiny_ok(&t, cairn_param_groups_new(t.state, NULL, 0, &groups, &t.err));
+    tiny_ok(&t, optimizer.ops->declare(optimizer.self, t.state, groups, optimizer_state, &t.err));
+    cairn_param_groups_destroy(groups);
+    tiny_allocate(&t);
+    tiny_ok(&t, optimizer.ops->reset(optimizer.self, t.tree, &t.err));
+    set_first_values(&t);
+    for (int step = 0; step < STEPS; step++) {
+        const cairn_batch batch = make_batch(step, &a);
+        const cairn_pass pass = tiny_pass(true, (uint64_t)step);
+        tiny_zero_gradients(&t);
+        const cairn_loss loss = tiny_compute(&t, &batch, &pass);
+        assert_near("loss", step, loss.loss, want->loss[step], k_limit * want->loss[step]);
+        assert_near("loss64", step, loss.loss, want->loss64[step], k_limit * want->loss64[step]);
+        tiny_ok(&t, optimizer.ops->step(optimizer.self, t.tree, rates, decays, &t.err));
+    }
+    optimizer.ops->destroy(optimizer.self);
+    tiny_destroy(&t);
+}
+
+static void check_first_pass(const cairn_gpt2_options *o, const figures *want)
+{
+    tiny t;
+    arrays a;
+    float logits[V];
+    const cairn_batch batch = make_batch(0, &a);
+    const cairn_pass pass = tiny_pass(true, 0);
+    tiny_new(&t, o);
+    set_first_values(&t);
+    (void)tiny_compute(&t, &batch, &pass);
+    assert_int_equal(want->gradient_count, cairn_state_tensor_count(t.state));
+    for (int n = 0; n < want->gradient_count; n++) {
+        const cairn_tensor *const tensor = cairn_state_tensor_at(t.state, (size_t)n);
+        double squares = 0.0;
+        assert_string_equal(tensor->name, want->gradients[n].name);
+        for (int64_t i = 0; i < cairn_tensor_elements(tensor); i++)
+            squares += (double)tensor->grad[i] * (double)tensor->grad[i];
+        /* A bias of the keys moves all scores of a query alike: its gradient is rounding. */
+        assert_near(tensor->name, n, sqrt(squares), want->gradients[n].norm,
+                    k_limit * want->gradients[n].norm + 1e-8);
+    }
+    /* A token at a time, as a text grows, so that most of it is kept from call to call. */
+    for (int n = 3; n <= T; n++)
+        tiny_ok(&t, t.model.ops->next_logits(t.model.self, a.ids, n, logits, &t.err));
+    for (int i = 0; i < V; i++)
+        assert_near("logit", i, (double)logits[i], want->logits[i], k_limit);
+    tiny_destroy(&t);
+}
+
+static void check_model(const char *name, const cairn_gpt2_options *o)
+{
+    figures want;
+    read_figures(name, &want);
+    check_first_pass(o, &want);
+    check_losses(o, &want);
+}
+
+static void llama3__equals_pytorch_with_groups_and_scaled_rotary_positions(void **state)
+{
+    (void)state;
+    const cairn_gpt2_options o = llama3_options();
+    check_model("llama3", &o);
+}
+
+static void a_window_with_sinks__equals_pytorch_with_one_key_head(void **state)
+{
+    (void)state;
+    const cairn_gpt2_options o = window_options();
+    check_model("window", &o);
+}
+
+static void mup_scales__equal_pytorchs(void **state)
+{
+    (void)state;
+    const cairn_gpt2_options o = mup_options();
+    check_model("mup", &o);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(llama3__equals_pytorch_with_groups_and_scaled_rotary_positions),
+        cmocka_unit_test(a_window_with_sinks__equals_pytorch_with_one_key_head),
+        cmocka_unit_test(mup_scales__equal_pytorchs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
