@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -265,7 +266,7 @@ static cairn_status set_up(bench *b, const char *shape, cairn_error *err)
     for (uint64_t i = 0; i < floats; i++)
         b->gradients[i] = 1e-3F * (float)(i % 7);
     printf("{\"bytes\": %" PRIu64 ", \"cores\": %u}\n", cairn_state_tree_bytes(b->tree),
-           crn_os_cpu_count());
+           (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
 out:
     return rc;
 }

@@ -41,10 +41,14 @@ static void describe(const cli_command *command)
     print_json_field("about", command->about);
     print_json_field("example", command->example);
     (void)printf(",\"positional_max\":%zu,\"options\":[", command->positional_max);
+    const char *between = "";
     for (size_t i = 0; i < command->option_count; i++) {
         const cli_option *const option = &command->options[i];
-        (void)printf("%s{\"name\":\"%s\",\"kind\":\"%s\"", i > 0 ? "," : "", option->name,
+        if (option->help == NULL)
+            continue; /* the program's own */
+        (void)printf("%s{\"name\":\"%s\",\"kind\":\"%s\"", between, option->name,
                      k_kinds[option->kind]);
+        between = ",";
         if (option->letter != 0)
             (void)printf(",\"letter\":\"%c\"", option->letter);
         if (option->value != NULL)

@@ -68,6 +68,25 @@ static void append_pair(crn_str *out, const crn_row *row)
                    crn_f64_to_decimal(row->f2, second));
 }
 
+static void append_numbers(crn_str *out, const crn_row *row)
+{
+    const bool is_int = row->kind == CRN_ROW_INTS;
+    crn_str_printf(out, "\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"%s\"",
+                   is_int ? "integer" : "number");
+    if (is_int)
+        append_int_range(out, row);
+    else
+        append_float_range(out, row);
+    crn_str_append(out, "},\"default\":[]");
+}
+
+static void append_nested(crn_str *out, const crn_row *row)
+{
+    crn_str_append(out, "\"anyOf\":[");
+    crn_section_schema(crn_section_find(row->text), out);
+    crn_str_append(out, ",{\"type\":\"null\"}],\"default\":null");
+}
+
 /* Type, range and default of an option. */
 static void append_value(crn_str *out, const crn_row *row)
 {
@@ -118,22 +137,14 @@ static void append_value(crn_str *out, const crn_row *row)
                             "\"items\":{\"type\":[\"string\",\"number\"]},\"default\":[]");
         return;
     case CRN_ROW_INTS:
-        crn_str_append(out, "\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"integer\"");
-        append_int_range(out, row);
-        crn_str_append(out, "},\"default\":[]");
-        return;
     case CRN_ROW_FLOATS:
-        crn_str_append(out, "\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"number\"");
-        append_float_range(out, row);
-        crn_str_append(out, "},\"default\":[]");
+        append_numbers(out, row);
         return;
     case CRN_ROW_PAIR:
         append_pair(out, row);
         return;
     case CRN_ROW_NESTED:
-        crn_str_append(out, "\"anyOf\":[");
-        crn_section_schema(crn_section_find(row->text), out);
-        crn_str_append(out, ",{\"type\":\"null\"}],\"default\":null");
+        append_nested(out, row);
         return;
     case CRN_ROW_INIT:
         crn_str_append(out, "\"anyOf\":[{\"$ref\":\"#/definitions/initializer\"},"
