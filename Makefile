@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 SOURCES = $(shell find src include tests examples bench -name '*.[ch]' 2>/dev/null)
 
-.PHONY: all demo test test-fast torture fuzz bench install format generate clean help deps
+.PHONY: all demo test test-fast torture fuzz bench bench-checkpoint bench-train install format generate clean help deps
 
 all: deps
 	@test -f build/build.ninja || cmake --preset release
@@ -37,9 +37,15 @@ torture:
 	  --test-output-size-passed 10000000 --test-output-size-failed 10000000; code=$$?; \
 	python3 tools/reliability_table.py build/dev/torture.xml; exit $$code
 
-bench: all
-	@if [ -x bench/run.sh ]; then bench/run.sh; \
-	else echo "make bench: there are no benchmarks yet; bench/ holds: $$(ls -A bench 2>/dev/null | tr '\n' ' ')"; fi
+bench: bench-checkpoint bench-train
+
+bench-checkpoint: all
+	@cmake --build build --target bench_checkpoint
+	@python3 bench/checkpoint.py
+
+bench-train: all
+	@cmake --build build --target bench_train
+	@python3 bench/train.py
 
 install: all
 	@cmake --install build --prefix "$(abspath $(PREFIX))"
