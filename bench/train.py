@@ -29,7 +29,8 @@ def output_of(command, threads, **environment):
 
 def python_with_torch(given):
     for python in [given] if given else [ROOT / "build" / "venv" / "bin" / "python", "python3"]:
-        done = subprocess.run([python, "-c", "import torch"], stderr=subprocess.DEVNULL, check=False)
+        done = subprocess.run([python, "-c", "import torch"], check=False,
+                              stderr=subprocess.DEVNULL)
         if done.returncode == 0:
             return str(python)
     return None
