@@ -155,7 +155,8 @@ def defaults_of(section):
             continue
         value = entry.get("default")
         if name in required and value in (None, [], ""):
-            value = "path"
+            items = entry.get("items", {}).get("type")
+            value = [1] if items in ("integer", "number") else "path"
         result.append("%s: %s" % (name, yaml_value(value)))
     return result
 

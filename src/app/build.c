@@ -130,12 +130,6 @@ static cairn_status add_loggers(const cairn_app_request *request, crn_verb verb,
         CRN_TRY_PLAIN(cairn_metrics_file_new(&callback, err));
         CRN_TRY_PLAIN(cairn_trainer_add_logger(trainer, callback, err));
     }
-    for (size_t i = 0; verb == CRN_VERB_FIT && i < config->loggers.count; i++) {
-        const crn_choice *const choice = &config->loggers.items[i];
-        CRN_TRY(err, choice->class->make(choice->options, &callback, err), "logger %s",
-                choice->class->name);
-        CRN_TRY_PLAIN(cairn_trainer_add_logger(trainer, callback, err));
-    }
 out:
     return rc;
 }

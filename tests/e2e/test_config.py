@@ -56,7 +56,7 @@ class SchemaTest(kit.Case):
         for changes in ({"loop": {"max_step": 5}}, {"loop": {"max_steps": -1}},
                         {"loop": {"max_steps": "many"}}, {"optimizer": {"AdamV": {}}},
                         {"optimizer": {"AdamW": {"weigth_decay": 0.1}}}, {"sparsity": 0.5},
-                        {"model": {"rope_theta": 10000}}, {"modeldir": "x"},
+                        {"model": {"position_embedding_type": "alibi"}}, {"modeldir": "x"},
                         {"callbacks": [{"SaveCheckpointState": {"checkpoint_states": "model"}}]},
                         {"checkpoint": {"when_busy": "never"}}):
             with self.subTest(changes):
