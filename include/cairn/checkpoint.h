@@ -69,7 +69,7 @@ typedef struct cairn_store_options {
     /** Most memory for copies of blocks that an update needs before an asynchronous save has
      *  written them. 0: 64 MiB or 2 % of the state, whichever is more. CAIRN_STAGING_NONE: none. */
     uint64_t staging_bytes;
-    unsigned writer_threads; /**< Of asynchronous saves; 0: 2. At most CAIRN_WRITER_THREADS_MAX. */
+    unsigned writer_threads; /**< Of asynchronous saves; 0: 6. At most CAIRN_WRITER_THREADS_MAX. */
 } cairn_store_options;
 
 #define CAIRN_STAGING_NONE UINT64_MAX
@@ -227,14 +227,14 @@ CAIRN_API cairn_status cairn_store_save_missing(cairn_store *store, const cairn_
  *
  * The file is the state at the moment of the capture. Threads of the store write it from the arena;
  * an update that comes before them copies a block aside, or waits for it. The file bears its name
- * as soon as it is durable; the store hears of it (counter, index) when its owner polls.
+ * as soon as it is durable, and stands in the index; the owner hears of it when it polls.
  * docs/design/0004-asynchronous-saves.md
  */
 
 /**
- * Makes @p store ready for asynchronous saves of @p tree: installs its write guard, allocates and
- * touches the staging memory, starts the threads, finds out how the folder is written best (one
- * line in the log). Another tree is detached first. @p tree must outlive the attachment.
+ * Makes @p store ready for asynchronous saves of @p tree: installs its write guard, allocates the
+ * staging memory, starts the threads (one touches it), finds how the folder is written best
+ * (one line in the log). Another tree is detached first. @p tree must outlive the attachment.
  * @retval CAIRN_EINVAL  The tree is not allocated, the store is read-only, or a save is under way.
  * @retval CAIRN_ENOMEM
  */

@@ -9,7 +9,15 @@
 #include "base/checked.h"
 #include "base/try.h"
 
-enum { FIRST_CAPACITY = 8 };
+/* Of Linux 5.14; headers may be older than the kernel. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+enum {
+    FIRST_CAPACITY = 8,
+    POPULATE_BYTES = 2 * 1024 * 1024 /* at once: others map memory in between */
+};
 
 /* Mutable statics with a reason: fault injection must reach every allocation of the process. */
 static _Atomic uint64_t s_count;
@@ -82,6 +90,16 @@ void *crn_pages_alloc(uint64_t bytes)
         return NULL;
     (void)madvise(pages, bytes, MADV_HUGEPAGE); /* Advice: a kernel without it is only slower. */
     return pages;
+}
+
+void crn_pages_populate(void *pages, uint64_t bytes)
+{
+    for (uint64_t at = 0; at < bytes; at += POPULATE_BYTES) {
+        const uint64_t left = bytes - at;
+        const size_t size = left < POPULATE_BYTES ? (size_t)left : (size_t)POPULATE_BYTES;
+        if (madvise((char *)pages + at, size, MADV_POPULATE_WRITE) != 0)
+            return;
+    }
 }
 
 void crn_pages_free(void *pages, uint64_t bytes)

@@ -20,6 +20,9 @@ cairn_status crn_grow(void *array_pointer, size_t *capacity, size_t need, size_t
 
 /* Zeroed pages, 4096-aligned, huge pages where the kernel gives them. Free: crn_pages_free. */
 void *crn_pages_alloc(uint64_t bytes) CAIRN_MUST_USE;
+/* Asks the system for the pages now, so that nobody waits for them later. What they hold stays, and
+ * others may use them meanwhile. A kernel that cannot do it leaves them as they are. */
+void crn_pages_populate(void *pages, uint64_t bytes);
 void crn_pages_free(void *pages, uint64_t bytes);
 /* Makes whole pages of such memory writable, or read-only so that a write faults. False if the
  * kernel has no more mappings to give. */

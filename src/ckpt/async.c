@@ -29,6 +29,7 @@ cairn_status cairn_store_attach(cairn_store *store, cairn_state_tree *tree, cair
     const crn_writer_options options = {.staging_bytes = store->staging_bytes,
                                         .threads = store->writer_threads,
                                         .mode = crn_publish_probe(&store->root_folder)};
+    CRN_TRY_PLAIN(crn_closer_new(store->os, &store->closer, err));
     CRN_TRY_PLAIN(crn_writer_new(store->os, tree, &plan, &options, &store->writer, err));
     cairn_log_message(store->log, CAIRN_LOG_INFO,
                       "Checkpoints are written in the background: %u threads, %s, %s for copies",
@@ -36,6 +37,10 @@ cairn_status cairn_store_attach(cairn_store *store, cairn_state_tree *tree, cair
                       crn_format_bytes(store->writer->pool_bytes, pool));
 out:
     crn_plan_dispose(&plan);
+    if (rc != CAIRN_OK && store->writer == NULL) {
+        crn_closer_destroy(store->closer);
+        store->closer = NULL;
+    }
     if (rc != CAIRN_OK)
         crn_error_note(err, rc, __FILE__, __LINE__, "prepare asynchronous saves");
     return rc;
@@ -45,6 +50,8 @@ void cairn_store_detach(cairn_store *store)
 {
     crn_writer_destroy(store->writer);
     store->writer = NULL;
+    crn_closer_destroy(store->closer);
+    store->closer = NULL;
 }
 
 cairn_status cairn_store_save_start(cairn_store *store, cairn_state_tree *tree,
@@ -79,8 +86,8 @@ static cairn_status collect(cairn_store *store, cairn_save_result *out, cairn_er
     out->copied_bytes = times.copied_bytes;
     if (rc != CAIRN_OK)
         crn_error_note(err, rc, __FILE__, __LINE__, "save step %" PRIu64, job.step);
-    if (job.files[0].is_durable)
-        crn_index_update(store);
+    if (store->writer->index_status != CAIRN_OK)
+        crn_index_warn(store, &store->writer->index_error);
     crn_job_dispose(&job);
     return rc;
 }

@@ -156,6 +156,15 @@ bool crn_blocks_take(crn_blocks *b, uint32_t *out_block, uint32_t *out_slot)
     return true;
 }
 
+bool crn_blocks_take_also(crn_blocks *b, uint32_t i)
+{
+    if (state_of(b, i) != CRN_BLOCK_PENDING)
+        return false;
+    unlink_block(b, i); /* A PENDING block is always in the queue. */
+    set_state(b, i, CRN_BLOCK_BUSY);
+    return true;
+}
+
 void crn_blocks_done(crn_blocks *b, uint32_t i)
 {
     set_free(b, i);

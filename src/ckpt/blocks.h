@@ -97,6 +97,8 @@ void crn_blocks_copied(crn_blocks *b, uint32_t i);
  * the arena. It stays as it is until crn_blocks_done.
  */
 bool crn_blocks_take(crn_blocks *b, uint32_t *out_block, uint32_t *out_slot);
+/* Takes block @i too if it waits in the arena: what lies in a row is written with one call. */
+bool crn_blocks_take_also(crn_blocks *b, uint32_t i);
 /* Every file that wants the block has it, or the save is given up. */
 void crn_blocks_done(crn_blocks *b, uint32_t i);
 

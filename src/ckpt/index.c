@@ -59,7 +59,7 @@ static void append_scalar(crn_str *out, const char *text)
         crn_str_append_json(out, text, strlen(text));
 }
 
-static cairn_status write_index(index_list *list, cairn_error *err)
+static cairn_status write_list(index_list *list, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const cairn_store *const store = list->store;
@@ -87,17 +87,30 @@ out:
     return rc;
 }
 
-void crn_index_update(const cairn_store *store)
+cairn_status crn_index_write(const cairn_store *store, cairn_error *err)
 {
-    cairn_error err = {0};
     index_list list = {.store = store, .prefix = store->index_prefix};
-    if (write_index(&list, &err) != CAIRN_OK) {
-        char text[1024];
-        (void)cairn_error_format(&err, text, sizeof text);
-        cairn_log_message(store->log, CAIRN_LOG_WARNING,
-                          CRN_INDEX_FILE " is out of date (nothing depends on it): %s", text);
-    }
+    /* Between the list and the rename nobody else may do the same: the older list would win. */
+    (void)pthread_mutex_lock(store->index_lock);
+    const cairn_status rc = write_list(&list, err);
+    (void)pthread_mutex_unlock(store->index_lock);
     for (size_t i = 0; i < list.count; i++)
         crn_free(list.entries[i].text);
     crn_free(list.entries);
+    return rc;
+}
+
+void crn_index_warn(const cairn_store *store, const cairn_error *err)
+{
+    char text[1024];
+    (void)cairn_error_format(err, text, sizeof text);
+    cairn_log_message(store->log, CAIRN_LOG_WARNING,
+                      CRN_INDEX_FILE " is out of date (nothing depends on it): %s", text);
+}
+
+void crn_index_update(const cairn_store *store)
+{
+    cairn_error err = {0};
+    if (crn_index_write(store, &err) != CAIRN_OK)
+        crn_index_warn(store, &err);
 }

@@ -211,8 +211,16 @@ cairn_status crn_job_begin(crn_job *job, size_t i, crn_write_mode mode, cairn_er
     CRN_TRY_PLAIN(full_name(&first, 0, &name, err));
     if (file->name_template != NULL)
         CRN_TRY_PLAIN(expand_extra(file, name, &base, err));
-    CRN_TRY_PLAIN(crn_publish_begin(&file->publish, &job->store->root_folder,
-                                    base != NULL ? base : name, crn_job_file_bytes(file), err));
+    const char *const private_name = base != NULL ? base : name;
+    rc = crn_publish_begin(&file->publish, &job->store->root_folder, private_name,
+                           crn_job_file_bytes(file), err);
+    /* What was deleted is free a little later. */
+    if (rc == CAIRN_ENOSPACE && job->store->closer != NULL && crn_closer_wait(job->store->closer)) {
+        crn_publish_end(&file->publish);
+        rc = crn_publish_begin(&file->publish, &job->store->root_folder, private_name,
+                               crn_job_file_bytes(file), err);
+    }
+    CRN_TRY_PLAIN(rc);
     CRN_TRY_PLAIN(crn_publish_set_mode(&file->publish, mode, err));
 out:
     crn_free(name);

@@ -27,13 +27,20 @@ cairn_status cairn_store_delete(cairn_store *store, const char *path, cairn_erro
 {
     cairn_status rc = CAIRN_OK;
     crn_path_folder at = {.folder = {.fd = -1}};
+    int kept_fd = -1;
     CRN_TRY_PLAIN(crn_store_check_writable(store, err));
     const int e = crn_path_folder_open(store->os, path, &at);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "open the folder of '%s'", path);
+    /* Open, it keeps its blocks until the closer's thread closes it. Without: it takes longer. */
+    if (store->closer != NULL &&
+        store->os->open(store->os, at.folder.fd, at.file, CRN_OPEN_READ, &kept_fd) != 0)
+        kept_fd = -1;
     CRN_TRY_PLAIN(crn_publish_remove(&at.folder, at.file, err));
     crn_index_update(store);
 out:
+    if (kept_fd >= 0)
+        crn_closer_add(store->closer, kept_fd);
     crn_path_folder_close(&at);
     if (rc != CAIRN_OK)
         crn_error_note(err, rc, __FILE__, __LINE__, "delete checkpoint '%s'", path);

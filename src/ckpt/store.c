@@ -167,6 +167,10 @@ static cairn_status set_up(cairn_store *store, const cairn_store_options *option
     CRN_NEED(err, store->root, "checkpoint_root");
     store->name_text = crn_strdup(name);
     CRN_NEED(err, store->name_text, "checkpoint_name");
+    store->index_lock = crn_calloc(1, sizeof *store->index_lock);
+    CRN_NEED(err, store->index_lock, "the lock of the index");
+    /* With default attributes it does not fail on Linux. */
+    (void)pthread_mutex_init(store->index_lock, NULL);
     CRN_TRY_PLAIN(crn_template_parse(store->name_text, &store->name_template, err));
     CRN_TRY_PLAIN(open_folder(store, store->model_dir, &store->model_folder, err));
     if (!store->is_read_only)
@@ -226,6 +230,9 @@ void cairn_store_close(cairn_store *store)
     crn_free(store->root);
     crn_free(store->name_text);
     crn_free(store->index_prefix);
+    if (store->index_lock != NULL)
+        (void)pthread_mutex_destroy(store->index_lock);
+    crn_free(store->index_lock);
     crn_store_forget_paths(store);
     crn_free(store);
 }

@@ -2,7 +2,10 @@
 #ifndef CRN_CKPT_STORE_PRIV_H
 #define CRN_CKPT_STORE_PRIV_H
 
+#include <pthread.h>
+
 #include "ckpt/ckpt.h"
+#include "ckpt/closer.h"
 #include "ckpt/names.h"
 #include "ckpt/publish.h"
 #include "os/os.h"
@@ -28,9 +31,11 @@ struct cairn_store {
     uint64_t save_counter;          /* saves of the run so far */
     char **saved_paths;             /* [saved_count] what results of the last save point to */
     size_t saved_count;
-    bool is_request_seen;   /* a request left by an earlier process was looked for */
-    bool has_request;       /* a save was asked for and is not answered yet */
-    uint64_t staging_bytes; /* of asynchronous saves, as in the options */
+    pthread_mutex_t *index_lock; /* held by whoever writes the index */
+    crn_closer *closer;          /* with a tree attached; else NULL */
+    bool is_request_seen;        /* a request left by an earlier process was looked for */
+    bool has_request;            /* a save was asked for and is not answered yet */
+    uint64_t staging_bytes;      /* of asynchronous saves, as in the options */
     unsigned writer_threads;
     struct crn_writer *writer; /* NULL: no tree is attached */
     int64_t start_ns;          /* that the last cairn_store_save_start took */
@@ -57,8 +62,11 @@ void crn_store_forget_paths(cairn_store *store);
 
 /* EINVAL for a store that was opened to read only. */
 cairn_status crn_store_check_writable(const cairn_store *store, cairn_error *err);
-/* Writes checkpoints_index.yaml anew from the names in the folders. Nothing depends on it, so a
- * failure is a warning in the log. */
+/* Writes checkpoints_index.yaml anew from the names in the folders. Any thread. */
+cairn_status crn_index_write(const cairn_store *store, cairn_error *err);
+/* Nothing depends on the index, so that @err of a failure to write it is a warning in the log. */
+void crn_index_warn(const cairn_store *store, const cairn_error *err);
+/* Both. */
 void crn_index_update(const cairn_store *store);
 /* Removes the notes of checkpoints that are gone: a deletion was cut short between the two. */
 void crn_notes_sweep(const crn_folder *folder, const crn_template *name_template,

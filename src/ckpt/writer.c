@@ -8,7 +8,12 @@
 
 #define NOT_IN_FILE UINT64_MAX
 
-enum { THREADS_DEFAULT = 2, STAGING_SHARE = 50 /* 2 % */ };
+enum {
+    THREADS_DEFAULT = 6,
+    STAGING_SHARE = 50, /* 2 % */
+    /* Most that one call writes: small writes cost throughput, large ones make updates wait. */
+    RUN_BYTES = 4 * 1024 * 1024
+};
 #define STAGING_MIN ((uint64_t)64 * 1024 * 1024)
 
 /* ---- A save, on the threads ---- */
@@ -75,20 +80,32 @@ static void open_files(crn_writer *w)
     }
 }
 
-/* Hashes block @i, whose bytes are at @bytes, and gives it to every file that wants it. */
-static void write_block(crn_writer *w, uint32_t i, const uint8_t *bytes)
+/* Blocks that lie in a row and are written with one call. */
+typedef struct run {
+    uint32_t first;
+    uint32_t count;
+    const uint8_t *bytes;
+    uint64_t size;
+} run;
+
+/* Hashes the blocks of @r and gives them to every file that wants them. */
+static void write_run(crn_writer *w, const run *r)
 {
     cairn_error err = {0};
-    const crn_block_span *const span = &w->table.spans[i];
+    const crn_block_span *const span = &w->table.spans[r->first];
     const uint64_t within = span->offset - span->region_offset;
-    cairn_status rc = crn_block_table_digest(&w->table, i, bytes, &w->job.files[0].plan, &err);
+    cairn_status rc = CAIRN_OK;
+    for (uint32_t i = r->first; i < r->first + r->count && rc == CAIRN_OK; i++)
+        rc = crn_block_table_digest(&w->table, i,
+                                    r->bytes + (w->table.spans[i].offset - span->offset),
+                                    &w->job.files[0].plan, &err);
     if (rc != CAIRN_OK)
         fail(w, 0, rc, &err);
     for (size_t f = 0; f < w->job.count && !atomic_load(&w->is_file_bad[0]); f++) {
         const uint64_t begin = w->file_begin[f * w->state_count + span->region];
         if (begin == NOT_IN_FILE || atomic_load(&w->is_file_bad[f]))
             continue;
-        rc = crn_publish_write(&w->job.files[f].publish, bytes, (size_t)span->bytes, begin + within,
+        rc = crn_publish_write(&w->job.files[f].publish, r->bytes, (size_t)r->size, begin + within,
                                &err);
         if (rc != CAIRN_OK && f == 0)
             fail(w, f, rc, &err);
@@ -131,6 +148,9 @@ static void finish(crn_writer *w)
     }
     for (size_t f = 0; f < w->job.count; f++)
         crn_publish_end(&w->job.files[f].publish);
+    w->times.ended_ns = w->os->monotonic_ns(w->os);
+    if (w->job.files[0].is_durable)
+        w->index_status = crn_index_write(w->job.store, &w->index_error);
 }
 
 /* Runs one phase that a single thread does, without the lock. */
@@ -145,32 +165,66 @@ static void run_alone(crn_writer *w, crn_writer_phase during, crn_writer_phase a
     (void)pthread_cond_broadcast(&w->work);
 }
 
-static void take_block(crn_writer *w, uint32_t block, uint32_t slot)
+/* The next block, and those behind it in the arena that can be written with it. */
+static bool take_run(crn_writer *w, run *out)
 {
-    const uint8_t *const bytes = slot == CRN_BLOCK_NONE ? w->arena + w->table.spans[block].offset
-                                                        : w->pool + slot * w->slot_bytes;
+    const crn_block_span *const spans = w->table.spans;
+    uint32_t block = CRN_BLOCK_NONE;
+    uint32_t slot = CRN_BLOCK_NONE;
+    if (!crn_blocks_take(&w->blocks, &block, &slot))
+        return false;
+    *out = (run){.first = block, .count = 1, .size = spans[block].bytes};
+    if (slot != CRN_BLOCK_NONE) {
+        out->bytes = w->pool + slot * w->slot_bytes;
+        return true;
+    }
+    out->bytes = w->arena + spans[block].offset;
+    for (uint32_t i = block + 1;
+         i < w->table.count && spans[i].region == spans[block].region &&
+         out->size + spans[i].bytes <= w->run_bytes && crn_blocks_take_also(&w->blocks, i);
+         i++) {
+        out->count++;
+        out->size += spans[i].bytes;
+    }
+    return true;
+}
+
+static void finish_run(crn_writer *w, const run *r)
+{
     (void)pthread_mutex_unlock(&w->lock);
-    write_block(w, block, bytes);
+    write_run(w, r);
     (void)pthread_mutex_lock(&w->lock);
-    crn_blocks_done(&w->blocks, block);
+    for (uint32_t i = r->first; i < r->first + r->count; i++)
+        crn_blocks_done(&w->blocks, i);
     (void)pthread_cond_broadcast(&w->changed);
+}
+
+/* So that no save meets the cost of fresh pages. That can take the host of a virtual machine a
+ * quarter of a second, which training need not wait for. */
+static void populate_pool(crn_writer *w)
+{
+    if (w->is_pool_asked_for)
+        return;
+    w->is_pool_asked_for = true;
+    (void)pthread_mutex_unlock(&w->lock);
+    crn_pages_populate(w->pool, w->pool_bytes);
+    (void)pthread_mutex_lock(&w->lock);
 }
 
 static void *writer_main(void *argument)
 {
     crn_writer *const w = argument;
-    uint32_t block = CRN_BLOCK_NONE;
-    uint32_t slot = CRN_BLOCK_NONE;
+    run next;
     (void)pthread_mutex_lock(&w->lock);
+    populate_pool(w);
     while (!w->is_stopping) {
         if (w->phase == CRN_WRITER_STARTED) {
             run_alone(w, CRN_WRITER_OPENING, CRN_WRITER_WRITING, open_files);
         } else if (w->phase == CRN_WRITER_WRITING && crn_blocks_is_finished(&w->blocks)) {
             run_alone(w, CRN_WRITER_FINISHING, CRN_WRITER_ENDED, finish);
-            w->times.ended_ns = w->os->monotonic_ns(w->os);
             (void)pthread_cond_broadcast(&w->ended);
-        } else if (w->phase == CRN_WRITER_WRITING && crn_blocks_take(&w->blocks, &block, &slot)) {
-            take_block(w, block, slot);
+        } else if (w->phase == CRN_WRITER_WRITING && take_run(w, &next)) {
+            finish_run(w, &next);
         } else {
             (void)pthread_cond_wait(&w->work, &w->lock);
         }
@@ -192,7 +246,7 @@ static uint32_t slot_count(const crn_writer *w, uint64_t staging_bytes)
     return (uint32_t)(slots < w->table.count ? slots : w->table.count);
 }
 
-/* Touched now, so that no save meets the cost of fresh pages. */
+/* The first thread asks for its pages. */
 static cairn_status make_pool(crn_writer *w, uint32_t slots, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
@@ -201,7 +255,6 @@ static cairn_status make_pool(crn_writer *w, uint32_t slots, cairn_error *err)
         return CAIRN_OK;
     w->pool = crn_pages_alloc(w->pool_bytes);
     CRN_NEED(err, w->pool, "the copies of an asynchronous save");
-    memset(w->pool, 0, (size_t)w->pool_bytes);
 out:
     return rc;
 }
@@ -224,6 +277,7 @@ static cairn_status set_up(crn_writer *w, const crn_plan *plan, const crn_writer
 {
     cairn_status rc = CAIRN_OK;
     const unsigned wanted = options->threads > 0 ? options->threads : THREADS_DEFAULT;
+    bool is_locked = false;
     CRN_TRY_PLAIN(crn_block_table_make(&w->table, w->tree, plan, err));
     w->slot_bytes = w->table.max_bytes;
     const uint32_t slots = slot_count(w, options->staging_bytes);
@@ -231,6 +285,9 @@ static cairn_status set_up(crn_writer *w, const crn_plan *plan, const crn_writer
         crn_blocks_init(&w->blocks, (uint32_t)w->table.count, w->table.order, slots, err));
     CRN_TRY_PLAIN(make_pool(w, slots, err));
     CRN_TRY_PLAIN(make_locks(w, err));
+    /* None begins before all are made: their stacks would wait for the pages of the pool. */
+    (void)pthread_mutex_lock(&w->lock);
+    is_locked = true;
     for (; w->thread_count < wanted && w->thread_count < CAIRN_WRITER_THREADS_MAX;
          w->thread_count++) {
         const int e =
@@ -240,6 +297,8 @@ static cairn_status set_up(crn_writer *w, const crn_plan *plan, const crn_writer
     }
     cairn_state_tree_set_guard(w->tree, &crn_writer_guard, w);
 out:
+    if (is_locked)
+        (void)pthread_mutex_unlock(&w->lock);
     return rc;
 }
 
@@ -253,6 +312,7 @@ cairn_status crn_writer_new(const crn_os *os, cairn_state_tree *tree, const crn_
     w->tree = tree;
     w->arena = cairn_state_tree_arena(tree);
     w->mode = options->mode;
+    w->run_bytes = RUN_BYTES;
     w->state_count = cairn_state_tree_count(tree);
     CRN_TRY_PLAIN(set_up(w, plan, options, err));
     *out = w;
@@ -315,6 +375,7 @@ cairn_status crn_writer_start(crn_writer *w, crn_job *job, cairn_error *err)
     w->is_file_bad = is_bad;
     w->status = CAIRN_OK;
     w->extra_status = CAIRN_OK;
+    w->index_status = CAIRN_OK;
     w->times = (crn_writer_times){.started_ns = w->os->monotonic_ns(w->os)};
     crn_blocks_capture(&w->blocks);
     w->phase = CRN_WRITER_STARTED;

@@ -45,6 +45,7 @@ typedef struct crn_writer {
     uint8_t *pool; /* slot_bytes for each slot */
     uint64_t pool_bytes;
     uint64_t slot_bytes;
+    uint64_t run_bytes; /* most that one call writes, but for a block that is larger */
     pthread_t threads[CAIRN_WRITER_THREADS_MAX];
     unsigned thread_count;
     _Atomic uint32_t updates; /* ranges that are being written to now */
@@ -55,6 +56,7 @@ typedef struct crn_writer {
     pthread_cond_t ended;   /* for the owner */
     bool has_lock;          /* the four are made */
     bool is_stopping;
+    bool is_pool_asked_for;
     crn_writer_phase phase;
     crn_blocks blocks;
     crn_job job;
@@ -65,6 +67,8 @@ typedef struct crn_writer {
     cairn_error error;
     cairn_status extra_status; /* of the extras, the first failure */
     cairn_error extra_error;
+    cairn_status index_status; /* the index is not worth failing a save */
+    cairn_error index_error;
     uint32_t waiting; /* updaters in the guard */
     int64_t waiting_since;
     crn_writer_times times;

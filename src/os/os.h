@@ -37,6 +37,14 @@ typedef struct crn_file_stat {
     uint64_t inode;
 } crn_file_stat;
 
+/* A piece of memory that a read fills. */
+typedef struct crn_os_part {
+    void *bytes;
+    size_t size;
+} crn_os_part;
+
+enum { CRN_OS_PARTS_MAX = 256 };
+
 /* Called for each entry but "." and ".."; a non-zero return stops and is returned. */
 typedef int (*crn_list_fn)(void *user, const char *name);
 
@@ -49,13 +57,17 @@ struct crn_os {
     /* Reads until @size bytes or the end of the file; *out_got says how many. */
     int (*read_at)(const crn_os *os, int fd, void *buf, size_t size, uint64_t offset,
                    size_t *out_got);
+    /* Like read_at, with the bytes in @count (at most CRN_OS_PARTS_MAX) pieces, one behind another,
+     * and in as few calls as the kernel takes. */
+    int (*read_parts)(const crn_os *os, int fd, const crn_os_part *parts, size_t count,
+                      uint64_t offset, size_t *out_got);
     /* Writes all of it; a write that makes no progress twice is EIO. */
     int (*write_at)(const crn_os *os, int fd, const void *buf, size_t size, uint64_t offset);
     /* Like write_at, but the pages leave the cache as soon as they are on the device. EOPNOTSUPP
      * or another error where the kernel or the file system cannot. */
     int (*write_uncached)(const crn_os *os, int fd, const void *buf, size_t size, uint64_t offset);
     /* Writes and reads of @fd go past the page cache from now on: memory, offsets and sizes must be
-     * multiples of 4096. EINVAL where the file system cannot; the first write may say so too. */
+     * multiples of 4096. EINVAL where the file system cannot; the first transfer may say so too. */
     int (*set_direct)(const crn_os *os, int fd);
     /* Starts the transfer of what was written there, without waiting; says nothing about it. */
     int (*start_writeback)(const crn_os *os, int fd, uint64_t offset, uint64_t size);

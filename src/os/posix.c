@@ -53,6 +53,7 @@ const crn_os *crn_os_posix(void)
         .close = crn_posix_close,
         .duplicate = crn_posix_duplicate,
         .read_at = crn_posix_read_at,
+        .read_parts = crn_posix_read_parts,
         .write_at = crn_posix_write_at,
         .write_uncached = crn_posix_write_uncached,
         .set_direct = crn_posix_set_direct,

@@ -15,6 +15,8 @@ int crn_posix_close(const crn_os *os, int fd);
 int crn_posix_duplicate(const crn_os *os, int fd, int *out_fd);
 int crn_posix_read_at(const crn_os *os, int fd, void *buf, size_t size, uint64_t offset,
                       size_t *out_got);
+int crn_posix_read_parts(const crn_os *os, int fd, const crn_os_part *parts, size_t count,
+                         uint64_t offset, size_t *out_got);
 int crn_posix_write_at(const crn_os *os, int fd, const void *buf, size_t size, uint64_t offset);
 int crn_posix_write_uncached(const crn_os *os, int fd, const void *buf, size_t size,
                              uint64_t offset);

@@ -101,6 +101,48 @@ int crn_posix_read_at(const crn_os *os, int fd, void *buf, size_t size, uint64_t
     return 0;
 }
 
+/* Drops the first @size bytes of @parts; returns what is left of them. */
+static size_t drop_read(struct iovec **parts, size_t count, size_t size)
+{
+    while (count > 0 && size >= (*parts)->iov_len) {
+        size -= (*parts)->iov_len;
+        ++*parts;
+        count--;
+    }
+    if (count > 0) {
+        (*parts)->iov_base = (char *)(*parts)->iov_base + size;
+        (*parts)->iov_len -= size;
+    }
+    return count;
+}
+
+int crn_posix_read_parts(const crn_os *os, int fd, const crn_os_part *parts, size_t count,
+                         uint64_t offset, size_t *out_got)
+{
+    (void)os;
+    struct iovec all[CRN_OS_PARTS_MAX];
+    struct iovec *left = all;
+    size_t got = 0;
+    if (count > CRN_OS_PARTS_MAX)
+        return EINVAL;
+    for (size_t i = 0; i < count; i++)
+        all[i] = (struct iovec){.iov_base = parts[i].bytes, .iov_len = parts[i].size};
+    count = drop_read(&left, count, 0); /* Empty ones first would look like the end of the file. */
+    while (count > 0) {
+        const ssize_t n = preadv(fd, left, (int)count, (off_t)(offset + got));
+        if (n == 0)
+            break;
+        if (n > 0) {
+            got += (size_t)n;
+            count = drop_read(&left, count, (size_t)n);
+        } else if (errno != EINTR) {
+            return errno;
+        }
+    }
+    *out_got = got;
+    return 0;
+}
+
 int crn_posix_put_all(crn_put_fn put, void *user, const void *buf, size_t size, uint64_t offset)
 {
     size_t done = 0;

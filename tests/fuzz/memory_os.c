@@ -36,6 +36,18 @@ static int memory_read_at(const crn_os *os, int fd, void *buf, size_t size, uint
     return 0;
 }
 
+static int memory_read_parts(const crn_os *os, int fd, const crn_os_part *parts, size_t count,
+                             uint64_t offset, size_t *out_got)
+{
+    *out_got = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t got = 0;
+        (void)memory_read_at(os, fd, parts[i].bytes, parts[i].size, offset + *out_got, &got);
+        *out_got += got;
+    }
+    return 0;
+}
+
 static int memory_stat_fd(const crn_os *os, int fd, crn_file_stat *out)
 {
     const memory_os *const memory = os->self;
@@ -56,6 +68,7 @@ void memory_os_init(memory_os *memory, const uint8_t *bytes, size_t size)
     memory->os = (crn_os){.open = memory_open,
                           .close = memory_close,
                           .read_at = memory_read_at,
+                          .read_parts = memory_read_parts,
                           .stat_fd = memory_stat_fd,
                           .realtime_ns = memory_clock_ns,
                           .monotonic_ns = memory_clock_ns,

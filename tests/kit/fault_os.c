@@ -123,6 +123,12 @@ static int fault_read_at(const crn_os *os, int fd, void *buf, size_t size, uint6
     PASS('r', read_at(f->real, fd, buf, size, offset, out_got));
 }
 
+static int fault_read_parts(const crn_os *os, int fd, const crn_os_part *parts, size_t count,
+                            uint64_t offset, size_t *out_got)
+{
+    PASS('r', read_parts(f->real, fd, parts, count, offset, out_got));
+}
+
 static int fault_write_at(const crn_os *os, int fd, const void *buf, size_t size, uint64_t offset)
 {
     tk_fault_os *const f = fault_of(os);
@@ -272,6 +278,7 @@ void tk_fault_init(tk_fault_os *fault)
                          .close = fault_close,
                          .duplicate = fault_duplicate,
                          .read_at = fault_read_at,
+                         .read_parts = fault_read_parts,
                          .write_at = fault_write_at,
                          .write_uncached = fault_write_uncached,
                          .set_direct = fault_set_direct,

@@ -15,8 +15,10 @@ static cairn_store *open_store(const crn_os *os, const char *dir, uint64_t stagi
     cairn_error err = {0};
     cairn_store *store = NULL;
     const cairn_run run = {.run_id = CK_RUN};
-    const cairn_store_options options = {
-        .struct_size = sizeof options, .model_dir = dir, .staging_bytes = staging};
+    const cairn_store_options options = {.struct_size = sizeof options,
+                                         .model_dir = dir,
+                                         .staging_bytes = staging,
+                                         .writer_threads = 2};
     tk_assert_ok(crn_store_open_os(os, &options, &store, &err), &err);
     cairn_run_adopt(store, &run, 0);
     return store;
@@ -124,6 +126,7 @@ static void try_torn_state(const char *dir, const char *name, uint64_t staging)
     save_in_sync(sync, tree, 7);
     cairn_store *const store = open_store(&gate.os, async, staging);
     tk_assert_ok(cairn_store_attach(store, tree, &err), &err);
+    store->writer->run_bytes = 0; /* A write for each block. */
     const uint64_t before = gate.arrived;
     tk_gate_set(&gate, false, 0);
     start(store, tree, 7);
@@ -194,6 +197,7 @@ static void save__outlasts_twenty_steps_of_updates(void **state)
     save_in_sync(sync, tree, 7);
     cairn_store *const store = open_store(&gate.os, async, 0);
     tk_assert_ok(cairn_store_attach(store, tree, &err), &err);
+    store->writer->run_bytes = 0; /* A write for each block. */
     const uint64_t before = gate.arrived;
     tk_gate_set(&gate, false, 0);
     start(store, tree, 7);
@@ -310,6 +314,37 @@ static void save__holds_against_many_updaters(void **state)
     try_crowd(dir, "default", 0);
 }
 
+/* As many writes as runs of 4 MiB need, instead of one a block: of equal tensors of half a MiB. */
+static void save__writes_blocks_in_a_row_with_one_call(void **state)
+{
+    enum { TENSORS = 64 };
+    const char *const dir = *state;
+    cairn_error err = {0};
+    tk_gate_os gate;
+    tk_gate_init(&gate, ck_os());
+    cairn_state_tree *const tree = ck_empty_tree();
+    cairn_state *const model = ck_state(tree, "model");
+    for (int i = 0; i < TENSORS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "t%d", i);
+        (void)ck_add(model, name, CAIRN_DTYPE_F32, 128 * 1024, 0);
+    }
+    ck_allocate(tree);
+    ck_fill(tree, 3);
+    cairn_store *const store = open_store(&gate.os, dir, 0);
+    tk_assert_ok(cairn_store_attach(store, tree, &err), &err);
+    assert_int_equal(store->writer->table.count, TENSORS);
+    const uint64_t before = gate.arrived;
+    start(store, tree, 1);
+    crn_writer_wait(store->writer);
+    /* 32 MiB by 4, the header, and the index. */
+    assert_int_equal(gate.arrived - before, 8 + 2);
+    (void)wait_for(store);
+    cairn_store_close(store);
+    cairn_state_tree_destroy(tree);
+    tk_gate_dispose(&gate);
+}
+
 /* ---- Several files, several saves ---- */
 
 static void save__writes_extras_of_the_same_capture(void **state)
@@ -393,11 +428,11 @@ static void save__is_told_by_poll_and_only_once(void **state)
     tk_assert_status(cairn_store_save_wait(store, &saved, &err), CAIRN_EINVAL, &err);
     start(store, tree, 1);
     crn_writer_wait(store->writer);
-    assert_true(tk_exists(dir, "checkpoint_1.mdl")); /* Published before anybody asked. */
-    assert_false(tk_exists(dir, "checkpoints_index.yaml"));
+    /* Published before anybody asked, and in the index. */
+    assert_true(tk_exists(dir, "checkpoint_1.mdl"));
+    tk_assert_file_text(dir, "checkpoints_index.yaml", "- checkpoint_1.mdl\n");
     tk_assert_ok(cairn_store_save_poll(store, &is_done, &saved, &err), &err);
     assert_true(is_done && saved.is_durable);
-    assert_true(tk_exists(dir, "checkpoints_index.yaml"));
     tk_assert_status(cairn_store_save_poll(store, &is_done, &saved, &err), CAIRN_EINVAL, &err);
     cairn_store_close(store);
     cairn_state_tree_destroy(tree);
@@ -717,6 +752,7 @@ int main(void)
         T(save__is_the_capture_whatever_is_updated_meanwhile),
         T(save__outlasts_twenty_steps_of_updates),
         T(save__holds_against_many_updaters),
+        T(save__writes_blocks_in_a_row_with_one_call),
         T(save__writes_extras_of_the_same_capture),
         T(save__may_follow_another),
         T(save__is_told_by_poll_and_only_once),

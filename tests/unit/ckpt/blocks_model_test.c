@@ -25,6 +25,7 @@ typedef struct model {
     uint32_t passes; /* updates of each block by each updater in a round */
     uint32_t rounds; /* saves in a row */
     bool can_fail;   /* any write may fail */
+    bool has_runs;   /* a writer takes the next block too where it can */
 } model;
 
 typedef enum updater_at { U_ENTER, U_COPY_1, U_COPY_2, U_WRITE } updater_at;
@@ -40,7 +41,8 @@ typedef struct updater {
 typedef struct writer {
     uint8_t at;
     uint8_t block;
-    uint8_t slot; /* 0xff: the arena */
+    uint8_t slot;  /* 0xff: the arena */
+    uint8_t count; /* of blocks in a row */
     uint8_t is_asleep;
 } writer;
 
@@ -76,6 +78,7 @@ typedef struct explorer {
     uint64_t copies; /* steps of this kind, to see that the model reaches them */
     uint64_t waits;
     uint64_t failures;
+    uint64_t runs;
 } explorer;
 
 static void take_snapshot(const explorer *x, snapshot *out)
@@ -242,13 +245,21 @@ static void writer_take(explorer *x, writer *w)
     assert_false(x->world.is_failed);
     w->block = (uint8_t)block;
     w->slot = (uint8_t)slot;
+    w->count = 1;
     w->at = W_READ_1;
+    if (x->m->has_runs && slot == CRN_BLOCK_NONE && block + 1 < x->m->blocks &&
+        crn_blocks_take_also(&x->machine, block + 1)) {
+        w->count = 2;
+        x->runs++;
+    }
 }
 
 static void writer_read(const explorer *x, const writer *w)
 {
-    const uint8_t *const from = w->slot == 0xff ? x->world.arena[w->block] : x->world.slot[w->slot];
-    assert_memory_equal(from, x->world.captured[w->block], ACTORS);
+    for (uint32_t i = w->block; i < (uint32_t)w->block + w->count; i++) {
+        const uint8_t *const from = w->slot == 0xff ? x->world.arena[i] : x->world.slot[w->slot];
+        assert_memory_equal(from, x->world.captured[i], ACTORS);
+    }
 }
 
 static void writer_step(explorer *x, uint32_t who, bool fails)
@@ -271,11 +282,13 @@ static void writer_step(explorer *x, uint32_t who, bool fails)
             wake_updaters(x);
             x->failures++;
         } else {
-            assert_int_equal(++x->world.written[w->block], 1);
+            for (uint32_t i = w->block; i < (uint32_t)w->block + w->count; i++)
+                assert_int_equal(++x->world.written[i], 1);
         }
         break;
     case W_DONE:
-        crn_blocks_done(&x->machine, w->block);
+        for (uint32_t i = w->block; i < (uint32_t)w->block + w->count; i++)
+            crn_blocks_done(&x->machine, i);
         wake_updaters(x);
         memset(w, 0, sizeof *w);
         break;
@@ -404,7 +417,7 @@ static void model__holds_in_every_order(void **state)
 {
     (void)state;
     uint64_t all = 0;
-    for (uint32_t shape = 0; shape < 8; shape++) {
+    for (uint32_t shape = 0; shape < 16; shape++) {
         for (uint32_t slots = 0; slots <= SLOTS; slots++) {
             const model m = {.blocks = BLOCKS,
                              .writers = 1 + (shape & 1),
@@ -412,16 +425,19 @@ static void model__holds_in_every_order(void **state)
                              .slots = slots,
                              .passes = 2,
                              .rounds = 2,
-                             .can_fail = (shape & 4) != 0};
+                             .can_fail = (shape & 4) != 0,
+                             .has_runs = (shape & 8) != 0};
             explorer x;
             run_model(&m, &x);
             assert_true(x.waits > 0);
             assert_int_equal(x.copies > 0, slots > 0);
             assert_int_equal(x.failures > 0, m.can_fail);
+            assert_int_equal(x.runs > 0, m.has_runs);
             all += x.states;
-            print_message(
-                "%u blocks, %u writers, %u updaters, %u slots, failures %d: %llu states\n",
-                m.blocks, m.writers, m.updaters, m.slots, m.can_fail, (unsigned long long)x.states);
+            print_message("%u blocks, %u writers, %u updaters, %u slots, failures %d, runs %d: "
+                          "%llu states\n",
+                          m.blocks, m.writers, m.updaters, m.slots, m.can_fail, m.has_runs,
+                          (unsigned long long)x.states);
         }
     }
     print_message("%llu states\n", (unsigned long long)all);

@@ -198,16 +198,27 @@ typedef struct changing_os {
     int64_t by;
 } changing_os;
 
-static int read_and_change(const crn_os *os, int fd, void *buf, size_t size, uint64_t offset,
-                           size_t *out_got)
+static void change_before_read(changing_os *changing)
 {
-    changing_os *const changing = os->self;
     if (++changing->reads == changing->change_at) {
         struct stat info;
         assert_int_equal(stat(changing->path, &info), 0);
         assert_int_equal(truncate(changing->path, info.st_size + changing->by), 0);
     }
+}
+
+static int read_and_change(const crn_os *os, int fd, void *buf, size_t size, uint64_t offset,
+                           size_t *out_got)
+{
+    change_before_read(os->self);
     return crn_os_posix()->read_at(os, fd, buf, size, offset, out_got);
+}
+
+static int read_parts_and_change(const crn_os *os, int fd, const crn_os_part *parts, size_t count,
+                                 uint64_t offset, size_t *out_got)
+{
+    change_before_read(os->self);
+    return crn_os_posix()->read_parts(os, fd, parts, count, offset, out_got);
 }
 
 /* Writes the good file anew, reads it through @changing, and gives the number of reads. */
@@ -219,6 +230,7 @@ static int read_changing(const char *dir, int change_at, int64_t by, char code[C
     changing_os changing = {.os = *crn_os_posix(), .change_at = change_at, .by = by};
     changing.os.self = &changing;
     changing.os.read_at = read_and_change;
+    changing.os.read_parts = read_parts_and_change;
     changing.path = tk_join(path, dir, "changing");
     golden_path(good, "good");
     char *const bytes = tk_read_file(good, "mixed.mdl", &size);

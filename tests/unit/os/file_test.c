@@ -239,6 +239,34 @@ static void read_file__closes_after_every_failing_call(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, tk_temp_setup, tk_temp_teardown)
 
+static void read_parts__fills_pieces_one_behind_another(void **state)
+{
+    const crn_os *const os = crn_os_posix();
+    char a[3] = "";
+    char b[4] = "";
+    char c[9] = "";
+    size_t got = 99;
+    int fd = -1;
+    tk_write_text(*state, "file", "0123456789");
+    assert_int_equal(open_in(state, "file", CRN_OPEN_READ, &fd), 0);
+    /* Empty pieces, first ones too, end nothing. */
+    const crn_os_part parts[] = {{c, 0}, {a, 2}, {b, 0}, {b, 3}, {c, 8}};
+    assert_int_equal(os->read_parts(os, fd, parts, 4, 1, &got), 0);
+    assert_int_equal(got, 5);
+    assert_string_equal(a, "12");
+    assert_string_equal(b, "345");
+    assert_int_equal(os->read_parts(os, fd, parts, 5, 1, &got), 0);
+    assert_int_equal(got, 9); /* The file ends in the last piece. */
+    assert_string_equal(c, "6789");
+    assert_int_equal(os->read_parts(os, fd, parts, 5, 100, &got), 0);
+    assert_int_equal(got, 0);
+    assert_int_equal(os->read_parts(os, fd, parts, 0, 0, &got), 0);
+    assert_int_equal(got, 0);
+    assert_int_equal(os->read_parts(os, fd, parts, CRN_OS_PARTS_MAX + 1, 0, &got), EINVAL);
+    assert_int_equal(os->close(os, fd), 0);
+    assert_int_equal(os->read_parts(os, fd, parts, 2, 0, &got), EBADF);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +275,7 @@ int main(void)
         T(open__makes_descriptors_that_no_child_inherits),
         T(close__of_no_descriptor_is_an_error),
         T(write_at_and_read_at__meet_at_any_offset),
+        T(read_parts__fills_pieces_one_behind_another),
         T(append__goes_to_the_end_whoever_wrote_last),
         T(write__goes_on_after_short_writes_and_interrupts),
         T(write__without_progress_twice_is_an_io_error),
