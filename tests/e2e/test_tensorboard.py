@@ -82,8 +82,10 @@ class TensorBoardTest(kit.Case):
         raw = kit.read_metrics(run_dir).raw
         resumes = [i for i, entry in enumerate(raw) if entry.get("event") == "resume"]
         self.assertEqual(len(KILLS_AT), len(resumes))
-        for i in resumes:  # Each process did steps that the next one did again.
-            self.assertGreater(raw[i - 1]["step"], raw[i]["step"])
+        # Processes did steps that the next ones did again, unless killed right after a save.
+        again = [raw[i - 1]["step"] - raw[i]["step"] for i in resumes]
+        self.assertGreaterEqual(min(again), 0)
+        self.assertGreater(max(again), 0)
         files = sorted(os.listdir(os.path.join(run_dir, "events")))
         self.assertEqual(len(KILLS_AT) + 1, len(files))
         self.same(os.path.join(run_dir, "events"), run_dir)
