@@ -119,6 +119,8 @@ static size_t find_stop(const struct outlet *outlet)
 
 static void let_out(struct outlet *outlet, size_t count)
 {
+    if (count == 0)
+        return;
     outlet->options->write(outlet->options->user, outlet->held.text, count);
     outlet->held.length -= count;
     memmove(outlet->held.text, outlet->held.text + count, outlet->held.length);

@@ -158,7 +158,8 @@ static void choose_nonlinearity(crn_gpt2 *m)
 /* Scores are divided by the root of the head size, or by the size for muP. */
 static double attention_scale(const cairn_gpt2_options *o)
 {
-    const double size = (double)(o->hidden_size / o->num_heads);
+    const int64_t head = o->hidden_size / o->num_heads; /* check_options: without a rest */
+    const double size = (double)head;
     if (strcmp(o->attention_type, "scaled_dot_product") != 0)
         return o->attention_logits_alpha;
     return o->attention_logits_alpha / (o->scale_qk_dot_by_d ? size : sqrt(size));
