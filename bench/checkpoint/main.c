@@ -264,8 +264,7 @@ static cairn_status set_up(bench *b, const char *shape, cairn_error *err)
     CRN_NEED(err, b->gradients, "gradients");
     for (uint64_t i = 0; i < floats; i++)
         b->gradients[i] = 1e-3F * (float)(i % 7);
-    printf("{\"bytes\": %" PRIu64 ", \"cores\": %u}\n", cairn_state_tree_bytes(b->tree),
-           crn_os_cpu_count());
+    printf("{\"bytes\": %" PRIu64 "}\n", cairn_state_tree_bytes(b->tree));
 out:
     return rc;
 }
