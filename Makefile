@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 SOURCES = $(shell find src include tests examples bench -name '*.[ch]' 2>/dev/null)
 
-.PHONY: all demo test test-fast torture fuzz bench install format clean help deps
+.PHONY: all demo test test-fast torture fuzz bench bench-checkpoint bench-train install format generate clean help deps
 
 all: deps
 	@test -f build/build.ninja || cmake --preset release
@@ -37,9 +37,15 @@ torture:
 	  --test-output-size-passed 10000000 --test-output-size-failed 10000000; code=$$?; \
 	python3 tools/reliability_table.py build/dev/torture.xml; exit $$code
 
-bench: all
-	@if [ -x bench/run.sh ]; then bench/run.sh; \
-	else echo "make bench: there are no benchmarks yet; bench/ holds: $$(ls -A bench 2>/dev/null | tr '\n' ' ')"; fi
+bench: bench-checkpoint bench-train
+
+bench-checkpoint: all
+	@cmake --build build --target bench_checkpoint
+	@python3 bench/checkpoint.py
+
+bench-train: all
+	@cmake --build build --target bench_train
+	@python3 bench/train.py
 
 install: all
 	@cmake --install build --prefix "$(abspath $(PREFIX))"
@@ -47,6 +53,10 @@ install: all
 format:
 	@tools/setup.sh test
 	@clang-format-14 -i $(SOURCES)
+
+# After a change of an option table, a class or a flag.
+generate: all
+	@python3 tools/generate.py build/cairn
 
 clean:
 	@rm -rf build
@@ -61,4 +71,5 @@ help:
 	@echo "make bench      the targets of the design, measured on this machine"
 	@echo "make install    to PREFIX (now $(PREFIX)); DESTDIR is respected"
 	@echo "make format     clang-format over all sources"
+	@echo "make generate   docs/reference, completions and manual pages from the option tables"
 	@echo "make clean      remove build/"

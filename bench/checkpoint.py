@@ -333,7 +333,7 @@ for line in sys.stdin:
 
 
 def start_peer(kind, b):
-    """A process that saves as many bytes with another library at each line; None: it is not here."""
+    """A process that saves as many bytes with another library; None: it is not here."""
     python = ROOT / "build" / "venv" / "bin" / "python"
     peer = subprocess.Popen([python if python.exists() else sys.executable, "-c", PEER, kind,
                              str(b.bytes), b.folder], stdin=subprocess.PIPE,

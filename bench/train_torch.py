@@ -6,7 +6,7 @@
 
 Prints one JSON object. GPT-2 without dropout, fp32, AdamW with torch's fused or foreach loop,
 whichever is faster; attention by scaled_dot_product_attention where this version has it. Run it
-with OMP_NUM_THREADS, and try the settings of the table in docs/guide/speed.md: the best counts.
+with OMP_NUM_THREADS, and try the settings of the table in bench/train.py: the best counts.
 """
 import argparse
 import json

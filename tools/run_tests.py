@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """The whole gate, as `make test` and CI run it.
 
-Stages: format, layers, style, headers, a gcc build with its unit and end-to-end tests, a clang
-build, builds with sanitizers and their tests, fuzzing, clang-tidy, cppcheck. Every stage runs,
-whatever the ones before it said. Each stage counts as one case, and each test case of cmocka and
-unittest and each fuzz target as one more. The last line is `N passed, N failed`, with
-`, N skipped` behind it if any were.
+Stages: format, layers, style, headers, a gcc build with its unit and end-to-end tests, what is
+generated from the option tables, a clang build, builds with sanitizers and their tests, fuzzing,
+clang-tidy, cppcheck. Every stage runs, whatever the ones before it said. Each stage counts as one
+case, and each test case of cmocka and unittest and each fuzz target as one more. The last line is
+`N passed, N failed`, with `, N skipped` behind it if any were.
 
-    --fast        format, layers, style, headers and the gcc build with its tests
+    --fast        format, layers, style, headers, the gcc build with its tests, generated files
     --only NAMES  only these stages, separated by commas; --list shows the names
 """
 
@@ -226,6 +226,12 @@ def stage_dev():
     return ctest("dev")
 
 
+def stage_generated():
+    """Reference, completions and manual pages are what the option tables say."""
+    build("dev", ["cairn_program"])
+    must([sys.executable, "tools/generate.py", "build/dev/cairn", "--check"])
+
+
 def stage_clang():
     build("clang")
     return ctest("clang", pattern_of(CLANG_TESTS))
@@ -257,6 +263,7 @@ def stage_fuzz():
 def stage_tidy():
     """clang-tidy over src/; what it passed once is not looked at again until it changes."""
     must(["cmake", "--preset", "clang"])
+    must(["cmake", "--build", "build/clang", "--target", "crn_generated"])
     done = ROOT / "build/tidy"
     done.mkdir(parents=True, exist_ok=True)
     seed = hashlib.sha256()
@@ -308,6 +315,7 @@ STAGES = {
     "style": stage_style,
     "headers": stage_headers,
     "dev": stage_dev,
+    "generated": stage_generated,
     "clang": stage_clang,
     "asan": stage_asan,
     "tsan": stage_tsan,
@@ -315,7 +323,7 @@ STAGES = {
     "tidy": stage_tidy,
     "cppcheck": stage_cppcheck,
 }
-FAST_STAGES = ("format", "layers", "style", "headers", "dev")
+FAST_STAGES = ("format", "layers", "style", "headers", "dev", "generated")
 
 
 # --- The run ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 packages_of() {
     case "$1" in
     build) echo gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libyaml-dev libjansson-dev \
-        libxxhash-dev ;;
+        libxxhash-dev libprotobuf-c-dev protobuf-c-compiler ;;
     test) echo g++ clang-14 libclang-rt-14-dev libomp-14-dev clang-format-14 clang-tidy-14 \
         cppcheck libcmocka-dev locales python3 python3-venv ;;
     demo) echo fortunes ;;
@@ -49,9 +49,9 @@ install_packages() {
 make_venv() {
     local venv=build/venv python=/usr/bin/python3 key
     [ -x "$python" ] || python=python3
-    key=$(sha256sum tools/requirements.txt | cut -d ' ' -f 1)
+    key=$(cat tools/requirements*.txt | sha256sum | cut -d ' ' -f 1)
     if [ -f "$venv/stamp" ] && [ "$(cat "$venv/stamp")" = "$key" ] &&
-        "$venv/bin/python" -c 'import numpy, safetensors' 2>/dev/null; then
+        "$venv/bin/python" -c 'import numpy, safetensors, tensorboard' 2>/dev/null; then
         return
     fi
     echo "making the Python environment in $venv" >&2
@@ -59,6 +59,8 @@ make_venv() {
     "$python" -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
         -r tools/requirements.txt >&2
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+        -r tools/requirements-no-deps.txt >&2
     echo "$key" >"$venv/stamp"
 }
 

@@ -127,6 +127,9 @@ CAIRN_API cairn_status cairn_app_generate(const cairn_generate_options *options,
  * @param out_text  Yours: cairn_app_free.  @retval CAIRN_ECONFIG  No such section.
  */
 CAIRN_API cairn_status cairn_app_help(const char *section, char **out_text, cairn_error *err);
+/** `cairn config schema`: the configuration as JSON Schema (draft 7), for editors.
+ *  @param out_text  Yours: cairn_app_free.  @retval CAIRN_ENOMEM */
+CAIRN_API cairn_status cairn_app_schema(char **out_text, cairn_error *err);
 /** The name in @p names nearest to @p wrong, for "did you mean"; NULL if none is near. Borrowed. */
 CAIRN_API const char *cairn_app_nearest(const char *wrong, const char *const *names, size_t count);
 /** Frees a text of this header. Accepts NULL. */

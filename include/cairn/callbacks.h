@@ -1,4 +1,5 @@
-/** @file callbacks.h  Callbacks and loggers of the library, for cairn_trainer_add_callback. */
+/** @file callbacks.h  Callbacks and loggers of the library, for cairn_trainer_add_callback and
+ *  cairn_trainer_add_logger. */
 #ifndef CAIRN_CALLBACKS_H
 #define CAIRN_CALLBACKS_H
 
@@ -92,7 +93,8 @@ CAIRN_API cairn_status cairn_check_flags_new(const cairn_check_flags_options *op
 typedef struct cairn_progress_options {
     size_t struct_size;
     const char *device; /**< "CPU"; static. */
-    uint64_t log_steps; /**< A line after every this many steps, and after the last. */
+    uint64_t log_steps; /**< In a validation: a line after every this many batches, and after the
+                             last. In training the event says which steps have one. */
     /** Writes to the terminal: receives a whole bar (with "\r" and no newline), or "" to erase it.
      *  NULL: no bar. */
     void (*bar)(void *user, const char *text);
@@ -106,6 +108,12 @@ CAIRN_API cairn_status cairn_progress_logger_new(const cairn_progress_options *o
 /** model_dir/metrics.jsonl: one object a line, appended; a cut last line is ended and a resume
  *  recorded. */
 CAIRN_API cairn_status cairn_metrics_file_new(cairn_callback *out, cairn_error *err);
+
+/** Event files that TensorBoard reads: every number that metrics.jsonl gets, under the Model Zoo's
+ *  names ("loss", "lr/0", "validate_0/loss"), texts and histograms. Nothing is made before there is
+ *  something to log. @retval CAIRN_ENOMEM  */
+CAIRN_API cairn_status cairn_tensorboard_logger_new(const cairn_tensorboard_logger_options *options,
+                                                    cairn_callback *out, cairn_error *err);
 
 #ifdef __cplusplus
 }

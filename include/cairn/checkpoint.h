@@ -233,8 +233,8 @@ CAIRN_API cairn_status cairn_store_save_missing(cairn_store *store, const cairn_
 
 /**
  * Makes @p store ready for asynchronous saves of @p tree: installs its write guard, allocates the
- * staging memory, starts the threads (one touches it), finds out how the folder is written best (one
- * line in the log). Another tree is detached first. @p tree must outlive the attachment.
+ * staging memory, starts the threads (one touches it), finds how the folder is written best
+ * (one line in the log). Another tree is detached first. @p tree must outlive the attachment.
  * @retval CAIRN_EINVAL  The tree is not allocated, the store is read-only, or a save is under way.
  * @retval CAIRN_ENOMEM
  */

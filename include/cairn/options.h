@@ -357,6 +357,9 @@ typedef struct cairn_save_checkpoint_state_options {
 typedef struct cairn_keep_n_checkpoints_options {
 #include "cairn/options/keep_n_checkpoints.def"
 } cairn_keep_n_checkpoints_options;
+typedef struct cairn_tensorboard_logger_options {
+#include "cairn/options/tensorboard_logger.def"
+} cairn_tensorboard_logger_options;
 typedef struct cairn_early_stopping_options {
 #include "cairn/options/early_stopping.def"
 } cairn_early_stopping_options;
@@ -500,6 +503,7 @@ CAIRN_API cairn_autorestart_options cairn_autorestart_options_default(void);
 CAIRN_API cairn_load_checkpoint_states_options cairn_load_checkpoint_states_options_default(void);
 CAIRN_API cairn_save_checkpoint_state_options cairn_save_checkpoint_state_options_default(void);
 CAIRN_API cairn_keep_n_checkpoints_options cairn_keep_n_checkpoints_options_default(void);
+CAIRN_API cairn_tensorboard_logger_options cairn_tensorboard_logger_options_default(void);
 CAIRN_API cairn_early_stopping_options cairn_early_stopping_options_default(void);
 CAIRN_API cairn_ema_options cairn_ema_options_default(void);
 CAIRN_API cairn_log_optimizer_param_group_options

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/keys.h"
 #include "base/mem.h"
 #include "base/try.h"
 #include "os/os.h"
@@ -110,8 +111,6 @@ static void apply_flags(const cairn_app_request *request, crn_app_config *config
 
 /* ---- trainer, init and the verb's section ---- */
 
-static const char *const k_trainer_keys[] = {"init", "fit", "validate", "validate_all"};
-
 static void read_verb(crn_app_config *config, crn_node *trainer, crn_verb verb, crn_diag *diag)
 {
     crn_node *section = crn_node_get(trainer, k_verb_names[verb]);
@@ -175,8 +174,7 @@ static void read_trainer(const cairn_app_request *request, crn_verb verb, crn_no
     const size_t errors_before = diag->error_count;
     crn_node *const trainer = crn_node_get(root, "trainer");
     config->root = root;
-    if (!crn_map_check_keys(trainer, "trainer", k_trainer_keys,
-                            sizeof k_trainer_keys / sizeof k_trainer_keys[0], diag))
+    if (!crn_key_table_check(&crn_trainer_keys, trainer, crn_trainer_keys.name, diag))
         return;
     if (crn_node_is_null(crn_node_get(trainer, "init"))) {
         crn_diag_error(diag, trainer, "trainer.init is missing; it needs at least a model");
@@ -219,7 +217,6 @@ static void check_restarts(const crn_node *list, crn_diag *diag)
 static void read_several(const cairn_app_request *request, crn_verb verb, crn_node *list,
                          crn_app_configs *out, crn_diag *diag)
 {
-    static const char *const k_keys[] = {"trainer"};
     for (crn_node *item = list->first; item != NULL; item = item->next) {
         char path[48];
         crn_app_config *const config = &out->items[out->count];
@@ -229,7 +226,7 @@ static void read_several(const cairn_app_request *request, crn_verb verb, crn_no
         if (crn_node_is_null(item) || item->kind != CRN_NODE_MAP ||
             crn_node_get(item, "trainer") == NULL)
             crn_diag_error(diag, item, "each trainer of the list must be '- trainer: {...}'");
-        else if (crn_map_check_keys(item, "the trainer", k_keys, 1, diag))
+        else if (crn_key_table_check(&crn_root_keys, item, "the trainer", diag))
             read_trainer(request, verb, item, path, config, diag);
     }
     check_restarts(list, diag);
@@ -238,9 +235,8 @@ static void read_several(const cairn_app_request *request, crn_verb verb, crn_no
 static void read_trainers(const cairn_app_request *request, crn_verb verb, crn_app_configs *out,
                           crn_diag *diag)
 {
-    static const char *const k_root_keys[] = {"trainer"};
     crn_node *const root = crn_doc_root(out->doc);
-    if (!crn_map_check_keys(root, "the file", k_root_keys, 1, diag))
+    if (!crn_key_table_check(&crn_root_keys, root, crn_root_keys.name, diag))
         return;
     crn_node *const trainer = crn_node_get(root, "trainer");
     const bool is_list = trainer != NULL && trainer->kind == CRN_NODE_LIST;

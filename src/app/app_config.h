@@ -5,9 +5,8 @@
 #ifndef CRN_APP_APP_CONFIG_H
 #define CRN_APP_APP_CONFIG_H
 
-#include "app/schedules.h"
-#include "app/classes.h"
 #include "app/plugins.h"
+#include "app/schedules.h"
 
 /* What the program is about to do; decides which sections must be there. */
 typedef enum crn_verb { CRN_VERB_FIT, CRN_VERB_VALIDATE, CRN_VERB_VALIDATE_ALL } crn_verb;
@@ -34,8 +33,7 @@ typedef struct crn_app_config {
     cairn_logging_options logging;
     cairn_autorestart_options autorestart;
     crn_choice_list callbacks; /* in YAML order, injected ones after them */
-    bool has_progress;         /* ProgressLogger was not removed */
-    crn_choice_list loggers;   /* in YAML order, those that a class makes */
+    crn_choice_list loggers;   /* likewise */
     crn_choice train;          /* class NULL: none */
     crn_choice_list val;
     cairn_ckpt ckpt;
@@ -89,5 +87,9 @@ cairn_status crn_app_config_check_loop(const crn_app_config *config, uint64_t ba
 /* sections.c: the parts of trainer.init and of the verb's section. All report into @diag. */
 void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag);
 void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn_diag *diag);
+/* Adds @choice, whose options are then the list's. False: out of memory. */
+bool crn_choice_list_add(crn_choice_list *list, crn_choice choice, crn_diag *diag);
+/* loggers.c: trainer.init.loggers. */
+void crn_read_loggers(crn_app_config *config, crn_node *init, crn_diag *diag);
 
 #endif

@@ -117,18 +117,17 @@ static cairn_status add_loggers(const cairn_app_request *request, crn_verb verb,
         .bar = request->bar,
         .user = request->user,
     };
-    if (config->has_progress) {
-        CRN_TRY_PLAIN(cairn_progress_logger_new(&progress, &callback, err));
+    for (size_t i = 0; i < config->loggers.count; i++) {
+        const crn_choice *const choice = &config->loggers.items[i];
+        const bool is_progress = strcmp(choice->class->name, "ProgressLogger") == 0;
+        if (verb != CRN_VERB_FIT && !is_progress)
+            continue; /* A validation of its own writes no files. */
+        CRN_TRY(err, choice->class->make(is_progress ? &progress : choice->options, &callback, err),
+                "logger %s", choice->class->name);
         CRN_TRY_PLAIN(cairn_trainer_add_logger(trainer, callback, err));
     }
     if (verb == CRN_VERB_FIT) {
         CRN_TRY_PLAIN(cairn_metrics_file_new(&callback, err));
-        CRN_TRY_PLAIN(cairn_trainer_add_logger(trainer, callback, err));
-    }
-    for (size_t i = 0; verb == CRN_VERB_FIT && i < config->loggers.count; i++) {
-        const crn_choice *const choice = &config->loggers.items[i];
-        CRN_TRY(err, choice->class->make(choice->options, &callback, err), "logger %s",
-                choice->class->name);
         CRN_TRY_PLAIN(cairn_trainer_add_logger(trainer, callback, err));
     }
 out:

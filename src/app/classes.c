@@ -165,6 +165,17 @@ static cairn_status make_log_input_summaries(const void *options, void *out, cai
     return cairn_log_input_summaries_new(out, err);
 }
 
+/* @options: cairn_progress_options of the request, since the configuration has none. */
+static cairn_status make_progress(const void *options, void *out, cairn_error *err)
+{
+    return cairn_progress_logger_new(options, out, err);
+}
+
+static cairn_status make_tensorboard(const void *options, void *out, cairn_error *err)
+{
+    return cairn_tensorboard_logger_new(options, out, err);
+}
+
 static cairn_status make_text(const void *options, void *out, cairn_error *err)
 {
     const cairn_text_data_options *const text = options;
@@ -288,10 +299,9 @@ static const crn_class k_callbacks[] = {
     {"Lora", NULL, NULL, false},
 };
 
-/* ProgressLogger and the metrics file need facts of the request: app/build.c makes them. */
 static const crn_class k_loggers[] = {
-    {"ProgressLogger", NULL, NULL, true},
-    {"TensorBoardLogger", NULL, NULL, true},
+    {"ProgressLogger", NULL, make_progress, false},
+    {"TensorBoardLogger", "tensorboard_logger", make_tensorboard, false},
     {"TelemetryLogger", NULL, NULL, true},
     {"WandbLogger", NULL, NULL, false},
 };

@@ -33,12 +33,13 @@ extern const crn_registry crn_callbacks;  /* out: cairn_callback * */
 extern const crn_registry crn_loggers;    /* as callbacks */
 extern const crn_registry crn_processors; /* out: cairn_loader ** */
 
-/* The path of an option for messages; a longer one is cut. */
-enum { CRN_PLACE_SIZE = 200 };
-void crn_where_join(char out[CRN_PLACE_SIZE], const char *parent, const char *name);
 /* The class called @name, without case: a plugin's first, since it may stand in for one that is
  * known and not available. NULL: none. */
 const crn_class *crn_registry_find(const crn_registry *registry, const char *name);
+
+/* The path of an option for messages; a longer one is cut. */
+enum { CRN_PLACE_SIZE = 200 };
+void crn_where_join(char out[CRN_PLACE_SIZE], const char *parent, const char *name);
 
 /* A class that a configuration named, with its options read. */
 typedef struct crn_choice {

@@ -42,6 +42,12 @@ static const crn_row k_model_rows[] = {CRN_OPT_TEXT(name, NULL, "Name of the mod
                                            CRN_OPT_ALIAS(name, model_name)};
 #undef CRN_OPT_STRUCT
 
+#define CRN_OPT_STRUCT struct plain_head
+static const crn_row k_optimizer_rows[] = {
+    CRN_OPT_SECTION(params, "A list of {params: globs, tag: text}; see AdamW.")
+        CRN_OPT_SECTION(adjust_learning_rate, "A map of glob to a factor; see AdamW.")};
+#undef CRN_OPT_STRUCT
+
 #define CRN_OPT_STRUCT struct data_head
 static const crn_row k_data_rows[] = {
     CRN_OPT_TEXT(data_processor, NULL, "Name of the data processor.")
@@ -65,7 +71,8 @@ static const struct {
                                  sizeof k_model_rows / sizeof k_model_rows[0]},
     [CAIRN_PLUGIN_KIND_DATA] = {&crn_processors, sizeof(struct data_head), k_data_rows,
                                 sizeof k_data_rows / sizeof k_data_rows[0]},
-    [CAIRN_PLUGIN_KIND_OPTIMIZER] = {&crn_optimizers, sizeof(struct plain_head), NULL, 0},
+    [CAIRN_PLUGIN_KIND_OPTIMIZER] = {&crn_optimizers, sizeof(struct plain_head), k_optimizer_rows,
+                                     sizeof k_optimizer_rows / sizeof k_optimizer_rows[0]},
 };
 
 crn_registry crn_plugins_registry(const crn_plugins *plugins, cairn_plugin_kind kind)
@@ -78,13 +85,15 @@ crn_registry crn_plugins_registry(const crn_plugins *plugins, cairn_plugin_kind 
 
 /* ---- Making an object ---- */
 
-/* The tables are read without a look at their size later, so it has to be ours. */
-static cairn_status check_table(const struct crn_plugin_row *row, const void *ops, size_t size,
-                                size_t ours, cairn_error *err)
+/* The tables are read without a look at their size later, so it has to be ours. @is_whole: what is
+ * not optional is there. */
+static cairn_status check_table(const struct crn_plugin_row *row, size_t size, size_t ours,
+                                bool is_whole, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    if (ops == NULL)
-        CRN_FAIL(err, CAIRN_ECALLBACK, "%s gave no table of functions", row->class.name);
+    if (size == ours && !is_whole)
+        CRN_FAIL(err, CAIRN_ECONFIG, "%s lacks a function or its name in its table",
+                 row->class.name);
     if (size != ours)
         CRN_FAIL(err, CAIRN_ECONFIG,
                  "%s was compiled for another cairn (its table has %zu bytes, ours %zu); build the "
@@ -100,8 +109,11 @@ static cairn_status make_model(const struct crn_plugin_row *row, const void *opt
     cairn_status rc = CAIRN_OK;
     cairn_model made = {0};
     CRN_TRY_PLAIN(row->source.make_model(options, &made, err));
-    CRN_TRY_PLAIN(check_table(row, made.ops, made.ops != NULL ? made.ops->struct_size : 0,
-                              sizeof *made.ops, err));
+    const cairn_model_ops *const ops = made.ops;
+    const size_t size = ops != NULL ? ops->struct_size : 0;
+    const bool is_whole = size == sizeof *ops && ops->name != NULL && ops->declare != NULL &&
+                          ops->initialize != NULL && ops->compute != NULL && ops->destroy != NULL;
+    CRN_TRY_PLAIN(check_table(row, size, sizeof *ops, is_whole, err));
     *out = made;
 out:
     return rc;
@@ -113,8 +125,12 @@ static cairn_status make_optimizer(const struct crn_plugin_row *row, const void 
     cairn_status rc = CAIRN_OK;
     cairn_optimizer made = {0};
     CRN_TRY_PLAIN(row->source.make_optimizer(options, &made, err));
-    CRN_TRY_PLAIN(check_table(row, made.ops, made.ops != NULL ? made.ops->struct_size : 0,
-                              sizeof *made.ops, err));
+    const cairn_optimizer_ops *const ops = made.ops;
+    const size_t size = ops != NULL ? ops->struct_size : 0;
+    const bool is_whole = size == sizeof *ops && ops->name != NULL && ops->declare != NULL &&
+                          ops->reset != NULL && ops->loaded != NULL && ops->step != NULL &&
+                          ops->learning_rate != NULL && ops->destroy != NULL;
+    CRN_TRY_PLAIN(check_table(row, size, sizeof *ops, is_whole, err));
     *out = made;
 out:
     return rc;
@@ -133,8 +149,11 @@ static cairn_status make_loader(const struct crn_plugin_row *row, const struct d
         .drop_last = head->drop_last,
     };
     CRN_TRY_PLAIN(row->source.make_data(options, &made, err));
-    CRN_TRY_PLAIN(check_table(row, made.ops, made.ops != NULL ? made.ops->struct_size : 0,
-                              sizeof *made.ops, err));
+    const cairn_data_ops *const ops = made.ops;
+    const size_t size = ops != NULL ? ops->struct_size : 0;
+    const bool is_whole = size == sizeof *ops && ops->name != NULL && ops->sample_count != NULL &&
+                          ops->read != NULL && ops->destroy != NULL;
+    CRN_TRY_PLAIN(check_table(row, size, sizeof *ops, is_whole, err));
     CRN_TRY_PLAIN(cairn_loader_new(made, &loader, out, err));
 out:
     return rc;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "app/keys.h"
 #include "base/mem.h"
 #include "base/try.h"
 
@@ -130,14 +131,10 @@ static void check_child(const crn_scheduler_spec *parent, const crn_scheduler_sp
 static void read_children(crn_doc *doc, crn_node *args, const char *where, crn_scheduler_spec *spec,
                           crn_diag *diag)
 {
-    static const char *const k_keys[] = {"param_group_tags", "schedulers", "milestones"};
-    static const char *const k_scaled_keys[] = {"param_group_tags", "scheduler"};
     const bool is_scaled = spec->combination == CRN_SCHEDULER_SCALED;
-    const size_t keys = spec->combination == CRN_SCHEDULER_CHAINED ? 2 : 3;
     char inner[CRN_PLACE_SIZE];
     const size_t errors = diag->error_count;
-    if (!crn_map_check_keys(args, where, is_scaled ? k_scaled_keys : k_keys, is_scaled ? 2 : keys,
-                            diag))
+    if (!crn_key_table_check(crn_class_keys(spec->name), args, where, diag))
         return;
     crn_where_join(inner, where, is_scaled ? "scheduler" : "schedulers");
     crn_node *const child = crn_node_get(args, "scheduler");

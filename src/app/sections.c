@@ -2,9 +2,10 @@
 #include <string.h>
 
 #include "app/app_config.h"
+#include "app/keys.h"
 #include "base/mem.h"
 
-static bool list_add(crn_choice_list *list, crn_choice choice, crn_diag *diag)
+bool crn_choice_list_add(crn_choice_list *list, crn_choice choice, crn_diag *diag)
 {
     if (crn_grow(&list->items, &list->capacity, list->count + 1, sizeof *list->items, NULL) !=
         CAIRN_OK) {
@@ -92,7 +93,7 @@ static void check_clipping(const crn_app_config *config, const crn_node *init, c
                        "max_gradient_value, not by both");
 }
 
-/* ---- Callbacks and loggers ---- */
+/* ---- Callbacks ---- */
 
 /* What the Model Zoo adds to every run. Its ModelZooParamsMetadata and DumpAvailableTensorNames are
  * known, but there is nothing for them to do. */
@@ -109,7 +110,7 @@ enum {
 /* Adds the callback, unless it is one that is left out. */
 static void add_callback(crn_app_config *config, crn_choice choice, crn_diag *diag)
 {
-    if (choice.class == NULL || !list_add(&config->callbacks, choice, diag))
+    if (choice.class == NULL || !crn_choice_list_add(&config->callbacks, choice, diag))
         crn_free(choice.options);
 }
 
@@ -160,41 +161,6 @@ static void read_callbacks(crn_app_config *config, crn_node *init, crn_diag *dia
     }
 }
 
-static void read_logger(crn_app_config *config, crn_node *item, crn_diag *diag)
-{
-    static const char k_where[] = "trainer.init.loggers";
-    const char *name = NULL;
-    crn_node *args = NULL;
-    crn_choice choice = {0};
-    char where[CRN_PLACE_SIZE];
-    if (!crn_node_class(config->doc, item, k_where, &name, &args, diag))
-        return;
-    if (crn_names_equal(name, "ProgressLogger")) {
-        config->has_progress = !(item->kind == CRN_NODE_MAP && crn_node_is_null(args));
-        return;
-    }
-    crn_where_join(where, k_where, name);
-    const crn_registry loggers = crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_LOGGER);
-    (void)crn_registry_read(&loggers, name, config->doc, item, args, where, &choice, diag);
-    if (choice.class == NULL || !list_add(&config->loggers, choice, diag))
-        crn_free(choice.options);
-}
-
-static void read_loggers(crn_app_config *config, crn_node *init, crn_diag *diag)
-{
-    static const char k_where[] = "trainer.init.loggers";
-    crn_node *const list = crn_node_get(init, "loggers");
-    config->has_progress = true;
-    if (crn_node_is_null(list))
-        return;
-    if (list->kind != CRN_NODE_LIST) {
-        crn_diag_error(diag, list, "%s must be a list", k_where);
-        return;
-    }
-    for (crn_node *item = list->first; item != NULL; item = item->next)
-        read_logger(config, item, diag);
-}
-
 /* ---- init ---- */
 
 static void read_scalars(crn_app_config *config, crn_node *init, crn_diag *diag)
@@ -233,11 +199,15 @@ static void notice_precision(const crn_app_config *config, const crn_node *node,
                         "which has the range of float32");
 }
 
-static void refuse(const crn_node *init, const char *key, const char *feature, crn_diag *diag)
+static void refuse_lacking(const crn_node *init, crn_diag *diag)
 {
-    const crn_node *const node = crn_node_get(init, key);
-    if (!crn_node_is_null(node))
-        crn_diag_error(diag, node, "trainer.init.%s: this version lacks %s", key, feature);
+    for (size_t i = 0; i < crn_init_keys.count; i++) {
+        const crn_key *const key = &crn_init_keys.keys[i];
+        const crn_node *const node = crn_node_get(init, key->name);
+        if (key->kind == CRN_KEY_LACKING && !crn_node_is_null(node))
+            crn_diag_error(diag, node, "trainer.init.%s: this version lacks %s", key->name,
+                           key->help);
+    }
 }
 
 /* A time limit alone, which a flag may have put there, says nothing of when training is done. */
@@ -250,17 +220,13 @@ static bool is_loop_given(const crn_node *loop)
 
 void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
-    static const char *const k_keys[] = {"backend",   "device",     "model_dir",   "model",
-                                         "optimizer", "schedulers", "precision",   "sparsity",
-                                         "loop",      "checkpoint", "logging",     "callbacks",
-                                         "loggers",   "seed",       "autorestart", "plugins"};
-    (void)crn_map_check_keys(init, "trainer.init", k_keys, sizeof k_keys / sizeof k_keys[0], diag);
+    (void)crn_key_table_check(&crn_init_keys, init, "trainer.init", diag);
     const bool has_loop = is_loop_given(crn_node_get(init, "loop"));
     read_scalars(config, init, diag);
     crn_plugins_load(&config->plugins, config->doc, crn_node_get(init, "plugins"), diag);
     notice_device(crn_node_get(init, "device"), diag);
     notice_device(crn_node_get(crn_node_get(init, "backend"), "backend_type"), diag);
-    refuse(init, "sparsity", "sparsity", diag);
+    refuse_lacking(init, diag);
     if (!crn_node_is_null(crn_node_get(init, "autorestart")))
         read_section(config, init, "autorestart", &config->autorestart, diag);
     read_model(config, init, diag);
@@ -276,7 +242,7 @@ void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
         config->loop.num_epochs = cairn_int(1); /* As TrainingLoop(num_epochs=1) in the original. */
     notice_precision(config, crn_node_get(init, "precision"), diag);
     read_callbacks(config, init, diag);
-    read_loggers(config, init, diag);
+    crn_read_loggers(config, init, diag);
 }
 
 /* ---- fit and validate ---- */
@@ -304,7 +270,7 @@ static void read_val(crn_app_config *config, crn_node *node, const char *where, 
     for (; item != NULL; item = node->kind == CRN_NODE_LIST ? item->next : NULL) {
         crn_choice choice = {0};
         read_loader(config, item, where, &choice, diag);
-        if (choice.class == NULL || !list_add(&config->val, choice, diag))
+        if (choice.class == NULL || !crn_choice_list_add(&config->val, choice, diag))
             crn_free(choice.options);
     }
 }
@@ -352,12 +318,11 @@ static void read_ckpt_paths(crn_app_config *config, const crn_node *section, crn
 /* The keys that the section of each verb may have. */
 static bool check_keys(const crn_node *section, const char *place, crn_diag *diag)
 {
-    static const char *const k_fit[] = {"val_dataloader", "ckpt_path", "train_dataloader"};
-    static const char *const k_all[] = {"val_dataloaders", "ckpt_paths"};
-    if (strcmp(section->name, "validate_all") == 0)
-        return crn_map_check_keys(section, place, k_all, 2, diag);
-    return crn_map_check_keys(section, place, k_fit, strcmp(section->name, "fit") == 0 ? 3 : 2,
-                              diag);
+    const crn_key_table *const table = strcmp(section->name, "validate_all") == 0
+                                           ? &crn_validate_all_keys
+                                       : strcmp(section->name, "fit") == 0 ? &crn_fit_keys
+                                                                           : &crn_validate_keys;
+    return crn_key_table_check(table, section, place, diag);
 }
 
 void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn_diag *diag)

@@ -40,13 +40,6 @@ static cairn_status on_validate_batch_end(void *self, const cairn_event *event,
     return CAIRN_OK;
 }
 
-static cairn_status tell(const cairn_event *event, const char *name, double value, cairn_error *err)
-{
-    cairn_log_message(cairn_trainer_log(event->trainer), CAIRN_LOG_INFO, "  - %s = %.6g", name,
-                      value);
-    return cairn_trainer_add_metric(event->trainer, name, value, err);
-}
-
 static cairn_status on_validate_end(void *self, const cairn_event *event, cairn_control *control,
                                     cairn_error *err)
 {
@@ -55,9 +48,10 @@ static cairn_status on_validate_end(void *self, const cairn_event *event, cairn_
     (void)control; /* asks for nothing */
     if (!(sums->weight > 0.0))
         return CAIRN_OK; /* The model tells nothing, or no token counts. */
-    cairn_log_message(cairn_trainer_log(event->trainer), CAIRN_LOG_INFO, "Evaluation metrics:");
-    CRN_TRY_PLAIN(tell(event, "eval/lm_perplexity", exp(sums->token_loss / sums->weight), err));
-    CRN_TRY_PLAIN(tell(event, "eval/accuracy", sums->correct / sums->weight, err));
+    CRN_TRY_PLAIN(cairn_trainer_add_metric(event->trainer, "eval/lm_perplexity",
+                                           exp(sums->token_loss / sums->weight), err));
+    CRN_TRY_PLAIN(cairn_trainer_add_metric(event->trainer, "eval/accuracy",
+                                           sums->correct / sums->weight, err));
 out:
     return rc;
 }

@@ -31,11 +31,11 @@ struct cairn_store {
     uint64_t save_counter;          /* saves of the run so far */
     char **saved_paths;             /* [saved_count] what results of the last save point to */
     size_t saved_count;
-    pthread_mutex_t *index_lock;    /* held by whoever writes the index */
-    crn_closer *closer;             /* with a tree attached; else NULL */
-    bool is_request_seen;   /* a request left by an earlier process was looked for */
-    bool has_request;       /* a save was asked for and is not answered yet */
-    uint64_t staging_bytes; /* of asynchronous saves, as in the options */
+    pthread_mutex_t *index_lock; /* held by whoever writes the index */
+    crn_closer *closer;          /* with a tree attached; else NULL */
+    bool is_request_seen;        /* a request left by an earlier process was looked for */
+    bool has_request;            /* a save was asked for and is not answered yet */
+    uint64_t staging_bytes;      /* of asynchronous saves, as in the options */
     unsigned writer_threads;
     struct crn_writer *writer; /* NULL: no tree is attached */
     int64_t start_ns;          /* that the last cairn_store_save_start took */

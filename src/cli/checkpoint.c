@@ -334,12 +334,7 @@ static int checkpoint_verify(int argc, char **argv)
     return cli_finish_output(code);
 }
 
-static const struct {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *arguments;
-    const char *about;
-} k_commands[] = {
+static const cli_entry k_commands[] = {
     {"info", checkpoint_info, "FILE", "say what a checkpoint holds"},
     {"list", checkpoint_list, "DIR", "list the checkpoints of a model_dir"},
     {"verify", checkpoint_verify, "FILE...", "check every digest"},
@@ -347,30 +342,9 @@ static const struct {
     {"unpin", cli_checkpoint_unpin, "FILE...", "take a pin back"},
     {"prune", cli_checkpoint_prune, "DIR", "delete old checkpoints, or say which would be"},
 };
-enum { COMMAND_COUNT = sizeof k_commands / sizeof k_commands[0] };
-
-static void print_usage(FILE *out)
-{
-    (void)fputs("usage: cairn checkpoint COMMAND [options]\n\n", out);
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)fprintf(out, "  %s %-*s %s\n", k_commands[i].name,
-                      (int)(15 - strlen(k_commands[i].name)), k_commands[i].arguments,
-                      k_commands[i].about);
-    (void)fputs("\nexample: cairn checkpoint list run1\n", out);
-}
 
 int cli_checkpoint(int argc, char **argv)
 {
-    for (size_t i = 0; argc >= 2 && i < COMMAND_COUNT; i++) {
-        if (strcmp(argv[1], k_commands[i].name) == 0)
-            return k_commands[i].run(argc - 1, argv + 1);
-    }
-    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        print_usage(stdout);
-        return cli_finish_output(CLI_EXIT_OK);
-    }
-    if (argc >= 2)
-        (void)fprintf(stderr, "cairn: there is no command 'checkpoint %s'\n", argv[1]);
-    print_usage(stderr);
-    return CLI_EXIT_USAGE;
+    return cli_run_group("checkpoint", "cairn checkpoint list run1", k_commands,
+                         sizeof k_commands / sizeof k_commands[0], argc, argv);
 }

@@ -61,6 +61,22 @@ typedef struct cli_command {
 int cli_parse(const cli_command *command, int argc, char **argv, const char **positional,
               size_t *out_count);
 
+/* ---- Commands that have commands: one row each ---- */
+
+typedef struct cli_entry {
+    const char *name;
+    int (*run)(int argc, char **argv); /* arguments begin with the name */
+    const char *arguments;             /* for the list: "FILE..." */
+    const char *about;                 /* for the list: half a line */
+} cli_entry;
+
+/* Runs `cairn GROUP COMMAND`, or lists the commands. */
+int cli_run_group(const char *group, const char *example, const cli_entry *entries, size_t count,
+                  int argc, char **argv);
+/* "--help=json": the commands, their options and texts, from which tools/generate.py makes
+ * completions, manual pages and documents. @group NULL: the program. */
+int cli_describe(const char *group, const cli_entry *entries, size_t count);
+
 /* Writes "cairn: MESSAGE" and returns the exit code of @err. */
 int cli_fail(const cairn_error *err);
 /* The log of the program: standard error, "2026-01-31 12:00:00 INFO:   text". */
@@ -84,6 +100,7 @@ int cli_checkpoint(int argc, char **argv);
 int cli_checkpoint_pin(int argc, char **argv);
 int cli_checkpoint_unpin(int argc, char **argv);
 int cli_checkpoint_prune(int argc, char **argv);
+int cli_config(int argc, char **argv);
 int cli_generate(int argc, char **argv);
 int cli_help(int argc, char **argv);
 

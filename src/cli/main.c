@@ -3,17 +3,15 @@
 
 #include "cli/cli.h"
 
-static const struct {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *about;
-} k_commands[] = {
-    {"fit", cli_fit, "train a model as a YAML file says; --resume goes on"},
-    {"validate", cli_validate, "compute the validation loss of a checkpoint"},
-    {"validate_all", cli_validate_all, "the same for every checkpoint and every loader"},
-    {"checkpoint", cli_checkpoint, "look at checkpoints, verify, pin and prune them"},
-    {"generate", cli_generate, "write text with a trained model"},
-    {"help", cli_help, "explain a section of the YAML file"},
+static const cli_entry k_commands[] = {
+    {"fit", cli_fit, "PARAMS.yaml", "train a model as a YAML file says; --resume goes on"},
+    {"validate", cli_validate, "PARAMS.yaml", "compute the validation loss of a checkpoint"},
+    {"validate_all", cli_validate_all, "PARAMS.yaml",
+     "the same for every checkpoint and every loader"},
+    {"config", cli_config, "COMMAND", "describe what a YAML file may hold"},
+    {"checkpoint", cli_checkpoint, "COMMAND", "look at checkpoints, verify, pin and prune them"},
+    {"generate", cli_generate, "", "write text with a trained model"},
+    {"help", cli_help, "SECTION", "explain a section of the YAML file"},
 };
 enum { COMMAND_COUNT = sizeof k_commands / sizeof k_commands[0] };
 
@@ -53,6 +51,8 @@ int main(int argc, char **argv)
         print_usage(stdout);
         return CLI_EXIT_OK;
     }
+    if (strcmp(argv[1], "--help=json") == 0)
+        return cli_describe(NULL, k_commands, COMMAND_COUNT);
     if (strcmp(argv[1], "--version") == 0) {
         (void)printf("cairn %s\n", CAIRN_VERSION);
         return CLI_EXIT_OK;

@@ -25,6 +25,40 @@ static void print_help(const cli_command *command)
     (void)printf("  %-36s %s\n\nexample: %s\n", "-h, --help", "Show this text.", command->example);
 }
 
+static void print_json_field(const char *key, const char *text)
+{
+    (void)printf(",\"%s\":", key);
+    cli_print_json_text(text);
+}
+
+/* For tools/generate.py. */
+static void describe(const cli_command *command)
+{
+    static const char *const k_kinds[] = {"flag",   "text",      "texts",  "count",
+                                          "number", "no effect", "lacking"};
+    (void)printf("{\"usage\":");
+    cli_print_json_text(command->usage);
+    print_json_field("about", command->about);
+    print_json_field("example", command->example);
+    (void)printf(",\"positional_max\":%zu,\"options\":[", command->positional_max);
+    const char *between = "";
+    for (size_t i = 0; i < command->option_count; i++) {
+        const cli_option *const option = &command->options[i];
+        if (option->help == NULL)
+            continue; /* the program's own */
+        (void)printf("%s{\"name\":\"%s\",\"kind\":\"%s\"", between, option->name,
+                     k_kinds[option->kind]);
+        between = ",";
+        if (option->letter != 0)
+            (void)printf(",\"letter\":\"%c\"", option->letter);
+        if (option->value != NULL)
+            print_json_field("value", option->value);
+        print_json_field("help", option->help);
+        (void)printf("}");
+    }
+    (void)printf("]}");
+}
+
 /* ---- Finding an option ---- */
 
 /* Dashes and underscores are the same; @length of @given count. */
@@ -190,6 +224,10 @@ int cli_parse(const cli_command *command, int argc, char **argv, const char **po
         const char *const word = argv[i];
         if (!only_positional && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) {
             print_help(command);
+            return cli_finish_output(CLI_EXIT_OK);
+        }
+        if (!only_positional && strcmp(word, "--help=json") == 0) {
+            describe(command);
             return cli_finish_output(CLI_EXIT_OK);
         }
         if (!only_positional && strcmp(word, "--") == 0) {

@@ -6,6 +6,9 @@
 
 #include "cli/cli.h"
 
+/* Whether the line of the terminal holds a bar, which a message must not be appended to. */
+static bool s_has_bar;
+
 static void write_line(void *user, cairn_log_level level, const char *message)
 {
     (void)user;
@@ -15,6 +18,8 @@ static void write_line(void *user, cairn_log_level level, const char *message)
     (void)clock_gettime(CLOCK_REALTIME, &now);
     if (localtime_r(&now.tv_sec, &parts) != NULL)
         (void)strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", &parts);
+    if (s_has_bar)
+        cli_bar(NULL, "");
     (void)fprintf(stderr, "%s,%03d %s:   %s\n", stamp, (int)(now.tv_nsec / 1000000),
                   cairn_log_level_name(level), message);
 }
@@ -32,6 +37,7 @@ bool cli_has_terminal(void)
 void cli_bar(void *user, const char *text)
 {
     (void)user;
+    s_has_bar = text[0] != '\0';
     (void)fprintf(stderr, "\r\033[K%s", text[0] == '\r' ? text + 1 : text);
     (void)fflush(stderr);
 }

@@ -288,6 +288,10 @@ cairn_status crn_section_check(const crn_section *section, const char *who, cons
 
 /* Appends the text of `cairn help SECTION`. */
 void crn_section_help(const crn_section *section, crn_str *out);
+/* Appends the section as a JSON Schema (draft 7) of one object. It refers to the definition
+ * "initializer", which crn_init_schema appends. */
+void crn_section_schema(const crn_section *section, crn_str *out);
+void crn_init_schema(crn_str *out);
 /* CAIRN_EBUG with the first fault of a table: names unique, defaults allowed, help a sentence. */
 cairn_status crn_section_lint(const crn_section *section, cairn_error *err) CAIRN_MUST_USE;
 

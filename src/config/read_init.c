@@ -127,3 +127,34 @@ bool crn_init_read(crn_doc *doc, crn_node *node, const char *where, cairn_initia
     *out = result;
     return true;
 }
+
+static void append_init_schema(const struct initializer *initializer, crn_str *out)
+{
+    char digits[CRN_F64_TEXT_SIZE];
+    crn_str_printf(out,
+                   ",{\"type\":\"object\",\"title\":\"%s\",\"required\":[\"name\"],"
+                   "\"additionalProperties\":false,\"properties\":{\"name\":{\"enum\":[\"%s\"]}",
+                   initializer->name, initializer->name);
+    for (size_t i = 0; i < initializer->count; i++) {
+        const struct argument *const argument = &initializer->arguments[i];
+        crn_str_printf(out, ",\"%s\":{\"type\":\"number\",\"default\":%s", argument->name,
+                       crn_f64_to_decimal(argument->preset, digits));
+        if (argument->min > -DBL_MAX)
+            crn_str_printf(out, ",\"minimum\":%s", crn_f64_to_decimal(argument->min, digits));
+        crn_str_append(out, "}");
+    }
+    crn_str_append(out, "}}");
+}
+
+void crn_init_schema(crn_str *out)
+{
+    crn_str_append(out, "{\"title\":\"initializer\",\"description\":\"How tensors get their first "
+                        "values, as torch.nn.init; a bare name takes the defaults.\","
+                        "\"anyOf\":[{\"enum\":[");
+    for (size_t i = 0; i < INITIALIZERS; i++)
+        crn_str_printf(out, "%s\"%s\"", i > 0 ? "," : "", k_initializers[i].name);
+    crn_str_append(out, "]}");
+    for (size_t i = 0; i < INITIALIZERS; i++)
+        append_init_schema(&k_initializers[i], out);
+    crn_str_append(out, "]}");
+}

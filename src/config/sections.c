@@ -54,6 +54,12 @@ static const crn_row k_keep_n_checkpoints_rows[] = {
 };
 #undef CRN_OPT_STRUCT
 
+#define CRN_OPT_STRUCT cairn_tensorboard_logger_options
+static const crn_row k_tensorboard_logger_rows[] = {
+#include "cairn/options/tensorboard_logger.def"
+};
+#undef CRN_OPT_STRUCT
+
 #define CRN_OPT_STRUCT cairn_early_stopping_options
 static const crn_row k_early_stopping_rows[] = {
 #include "cairn/options/early_stopping.def"
@@ -433,6 +439,7 @@ static const crn_section k_sections[] = {
             "Writes smaller checkpoints with only some states."),
     SECTION(keep_n_checkpoints, "callbacks.KeepNCheckpoints",
             "Removes the oldest checkpoints of the run."),
+    SECTION(tensorboard_logger, "loggers.TensorBoardLogger", "Event files for TensorBoard."),
     SECTION(early_stopping, "callbacks.EarlyStopping",
             "Ends the run when a metric no longer improves."),
     SECTION(ema, "callbacks.EMA", "Keeps averages of the weights over the steps."),
@@ -543,6 +550,7 @@ DEFAULTS(autorestart)
 DEFAULTS(load_checkpoint_states)
 DEFAULTS(save_checkpoint_state)
 DEFAULTS(keep_n_checkpoints)
+DEFAULTS(tensorboard_logger)
 DEFAULTS(early_stopping)
 DEFAULTS(ema)
 DEFAULTS(log_optimizer_param_group)

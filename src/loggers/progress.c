@@ -39,7 +39,10 @@ struct progress {
     struct times steps;
 
     int64_t save_start;
+    bool is_saving; /* training waits; what is written beside it costs no time of its own */
     struct times saves;
+    uint64_t saves_left; /* after the last step */
+    uint64_t validations_left;
 
     int64_t eval_start;
     int64_t eval_mark;
@@ -100,6 +103,17 @@ static void rate_add(struct rate *rate, uint64_t samples, double seconds)
 static double over_all(const struct rate *rate, double seconds)
 {
     return seconds > 0.0 ? (double)rate->samples / seconds : 0.0;
+}
+
+/* Training goes on: what it waited for the save is known, and is no part of the next step. */
+static void end_save(struct progress *progress)
+{
+    const int64_t now = now_ns(progress);
+    if (!progress->is_saving)
+        return;
+    times_add(&progress->saves, seconds_between(progress->save_start, now));
+    progress->is_saving = false;
+    progress->mark = now;
 }
 
 static void erase_bar(struct progress *progress)
@@ -174,6 +188,16 @@ static cairn_status on_train_start(void *self, const cairn_event *event, cairn_c
     return CAIRN_OK;
 }
 
+static cairn_status on_train_batch_start(void *self, const cairn_event *event,
+                                         cairn_control *control, cairn_error *err)
+{
+    (void)event;   /* only the time counts */
+    (void)control; /* asks for nothing */
+    (void)err;     /* cannot fail */
+    end_save(self);
+    return CAIRN_OK;
+}
+
 static crn_progress_facts train_facts(const struct progress *progress, const cairn_event *event,
                                       int64_t now)
 {
@@ -214,8 +238,10 @@ static cairn_status on_train_batch_end(void *self, const cairn_event *event, cai
     times_add(&progress->steps, seconds);
     rate_add(&progress->train_rate, event->samples, seconds);
     progress->mark = now;
+    progress->saves_left = event->saves_left;
+    progress->validations_left = event->validations_left;
     const crn_progress_facts facts = train_facts(progress, event, now);
-    if (done % progress->options.log_steps == 0 || event->is_last)
+    if (event->is_log_step)
         log_line(progress, event, &facts);
     if (!event->is_last)
         show_bar(progress, &facts, done, event->end_step - event->first_step);
@@ -246,19 +272,18 @@ static cairn_status on_save_checkpoint(void *self, const cairn_event *event, cai
     (void)err;     /* cannot fail */
     erase_bar(progress);
     progress->save_start = now_ns(progress);
+    progress->is_saving = true;
     return CAIRN_OK;
 }
 
+/* One that is waited for ends here; else training has gone on before. */
 static cairn_status on_after_save_checkpoint(void *self, const cairn_event *event,
                                              cairn_control *control, cairn_error *err)
 {
-    struct progress *const progress = self;
-    const int64_t now = now_ns(progress);
     (void)event;   /* only the time counts */
     (void)control; /* asks for nothing */
     (void)err;     /* cannot fail */
-    times_add(&progress->saves, seconds_between(progress->save_start, now));
-    progress->mark = now; /* A save is no part of the next step. */
+    end_save(self);
     return CAIRN_OK;
 }
 
@@ -271,11 +296,47 @@ static cairn_status on_validate_start(void *self, const cairn_event *event, cair
     (void)event;   /* only the time counts */
     (void)control; /* asks for nothing */
     (void)err;     /* cannot fail */
+    end_save(progress);
     progress->eval_start = now_ns(progress);
     progress->eval_mark = progress->eval_start;
     progress->eval_rate = (struct rate){0};
     progress->eval_batches.count = 0;
     return CAIRN_OK;
+}
+
+/* The rest of this validation, of the round it is in, and of the training after it. */
+static crn_progress_facts eval_facts(const struct progress *progress, const cairn_event *event,
+                                     int64_t now)
+{
+    const uint64_t batch = event->batch_index + 1;
+    const double elapsed = seconds_between(progress->eval_start, now);
+    const double left =
+        (double)(event->batch_count - batch) * times_median(&progress->eval_batches);
+    const uint64_t steps_left = event->end_step > event->step ? event->end_step - event->step : 0;
+    const bool has_others = event->loader_index + 1 < event->loader_count;
+    const double so_far = progress->round_seconds + elapsed + left;
+    const bool knows_round = progress->last_round_seconds > 0.0 || !has_others;
+    const double round = progress->last_round_seconds > 0.0 ? progress->last_round_seconds : so_far;
+    return (crn_progress_facts){
+        .device = progress->options.device,
+        .failed_saves = event->failed_saves,
+        .is_validation = true,
+        .step = event->step,
+        .batch = batch,
+        .loss = event->loss,
+        .has_rate = progress->eval_rate.is_known,
+        .rate = progress->eval_rate.smoothed,
+        .global_rate = over_all(&progress->eval_rate, elapsed),
+        .has_times = true,
+        .loop_left = left,
+        .has_total = true,
+        .total_left = left + (has_others && round > so_far ? round - so_far : 0.0) +
+                      (double)steps_left * times_median(&progress->steps) +
+                      (double)progress->saves_left * times_median(&progress->saves) +
+                      (double)progress->validations_left * round,
+        .total_is_minimum = !knows_round || (steps_left > 0 && progress->steps.count == 0) ||
+                            (progress->saves_left > 0 && progress->saves.count == 0),
+    };
 }
 
 static cairn_status on_validate_batch_end(void *self, const cairn_event *event,
@@ -291,24 +352,32 @@ static cairn_status on_validate_batch_end(void *self, const cairn_event *event,
     times_add(&progress->eval_batches, seconds);
     rate_add(&progress->eval_rate, event->samples, seconds);
     progress->eval_mark = now;
-    const crn_progress_facts facts = {
-        .device = progress->options.device,
-        .failed_saves = event->failed_saves,
-        .is_validation = true,
-        .step = event->step,
-        .batch = batch,
-        .loss = event->loss,
-        .has_rate = progress->eval_rate.is_known,
-        .rate = progress->eval_rate.smoothed,
-        .global_rate = over_all(&progress->eval_rate, seconds_between(progress->eval_start, now)),
-        .has_times = true,
-        .loop_left = (double)(event->batch_count - batch) * times_median(&progress->eval_batches),
-    };
+    const crn_progress_facts facts = eval_facts(progress, event, now);
     if (batch % progress->options.log_steps == 0 || is_last)
         log_line(progress, event, &facts);
     if (!is_last)
         show_bar(progress, &facts, batch, event->batch_count);
     return CAIRN_OK;
+}
+
+/* What callbacks have measured in the validation that ends. */
+static void log_eval_metrics(struct progress *progress, const cairn_event *event)
+{
+    size_t count = 0;
+    const cairn_metric *const metrics = cairn_trainer_metrics(event->trainer, &count);
+    bool is_first = true;
+    for (size_t i = 0; i < count; i++) {
+        size_t length = 0;
+        char value[CRN_LOSS_TEXT_SIZE];
+        if (crn_metric_loader(metrics[i].name, &length) != event->loader_index ||
+            crn_metric_is_loss(metrics[i].name, length))
+            continue; /* Another loader's, or the loss, which has a line of its own. */
+        if (is_first)
+            log_text(progress, event, "Evaluation metrics:");
+        is_first = false;
+        cairn_log_message(cairn_trainer_log(event->trainer), CAIRN_LOG_INFO, "  - %.*s = %s",
+                          (int)length, metrics[i].name, crn_loss_text(metrics[i].value, value));
+    }
 }
 
 static cairn_status on_validate_end(void *self, const cairn_event *event, cairn_control *control,
@@ -322,6 +391,7 @@ static cairn_status on_validate_end(void *self, const cairn_event *event, cairn_
     progress->round_seconds += seconds_between(progress->eval_start, now_ns(progress));
     (void)snprintf(text, sizeof text, "Avg Eval Loss: %s", crn_loss_text(event->loss, loss));
     log_text(progress, event, text);
+    log_eval_metrics(progress, event);
     log_text(progress, event, "Evaluation completed successfully!");
     return CAIRN_OK;
 }
@@ -371,6 +441,7 @@ static const cairn_callback_ops k_ops = {
     .destroy = destroy,
     .on_fit_start = on_fit_start,
     .on_train_start = on_train_start,
+    .on_train_batch_start = on_train_batch_start,
     .on_train_batch_end = on_train_batch_end,
     .on_train_end = on_train_end,
     .on_validate_start = on_validate_start,

@@ -128,6 +128,24 @@ void crn_progress_bar(const crn_progress_facts *facts, uint64_t done, uint64_t t
     crn_str_dispose(&bar);
 }
 
+uint64_t crn_metric_loader(const char *name, size_t *out_length)
+{
+    const char *const slash = strrchr(name, '/');
+    uint64_t loader = 0;
+    *out_length = strlen(name);
+    /* Loaders are counted from 1 here: "val_loss/0" would be another name of "val_loss". */
+    if (slash == NULL || slash[1] < '1' || slash[1] > '9' || !crn_u64_from_text(slash + 1, &loader))
+        return 0;
+    *out_length = (size_t)(slash - name);
+    return loader;
+}
+
+bool crn_metric_is_loss(const char *name, size_t length)
+{
+    static const char k_loss[] = "val_loss";
+    return length == strlen(k_loss) && strncmp(name, k_loss, length) == 0;
+}
+
 void crn_metrics_line(uint64_t step, const cairn_metric *metrics, size_t count, crn_str *out)
 {
     char number[40];

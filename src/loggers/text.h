@@ -50,6 +50,12 @@ void crn_progress_line(const crn_progress_facts *facts, crn_str *out);
  */
 void crn_progress_bar(const crn_progress_facts *facts, uint64_t done, uint64_t total, crn_str *out);
 
+/* Metrics of a validation with several loaders are "name", "name/1", "name/2": which loader's,
+ * from 0. *@out_length is the length of the bare name. */
+uint64_t crn_metric_loader(const char *name, size_t *out_length);
+/* Whether the bare name is that of the validation's loss. */
+bool crn_metric_is_loss(const char *name, size_t length);
+
 /* A line of metrics.jsonl with its newline: {"step":50,"loss":8.3125}. JSON has no NaN and no
  * infinity; they are the texts "nan", "inf" and "-inf". */
 void crn_metrics_line(uint64_t step, const cairn_metric *metrics, size_t count, crn_str *out);

@@ -97,9 +97,9 @@ static double exponential_value(const cairn_scheduler *scheduler, uint64_t t, do
 {
     const cairn_exponential_lr_options *const o = scheduler->options;
     const double part = (double)t / (double)o->total_iters;
-    const double whole = (double)(t / (uint64_t)o->total_iters);
+    const uint64_t whole = t / (uint64_t)o->total_iters;
     (void)factor;
-    return o->initial_learning_rate * pow(o->decay_rate, o->staircase ? whole : part);
+    return o->initial_learning_rate * pow(o->decay_rate, o->staircase ? (double)whole : part);
 }
 
 cairn_status cairn_exponential_lr_new(const cairn_exponential_lr_options *options,
@@ -233,8 +233,9 @@ cairn_status cairn_cosine_annealing_warm_restarts_new(
 static double step_value(const cairn_scheduler *scheduler, uint64_t t, double factor)
 {
     const cairn_step_lr_options *const o = scheduler->options;
+    const uint64_t steps = t / (uint64_t)o->step_size;
     (void)factor;
-    return o->initial_learning_rate * pow(o->gamma, (double)(t / (uint64_t)o->step_size));
+    return o->initial_learning_rate * pow(o->gamma, (double)steps);
 }
 
 cairn_status cairn_step_lr_new(const cairn_step_lr_options *options, cairn_scheduler **out,
@@ -355,13 +356,14 @@ static double cyclic_value(const cairn_scheduler *scheduler, uint64_t t, double 
     const uint64_t up = (uint64_t)o->step_size_up;
     const uint64_t down =
         o->step_size_down.is_set ? (uint64_t)o->step_size_down.value : (uint64_t)o->step_size_up;
+    const uint64_t cycle = t / (up + down);
     const uint64_t place = t % (up + down);
     const double height =
         place <= up ? (double)place / (double)up : (double)(up + down - place) / (double)down;
     double scale = 1.0;
     (void)factor;
     if (scheduler->mode == TRIANGULAR2)
-        scale = pow(2.0, -(double)(t / (up + down)));
+        scale = pow(2.0, -(double)cycle);
     else if (scheduler->mode == EXP_RANGE)
         scale = pow(o->gamma, (double)t);
     return o->base_lr + height * (o->max_lr - o->base_lr) * scale;

@@ -87,6 +87,12 @@ static cairn_event take_metrics(cairn_trainer *trainer)
     return event;
 }
 
+const cairn_metric *cairn_trainer_metrics(const cairn_trainer *trainer, size_t *count)
+{
+    *count = trainer->metrics.count;
+    return trainer->metrics.items;
+}
+
 cairn_status crn_trainer_log_metrics(cairn_trainer *trainer, bool is_validation, cairn_error *err)
 {
     cairn_event event = take_metrics(trainer);

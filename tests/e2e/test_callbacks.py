@@ -300,8 +300,9 @@ class FaultTest(Case):
             result, _ = self.run_config(
                 "nan" + "".join(callback), kit.NONFINITE, precision={"max_gradient_norm": None},
                 schedulers=[{"ConstantLR": {"learning_rate": 1e6}}], callbacks=[callback])
-            self.assertRegex(result.err, r"(forward|backward) of [a-z ]+ '\S+': .* is the first "
-                                         r"tensor that is not finite, (nan|-?inf) at \[\d+\]\[\d+\]")
+            self.assertRegex(result.err,
+                             r"(forward|backward) of [a-z ]+ '\S+': .* is the first tensor that "
+                             r"is not finite, (nan|-?inf) at \[\d+\]\[\d+\]")
 
     def test_the_checker_can_end_a_run_that_is_sound(self):
         result, _ = self.run_config("sound", callbacks=[{"NaNChecker": {"num_steps": 3}}])

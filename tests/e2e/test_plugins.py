@@ -130,6 +130,25 @@ class OptionTest(PluginCase):
         self.assertRegex(done.err, r"Crash\.on_train_batch_end: as asked")
 
 
+class OptimizerTest(PluginCase):
+    def test_it_does_what_the_library_s_own_does(self):
+        """Without momentum and decay SGD goes the same way, but for rounding."""
+        same = {"loop": {"max_steps": 30}, "schedulers": [{"ConstantLR": {"learning_rate": 0.05}}]}
+        runs = {}
+        for name in ("Descent", "SGD"):
+            config = kit.tiny_config(self.text, val=False, plugins=[self.plugin("descent")], **same)
+            config["trainer"]["init"]["optimizer"] = {name: {"lr": 0.5}}
+            config = self.write_config(config)
+            self.fit(config, self.path(name))
+            runs[name] = [float(entry["loss"]) for _, entry in
+                          sorted(kit.read_metrics(self.path(name)).steps.items())]
+        for own, ours in zip(runs["Descent"], runs["SGD"]):
+            self.assertAlmostEqual(own, ours, places=4)
+        self.assertLess(runs["Descent"][-1], runs["Descent"][0])
+        self.assertEqual("30", kit.values(self.path("Descent", "checkpoint_30.mdl"))
+                         ["optimizer"]["steps"])
+
+
 class ExampleCase(kit.Case):
     """The files of examples/ in a folder of their own, as a user has them after compiling."""
 

@@ -78,7 +78,8 @@ class Starts(kit.Case):
         steps, runs = [0], set()
         for _ in range(ROUNDS):
             steps.append(self.one_round())
-            self.assertGreater(steps[-1], steps[-2])  # It went on from the round before.
+            # It went on from the round before; a loaded machine may stop it before a step.
+            self.assertGreaterEqual(steps[-1], steps[-2])
             runs.add(self.check(steps[-1]))
         self.assertEqual(1, len(runs))
         print("torture: %d processes start on one model_dir tried=%d lost=0"

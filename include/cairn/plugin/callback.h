@@ -196,10 +196,14 @@ CAIRN_API void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, 
 /**
  * Adds a metric to the next on_log: that of the step being computed, or, in the hooks of a
  * validation, that of the validation. Loggers get it together with the trainer's own. The name is
- * copied; one that is there already is replaced. @retval CAIRN_ENOMEM
+ * copied; one that is there already is replaced. A validation with several loaders: "name" for the
+ * first, "name/1", "name/2" for the others (event.loader_index). @retval CAIRN_ENOMEM
  */
 CAIRN_API cairn_status cairn_trainer_add_metric(cairn_trainer *trainer, const char *name,
                                                 double value, cairn_error *err);
+/** The metrics added since the last on_log, such as those of a validation in its on_validate_end.
+ *  Borrowed, until the next one is added. */
+CAIRN_API const cairn_metric *cairn_trainer_metrics(const cairn_trainer *trainer, size_t *count);
 /** Hands a text, or values whose distribution matters, to the loggers at once, under the step that
  *  counts now. Borrowed for the call. */
 CAIRN_API cairn_status cairn_trainer_log_text(cairn_trainer *trainer, const char *name,

@@ -130,8 +130,6 @@ static void model_eval_metrics__sums_over_tokens_and_begins_anew(void **state)
         ck_assert_near(ck_metric_value(&t, "eval/lm_perplexity"), exp(10.0 / 4.0));
         ck_assert_near(ck_metric_value(&t, "eval/accuracy"), 0.5);
     }
-    assert_non_null(strstr(t.logged, "INFO: Evaluation metrics:\nINFO:   - eval/lm_perplexity = "
-                                     "12.1825\nINFO:   - eval/accuracy = 0.5\n"));
     /* A model that tells nothing makes no metric. */
     const cairn_loss silent = {.weight = 3.0};
     t.metric_count = 0;

@@ -16,7 +16,16 @@ struct cairn_trainer {
     cairn_callback callback;
     uint64_t step;
     uint64_t end_step;
+    uint64_t log_steps;
+    const cairn_metric *metrics;
+    size_t metric_count;
 };
+
+const cairn_metric *cairn_trainer_metrics(const cairn_trainer *trainer, size_t *count)
+{
+    *count = trainer->metric_count;
+    return trainer->metrics;
+}
 
 const cairn_log *cairn_trainer_log(const cairn_trainer *trainer)
 {
@@ -63,6 +72,7 @@ static void begin(struct cairn_trainer *trainer, uint64_t log_steps, bool has_ba
     memset(trainer, 0, sizeof *trainer);
     trainer->log = (cairn_log){.level = CAIRN_LOG_DEBUG, .write = write_log, .user = trainer};
     trainer->end_step = end_step;
+    trainer->log_steps = log_steps;
     tk_fault_init(&trainer->clock);
     trainer->clock.is_clock_fake = true;
     const cairn_progress_options options = {.struct_size = sizeof options,
@@ -98,10 +108,13 @@ static void segment(struct cairn_trainer *trainer, uint64_t steps)
 static void step(struct cairn_trainer *trainer, double seconds, uint64_t saves_left,
                  uint64_t validations_left)
 {
+    const cairn_event before = event_of(trainer);
+    CALL(trainer, on_train_batch_start, &before);
     wait_seconds(trainer, seconds);
     trainer->step++;
     cairn_event event = event_of(trainer);
     event.is_last = trainer->step == trainer->end_step;
+    event.is_log_step = event.is_last || trainer->step % trainer->log_steps == 0;
     event.samples = 4;
     event.loss = 8.3125;
     event.saves_left = saves_left;
@@ -117,10 +130,13 @@ static void save(struct cairn_trainer *trainer, double seconds)
     CALL(trainer, on_after_save_checkpoint, &event);
 }
 
-static void validate(struct cairn_trainer *trainer, uint64_t batches, double seconds)
+static void validate_loader(struct cairn_trainer *trainer, uint64_t index, uint64_t count,
+                            uint64_t batches, double seconds)
 {
     cairn_event event = event_of(trainer);
     event.is_validation = true;
+    event.loader_index = index;
+    event.loader_count = count;
     event.batch_count = batches;
     CALL(trainer, on_validate_start, &event);
     for (uint64_t i = 0; i < batches; i++) {
@@ -134,13 +150,18 @@ static void validate(struct cairn_trainer *trainer, uint64_t batches, double sec
     CALL(trainer, on_validate_end, &event);
 }
 
+static void validate(struct cairn_trainer *trainer, uint64_t batches, double seconds)
+{
+    validate_loader(trainer, 0, 1, batches, seconds);
+}
+
 static void assert_logged(const struct cairn_trainer *trainer, const char *text)
 {
     if (strstr(trainer->logged, text) == NULL)
         fail_msg("no \"%s\" in:\n%s", text, trainer->logged);
 }
 
-static void lines__come_every_log_steps_and_after_the_last(void **state)
+static void lines__come_where_the_event_says(void **state)
 {
     struct cairn_trainer trainer;
     (void)state;
@@ -156,26 +177,6 @@ static void lines__come_every_log_steps_and_after_the_last(void **state)
         "samples/sec, LoopTimeRemaining=0:00:02, TimeRemaining=0:00:02\n"
         "| Train Device=CPU, Step=10, Loss=8.31250, Rate=4.00 samples/sec, GlobalRate=4.00 "
         "samples/sec, LoopTimeRemaining=0:00:00, TimeRemaining=0:00:00\n");
-    end(&trainer);
-}
-
-static void lines__count_from_the_first_step(void **state)
-{
-    struct cairn_trainer trainer;
-    (void)state;
-    begin(&trainer, 5, false, 20);
-    trainer.step = 7;
-    segment(&trainer, 13);
-    for (int i = 0; i < 6; i++) {
-        wait_seconds(&trainer, 1.0);
-        trainer.step++;
-        cairn_event event = event_of(&trainer);
-        event.first_step = 7;
-        event.samples = 1;
-        CALL(&trainer, on_train_batch_end, &event);
-    }
-    assert_logged(&trainer, "Step=12,");
-    assert_null(strstr(trainer.logged, "Step=10,"));
     end(&trainer);
 }
 
@@ -251,8 +252,8 @@ static void remaining__is_a_minimum_until_every_stage_was_timed(void **state)
     assert_logged(&trainer, "LoopTimeRemaining=0:00:00, TimeRemaining>0:00:13\n");
     const cairn_event event = event_of(&trainer);
     CALL(&trainer, on_train_end, &event);
-    validate(&trainer, 2, 50.0); /* two loaders of one validation */
-    validate(&trainer, 1, 20.0);
+    validate_loader(&trainer, 0, 2, 2, 50.0);
+    validate_loader(&trainer, 1, 2, 1, 20.0);
     segment(&trainer, 3);
     step(&trainer, 1.0, 1, 1);
     /* 2 steps, a save of 10 seconds, a validation of 120. */
@@ -260,19 +261,92 @@ static void remaining__is_a_minimum_until_every_stage_was_timed(void **state)
     end(&trainer);
 }
 
+/* What is written while training goes on takes no time of its own from it. */
+static void remaining__counts_only_what_training_waits_for_a_save(void **state)
+{
+    struct cairn_trainer trainer;
+    (void)state;
+    begin(&trainer, 1, false, 4);
+    segment(&trainer, 4);
+    step(&trainer, 1.0, 2, 0);
+    const cairn_event event = event_of(&trainer);
+    CALL(&trainer, on_save_checkpoint, &event);
+    wait_seconds(&trainer, 0.5); /* the capture */
+    step(&trainer, 1.0, 2, 0);
+    CALL(&trainer, on_after_save_checkpoint, &event);
+    step(&trainer, 1.0, 2, 0);
+    /* 1 step of 1 second, 2 saves of 0.5. */
+    assert_logged(&trainer, "Step=3, Loss=8.31250, Rate=4.00 samples/sec");
+    assert_logged(&trainer, "LoopTimeRemaining=0:00:01, TimeRemaining=0:00:02\n");
+    end(&trainer);
+}
+
+/* 10 steps of 1 s, a save of 2 s, two validations of two loaders: 3 s and 4 s. */
+static void remaining__in_a_validation_has_a_term_for_each_stage(void **state)
+{
+    struct cairn_trainer trainer;
+    (void)state;
+    begin(&trainer, 1, false, 30);
+    segment(&trainer, 10);
+    for (int i = 0; i < 10; i++)
+        step(&trainer, 1.0, 2, 2);
+    save(&trainer, 2.0);
+    validate_loader(&trainer, 0, 2, 3, 1.0);
+    /* How long the other loader takes is not known. */
+    assert_logged(&trainer, "Batch=1, Loss=7.25000, Rate=2.00 samples/sec, GlobalRate=2.00 "
+                            "samples/sec, LoopTimeRemaining=0:00:02, TimeRemaining>0:00:32\n");
+    validate_loader(&trainer, 1, 2, 1, 4.0);
+    assert_logged(&trainer, "LoopTimeRemaining=0:00:00, TimeRemaining=0:00:38\n");
+    segment(&trainer, 10);
+    for (int i = 0; i < 10; i++)
+        step(&trainer, 1.0, 1, 1);
+    trainer.logged[0] = '\0';
+    validate_loader(&trainer, 0, 2, 3, 1.0);
+    /* 2 s here, 4 s of the other loader, 10 steps, 1 save, 1 validation of 7 s. */
+    assert_logged(&trainer, "Batch=1, Loss=7.25000, Rate=2.00 samples/sec, GlobalRate=2.00 "
+                            "samples/sec, LoopTimeRemaining=0:00:02, TimeRemaining=0:00:25\n");
+    end(&trainer);
+}
+
+static void validation__tells_what_callbacks_measured_of_its_loader(void **state)
+{
+    static const cairn_metric k_metrics[] = {{"eval/accuracy", 0.25},
+                                             {"eval/lm_perplexity", 12.5},
+                                             {"eval/accuracy/1", 0.5},
+                                             {"val_loss", 7.0}};
+    struct cairn_trainer trainer;
+    (void)state;
+    begin(&trainer, 100, false, 6);
+    trainer.metrics = k_metrics;
+    trainer.metric_count = 4;
+    validate_loader(&trainer, 0, 2, 1, 1.0);
+    assert_logged(&trainer, "Avg Eval Loss: 7.50000\n"
+                            "Evaluation metrics:\n"
+                            "  - eval/accuracy = 0.25000\n"
+                            "  - eval/lm_perplexity = 12.50000\n"
+                            "Evaluation completed successfully!\n");
+    trainer.logged[0] = '\0';
+    validate_loader(&trainer, 1, 2, 1, 1.0);
+    assert_logged(&trainer, "Avg Eval Loss: 7.50000\n"
+                            "Evaluation metrics:\n"
+                            "  - eval/accuracy = 0.50000\n"
+                            "Evaluation completed successfully!\n");
+    end(&trainer);
+}
+
 static void validation__is_told_in_the_model_zoos_words(void **state)
 {
     struct cairn_trainer trainer;
     (void)state;
-    begin(&trainer, 2, false, 6);
+    begin(&trainer, 2, false, 50);
     trainer.step = 50;
     validate(&trainer, 3, 0.5);
     assert_string_equal(
         trainer.logged,
         "| Eval Device=CPU, GlobalStep=50, Batch=2, Loss=7.25000, Rate=4.00 samples/sec, "
-        "GlobalRate=4.00 samples/sec, LoopTimeRemaining=0:00:00\n"
+        "GlobalRate=4.00 samples/sec, LoopTimeRemaining=0:00:00, TimeRemaining=0:00:00\n"
         "| Eval Device=CPU, GlobalStep=50, Batch=3, Loss=7.25000, Rate=4.00 samples/sec, "
-        "GlobalRate=4.00 samples/sec, LoopTimeRemaining=0:00:00\n"
+        "GlobalRate=4.00 samples/sec, LoopTimeRemaining=0:00:00, TimeRemaining=0:00:00\n"
         "Avg Eval Loss: 7.50000\n"
         "Evaluation completed successfully!\n");
     end(&trainer);
@@ -355,12 +429,14 @@ static void new__refuses_log_steps_0(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines__come_every_log_steps_and_after_the_last),
-        cmocka_unit_test(lines__count_from_the_first_step),
         cmocka_unit_test(lines__say_loudly_that_the_last_save_failed),
+        cmocka_unit_test(lines__come_where_the_event_says),
         cmocka_unit_test(rate__is_smoothed_and_the_global_one_is_not),
         cmocka_unit_test(rate__leaves_saves_and_validations_out_of_a_step),
         cmocka_unit_test(remaining__is_a_minimum_until_every_stage_was_timed),
+        cmocka_unit_test(remaining__counts_only_what_training_waits_for_a_save),
+        cmocka_unit_test(remaining__in_a_validation_has_a_term_for_each_stage),
+        cmocka_unit_test(validation__tells_what_callbacks_measured_of_its_loader),
         cmocka_unit_test(validation__is_told_in_the_model_zoos_words),
         cmocka_unit_test(fit__ends_with_the_samples_it_processed),
         cmocka_unit_test(fit__that_had_nothing_to_do_says_nothing),

@@ -273,8 +273,8 @@ static void observers__see_what_every_operation_gives_in_order(void **state)
         seen.names,
         "embedding_layer.word_embeddings " L "norm1 " L "self_attn.proj_q_dense_layer " L
         "self_attn.proj_k_dense_layer " L "self_attn.proj_v_dense_layer attention.0 " L
-        "self_attn.proj_output_dense_layer add.0 " L "norm3 " L "ffn.ffn.0.linear_layer gelu.0 " L
-        "ffn.ffn.1.linear_layer add.1 ln_f lm_head ");
+        "self_attn.proj_output_dense_layer add.0 " L "norm3 " L
+        "ffn.ffn.0.linear_layer activation.0 " L "ffn.ffn.1.linear_layer add.1 ln_f lm_head ");
 #undef L
     assert_int_equal(seen.counts[0], TOKENS * 8);
     assert_int_equal(seen.counts[9], TOKENS * 12);
