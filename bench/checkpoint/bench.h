@@ -15,9 +15,8 @@ typedef struct bench {
     cairn_state_tree *tree;
     float *gradients; /* for the largest parameter */
     cairn_store *store;
-    char *saved;            /* the checkpoint that is there; NULL: none */
-    double work_per_second; /* of simulated steps; 0: not measured yet */
-    double update_seconds;
+    char *saved;           /* the checkpoint that is there; NULL: none */
+    double update_seconds; /* of simulated steps; 0: not measured yet */
 } bench;
 
 double bench_now(const bench *b);

@@ -10,31 +10,27 @@
 
 enum {
     LOOP_FLOATS = 8192, /* in the first-level cache */
-    LOOP_ROUNDS = 200,  /* about a millisecond: as often as matrix products begin and end */
+    LOOP_ROUNDS = 20,   /* between two looks at the clock: about a tenth of a millisecond */
     UPDATE_THREADS_MIN_FLOATS = 16 * 1024
 };
 
-/* Work of about a millisecond on each thread. */
-static void work_once(void)
+/* All threads compute until @end. By the clock: the speed of a shared machine's processors may
+ * change by half from one second to the next, and what is compared are neighbouring steps. */
+static void compute(const bench *b, double end)
 {
 #pragma omp parallel
     {
         float values[LOOP_FLOATS];
         for (int i = 0; i < LOOP_FLOATS; i++)
             values[i] = (float)i;
-        for (int round = 0; round < LOOP_ROUNDS; round++) {
-            for (int i = 0; i < LOOP_FLOATS; i++)
-                values[i] = values[i] * 0.999F + 0.001F;
-            __asm__ volatile("" : : "r"(values) : "memory"); /* Each round counts. */
+        while (bench_now(b) < end) {
+            for (int round = 0; round < LOOP_ROUNDS; round++) {
+                for (int i = 0; i < LOOP_FLOATS; i++)
+                    values[i] = values[i] * 0.999F + 0.001F;
+                __asm__ volatile("" : : "r"(values) : "memory"); /* Each round counts. */
+            }
         }
     }
-}
-
-static void compute(const bench *b, double seconds)
-{
-    const double work = seconds * b->work_per_second;
-    for (double done = 0.0; done < work; done += 1.0)
-        work_once();
 }
 
 static void adamw(float *p, float *m, float *v, const float *g, uint64_t floats)
@@ -79,19 +75,17 @@ static double update(bench *b)
     return waited;
 }
 
-/* Once: all runs do the same work, so that they can be compared. */
-static void calibrate(bench *b)
+/* The seconds of an update that nobody holds up. */
+static double measure_update(bench *b)
 {
-    enum { TRIES = 1500, UPDATES = 3 };
-    double start = bench_now(b);
-    for (int i = 0; i < TRIES; i++)
-        work_once();
-    b->work_per_second = TRIES / (bench_now(b) - start);
-    (void)update(b);
-    start = bench_now(b);
-    for (int i = 0; i < UPDATES; i++)
+    enum { UPDATES = 3 };
+    double best = HUGE_VAL;
+    for (int i = 0; i < UPDATES; i++) {
+        const double start = bench_now(b);
         (void)update(b);
-    b->update_seconds = (bench_now(b) - start) / UPDATES;
+        best = fmin(best, bench_now(b) - start);
+    }
+    return best;
 }
 
 /* The result of the save, waited for if need be; then retention. */
@@ -130,16 +124,15 @@ static cairn_status save(bench *b, uint64_t step, bench_step *cost, cairn_error 
 cairn_status bench_run_steps(bench *b, bench_steps *run, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    if (b->work_per_second <= 0.0)
-        calibrate(b);
-    const double left = run->step_seconds - b->update_seconds;
+    if (b->update_seconds <= 0.0)
+        b->update_seconds = measure_update(b);
     for (unsigned i = 0; i < run->count; i++) {
         bench_step *const step = &run->steps[i];
         const double start = bench_now(b);
         step->has_save = run->saves == BENCH_ALL || (run->saves == BENCH_EVERY_OTHER && i % 2 == 1);
         if (step->has_save)
             CRN_TRY_PLAIN(save(b, i, step, err));
-        compute(b, left > 0.0 ? left : 0.0);
+        compute(b, start + run->step_seconds - b->update_seconds);
         step->guard = update(b);
         if (step->has_save)
             CRN_TRY_PLAIN(collect(b, run->keep, step, err));

@@ -1,6 +1,8 @@
 /* What fits what: strict and tolerant loads, plain files, ties, versions. */
 #include "unit/ckpt/ckpt_kit.h"
 
+#include <stdatomic.h>
+
 #include "format/format.h"
 
 /* A tree with the model's tensors and their moments as named: "a b" or "a:7 b" (other length). */
@@ -235,11 +237,12 @@ static void load__refuses_a_file_without_the_required_state(void **state)
     cairn_state_tree_destroy(tree);
 }
 
+/* A load of several megabytes asks from several threads. */
 typedef struct guard_count {
-    uint64_t begun;
-    uint64_t ended;
-    uint64_t largest;
-    uint64_t bytes;
+    _Atomic uint64_t begun;
+    _Atomic uint64_t ended;
+    _Atomic uint64_t largest;
+    _Atomic uint64_t bytes;
 } guard_count;
 
 static void guard_begin(void *self, uint64_t offset, uint64_t bytes)
@@ -248,8 +251,9 @@ static void guard_begin(void *self, uint64_t offset, uint64_t bytes)
     (void)offset;
     count->begun++;
     count->bytes += bytes;
-    if (bytes > count->largest)
-        count->largest = bytes;
+    uint64_t largest = count->largest;
+    while (bytes > largest && !atomic_compare_exchange_weak(&count->largest, &largest, bytes)) {
+    }
 }
 
 static void guard_end(void *self, uint64_t offset, uint64_t bytes)
