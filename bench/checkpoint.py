@@ -174,7 +174,7 @@ def blocked_ms(step):
 
 
 def part_blocked(options):
-    for shape, count in (("gpt2-quarter", 200), ("gpt2", 24), ("tensors", 24)):
+    for shape, count in (("gpt2", 200), ("tensors", 200)):
         with Bench(options, shape) as b:
             b.do("attach")
             b.do("save")

@@ -21,7 +21,7 @@ static cairn_status write_one(const bench *b, const crn_plan *plan, uint64_t ste
                                   .step = step,
                                   .run_id = "0123456789abcdef0123456789abcdef",
                                   .save_counter = step};
-    CRN_TRY_PLAIN(crn_plan_header(plan, &facts, &header, err));
+    CRN_TRY_PLAIN(crn_plan_header(plan, &facts, false, &header, err));
     (void)snprintf(path, sizeof path, "%s/checkpoint_%" PRIu64 ".mdl", b->folder, step);
     int e = b->os->open(b->os, CRN_OS_CWD, path, CRN_OPEN_CREATE_NEW, &fd);
     if (e == 0)

@@ -51,17 +51,36 @@ void crn_str_printf(crn_str *s, const char *format, ...)
     s->length += (size_t)length;
 }
 
+void crn_str_append_u64(crn_str *s, uint64_t number)
+{
+    char digits[20]; /* of 2^64 - 1 */
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    crn_str_append_bytes(s, digits + at, sizeof digits - at);
+}
+
+static bool needs_escape(unsigned char c)
+{
+    return c == '"' || c == '\\' || c < 0x20 || c == 0x7f;
+}
+
 void crn_str_append_json(crn_str *s, const char *text, size_t length)
 {
     crn_str_append(s, "\"");
-    for (size_t i = 0; i < length; i++) {
-        const unsigned char c = (unsigned char)text[i];
+    for (size_t i = 0, plain = 0; i < length; i += plain + 1, plain = 0) {
+        while (i + plain < length && !needs_escape((unsigned char)text[i + plain]))
+            plain++;
+        crn_str_append_bytes(s, text + i, plain);
+        if (i + plain == length)
+            break;
+        const char c = text[i + plain];
         if (c == '"' || c == '\\')
-            crn_str_printf(s, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            crn_str_printf(s, "\\u%04x", c);
+            crn_str_append_bytes(s, (const char[]){'\\', c}, 2);
         else
-            crn_str_append_bytes(s, text + i, 1);
+            crn_str_printf(s, "\\u%04x", (unsigned char)c);
     }
     crn_str_append(s, "\"");
 }

@@ -22,6 +22,8 @@ typedef struct crn_str {
 void crn_str_append(crn_str *s, const char *text);
 void crn_str_append_bytes(crn_str *s, const void *bytes, size_t size);
 void crn_str_printf(crn_str *s, const char *format, ...) CAIRN_PRINTF(2, 3);
+/* As printf of "%" PRIu64, several times as fast: headers hold tens of thousands of numbers. */
+void crn_str_append_u64(crn_str *s, uint64_t number);
 /* Appends @text as a JSON string with its quotes; bytes above 0x7f are kept as they are. */
 void crn_str_append_json(crn_str *s, const char *text, size_t length);
 void crn_str_dispose(crn_str *s);

@@ -77,7 +77,8 @@ out:
 }
 
 /* Replaces the file's header by one with the digests as they are now. */
-static cairn_status write_header(const crn_job *job, crn_job_file *file, cairn_error *err)
+static cairn_status write_header(const crn_job *job, crn_job_file *file, bool is_draft,
+                                 cairn_error *err)
 {
     const crn_file_facts facts = {
         .kind = file->name_template == NULL ? CRN_KIND_FULL : CRN_KIND_ALTERNATIVE,
@@ -87,14 +88,14 @@ static cairn_status write_header(const crn_job *job, crn_job_file *file, cairn_e
         .params_json = job->params_json,
         .environment_json = job->environment_json,
     };
-    return crn_plan_header(&file->plan, &facts, &file->header, err);
+    return crn_plan_header(&file->plan, &facts, is_draft, &file->header, err);
 }
 
-cairn_status crn_job_headers(crn_job *job, cairn_error *err)
+cairn_status crn_job_headers(crn_job *job, bool is_draft, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     for (size_t i = 0; i < job->count; i++)
-        CRN_TRY_PLAIN(write_header(job, &job->files[i], err));
+        CRN_TRY_PLAIN(write_header(job, &job->files[i], is_draft, err));
 out:
     return rc;
 }
@@ -233,16 +234,17 @@ static cairn_status put_header(crn_job_file *file, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const size_t size = file->header.length;
-    void *pages = NULL;
+    const char *text = file->header.text;
+    char *copy = NULL;
     if (file->publish.mode == CRN_WRITE_DIRECT) {
-        pages = crn_pages_alloc(size);
-        CRN_NEED(err, pages, "the header of a checkpoint");
-        memcpy(pages, file->header.text, size);
+        /* Not pages of its own: those would be fresh for every save. */
+        copy = crn_calloc(size + CAIRN_PAGE_BYTES, 1);
+        CRN_NEED(err, copy, "the header of a checkpoint");
+        text = memcpy(copy + (CAIRN_PAGE_BYTES - (uintptr_t)copy % CAIRN_PAGE_BYTES), text, size);
     }
-    CRN_TRY_PLAIN(
-        crn_publish_write(&file->publish, pages != NULL ? pages : file->header.text, size, 0, err));
+    CRN_TRY_PLAIN(crn_publish_write(&file->publish, text, size, 0, err));
 out:
-    crn_pages_free(pages, size);
+    crn_free(copy);
     return rc;
 }
 
@@ -253,7 +255,7 @@ cairn_status crn_job_commit(crn_job *job, size_t i, cairn_error *err)
     const size_t planned = file->header.length;
     candidate name = candidate_of(job);
     char *base = NULL;
-    CRN_TRY_PLAIN(write_header(job, file, err));
+    CRN_TRY_PLAIN(write_header(job, file, false, err));
     if (file->header.length != planned)
         CRN_FAIL(err, CAIRN_EBUG, "the header has %zu bytes instead of %zu", file->header.length,
                  planned);

@@ -45,8 +45,9 @@ cairn_status crn_job_plan(crn_job *job, const cairn_store *store, const char *ru
                           cairn_error *err);
 void crn_job_dispose(crn_job *job);
 
-/* The headers with digests of zeros. */
-cairn_status crn_job_headers(crn_job *job, cairn_error *err);
+/* The headers with digests of zeros; as drafts, for their sizes, or checked like those that a commit
+ * writes. */
+cairn_status crn_job_headers(crn_job *job, bool is_draft, cairn_error *err);
 /* Sizes; after crn_job_headers. */
 uint64_t crn_job_file_bytes(const crn_job_file *file);
 uint64_t crn_job_bytes(const crn_job *job);

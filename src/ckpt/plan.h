@@ -72,10 +72,13 @@ cairn_status crn_gap_check(const uint8_t *bytes, uint64_t size, uint64_t at, cai
 /* Writes plan->values: a part of crn_plan_make. */
 cairn_status crn_plan_capture_values(crn_plan *plan, cairn_error *err);
 
-/* Length word and header for the digests as they are now; their number does not change the size.
- * Looks at nothing of the tree that changes, so any thread may call it. */
-cairn_status crn_plan_header(const crn_plan *plan, const crn_file_facts *facts, crn_str *out,
-                             cairn_error *err);
+/*
+ * Length word and header for the digests as they are now; their number does not change the size.
+ * Looks at nothing of the tree that changes, so any thread may call it.
+ * @is_draft  Only its size is wanted: the header digest is zeros, and nothing is checked.
+ */
+cairn_status crn_plan_header(const crn_plan *plan, const crn_file_facts *facts, bool is_draft,
+                             crn_str *out, cairn_error *err);
 
 /* Metadata keys of a checkpoint. */
 #define CRN_KEY_PREFIX         "cairn."

@@ -168,13 +168,14 @@ cairn_status crn_plan_capture_values(crn_plan *plan, cairn_error *err)
     return crn_str_check(&plan->values, err);
 }
 
-cairn_status crn_plan_header(const crn_plan *plan, const crn_file_facts *facts, crn_str *out,
-                             cairn_error *err)
+cairn_status crn_plan_header(const crn_plan *plan, const crn_file_facts *facts, bool is_draft,
+                             crn_str *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     meta m = {.count = 0};
     CRN_TRY_PLAIN(fill(&m, plan, facts, err));
-    CRN_TRY_PLAIN(crn_header_write(m.entries, m.count, plan->entries, plan->entry_count, out, err));
+    rc = (is_draft ? crn_header_draft : crn_header_write)(m.entries, m.count, plan->entries,
+                                                          plan->entry_count, out, err);
 out:
     for (size_t i = 0; i < m.count; i++)
         crn_str_dispose(&m.texts[i]);

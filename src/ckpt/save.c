@@ -83,7 +83,7 @@ cairn_status cairn_store_save(cairn_store *store, const cairn_state_tree *tree,
     const uint64_t step = request->step;
     *out = (cairn_save_result){0};
     CRN_TRY_PLAIN(crn_store_prepare_save(store, &job, tree, request, err));
-    CRN_TRY_PLAIN(crn_job_headers(&job, err));
+    CRN_TRY_PLAIN(crn_job_headers(&job, true, err));
     rc = write_job(store, tree, &job, err);
     const cairn_status told = crn_job_collect(&job, store, out, rc == CAIRN_OK ? err : NULL);
     rc = rc == CAIRN_OK ? told : rc;
@@ -154,7 +154,7 @@ static cairn_status plan_missing(crn_job *job, const cairn_store *store,
     job->save_counter = info->save_counter;
     job->beside = crn_strdup(info->file);
     CRN_NEED(err, job->beside, "a file name");
-    CRN_TRY_PLAIN(crn_job_headers(job, err));
+    CRN_TRY_PLAIN(crn_job_headers(job, true, err));
 out:
     return rc;
 }
@@ -206,7 +206,7 @@ cairn_status cairn_store_save_bytes(const cairn_store *store, const cairn_state_
     cairn_status rc = CAIRN_OK;
     crn_job job = {0};
     CRN_TRY_PLAIN(crn_job_plan(&job, store, k_no_run, tree, request, err));
-    CRN_TRY_PLAIN(crn_job_headers(&job, err));
+    CRN_TRY_PLAIN(crn_job_headers(&job, false, err));
     *out_bytes = crn_job_bytes(&job);
 out:
     crn_job_dispose(&job);

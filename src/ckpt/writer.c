@@ -65,7 +65,7 @@ static void open_files(crn_writer *w)
 {
     cairn_error err = {0};
     crn_block_table_reset(&w->table, &w->job.files[0].plan);
-    cairn_status rc = crn_job_headers(&w->job, &err);
+    cairn_status rc = crn_job_headers(&w->job, true, &err);
     if (rc == CAIRN_OK)
         rc = crn_job_begin(&w->job, 0, w->mode, &err);
     if (rc != CAIRN_OK) {
@@ -88,25 +88,39 @@ typedef struct run {
     uint64_t size;
 } run;
 
-/* Hashes the blocks of @r and gives them to every file that wants them. */
+/* For the digester. */
+typedef struct digest_call {
+    crn_writer *writer;
+    const run *run;
+} digest_call;
+
+static void digest_run(void *user)
+{
+    const digest_call *const call = user;
+    crn_writer *const w = call->writer;
+    const run *const r = call->run;
+    const uint64_t begin = w->table.spans[r->first].offset;
+    cairn_error err = {0};
+    cairn_status rc = CAIRN_OK;
+    for (uint32_t i = r->first; i < r->first + r->count && rc == CAIRN_OK; i++)
+        rc = crn_block_table_digest(&w->table, i, r->bytes + (w->table.spans[i].offset - begin),
+                                    &w->job.files[0].plan, &err);
+    if (rc != CAIRN_OK)
+        fail(w, 0, rc, &err);
+}
+
+/* Gives the blocks of @r to every file that wants them. */
 static void write_run(crn_writer *w, const run *r)
 {
     cairn_error err = {0};
     const crn_block_span *const span = &w->table.spans[r->first];
     const uint64_t within = span->offset - span->region_offset;
-    cairn_status rc = CAIRN_OK;
-    for (uint32_t i = r->first; i < r->first + r->count && rc == CAIRN_OK; i++)
-        rc = crn_block_table_digest(&w->table, i,
-                                    r->bytes + (w->table.spans[i].offset - span->offset),
-                                    &w->job.files[0].plan, &err);
-    if (rc != CAIRN_OK)
-        fail(w, 0, rc, &err);
     for (size_t f = 0; f < w->job.count && !atomic_load(&w->is_file_bad[0]); f++) {
         const uint64_t begin = w->file_begin[f * w->state_count + span->region];
         if (begin == NOT_IN_FILE || atomic_load(&w->is_file_bad[f]))
             continue;
-        rc = crn_publish_write(&w->job.files[f].publish, r->bytes, (size_t)r->size, begin + within,
-                               &err);
+        const cairn_status rc = crn_publish_write(&w->job.files[f].publish, r->bytes,
+                                                  (size_t)r->size, begin + within, &err);
         if (rc != CAIRN_OK && f == 0)
             fail(w, f, rc, &err);
         else if (rc != CAIRN_OK)
@@ -191,8 +205,12 @@ static bool take_run(crn_writer *w, run *out)
 
 static void finish_run(crn_writer *w, const run *r)
 {
+    digest_call call = {.writer = w, .run = r};
+    crn_digest_job job = {.run = digest_run, .user = &call};
     (void)pthread_mutex_unlock(&w->lock);
+    crn_digester_give(w->digester, &job);
     write_run(w, r);
+    crn_digester_settle(w->digester, &job);
     (void)pthread_mutex_lock(&w->lock);
     for (uint32_t i = r->first; i < r->first + r->count; i++)
         crn_blocks_done(&w->blocks, i);
@@ -285,6 +303,7 @@ static cairn_status set_up(crn_writer *w, const crn_plan *plan, const crn_writer
         crn_blocks_init(&w->blocks, (uint32_t)w->table.count, w->table.order, slots, err));
     CRN_TRY_PLAIN(make_pool(w, slots, err));
     CRN_TRY_PLAIN(make_locks(w, err));
+    CRN_TRY_PLAIN(crn_digester_new(&w->digester, err));
     /* None begins before all are made: their stacks would wait for the pages of the pool. */
     (void)pthread_mutex_lock(&w->lock);
     is_locked = true;
@@ -345,6 +364,7 @@ void crn_writer_destroy(crn_writer *w)
         (void)pthread_cond_destroy(&w->changed);
         (void)pthread_cond_destroy(&w->ended);
     }
+    crn_digester_destroy(w->digester);
     cairn_state_tree_set_guard(w->tree, NULL, NULL);
     crn_job_dispose(&w->job);
     crn_blocks_dispose(&w->blocks);

@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "ckpt/block_table.h"
+#include "ckpt/digester.h"
 #include "ckpt/job.h"
 
 typedef enum crn_writer_phase {
@@ -48,6 +49,7 @@ typedef struct crn_writer {
     uint64_t run_bytes; /* most that one call writes, but for a block that is larger */
     pthread_t threads[CAIRN_WRITER_THREADS_MAX];
     unsigned thread_count;
+    crn_digester *digester;
     _Atomic uint32_t updates; /* ranges that are being written to now */
 
     pthread_mutex_t lock;   /* over all that follows */

@@ -155,6 +155,11 @@ cairn_status crn_header_write(const crn_meta_entry *meta, size_t meta_count,
                               const crn_file_entry *entries, size_t entry_count, crn_str *out,
                               cairn_error *err);
 
+/* As crn_header_write, for the size: the header digest is zeros, and nothing is read back. */
+cairn_status crn_header_draft(const crn_meta_entry *meta, size_t meta_count,
+                              const crn_file_entry *entries, size_t entry_count, crn_str *out,
+                              cairn_error *err);
+
 /* Digest of length word and header with the digest's own digits as zeros, and what they say.
  * @header is the length word and the header. ECORRUPT: it has no such digits at their place.
  * ENOMEM.

@@ -36,11 +36,19 @@ static void append_entry(crn_str *out, const crn_file_entry *entry)
 {
     crn_str_append(out, ",");
     crn_str_append_json(out, entry->name, entry->name_length);
-    crn_str_printf(out, ":{\"dtype\":\"%s\",\"shape\":[", cairn_dtype_name(entry->dtype));
-    for (uint32_t i = 0; i < entry->rank; i++)
-        crn_str_printf(out, "%s%" PRIu64, i > 0 ? "," : "", entry->shape[i]);
-    crn_str_printf(out, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", entry->begin,
-                   entry->begin + entry->bytes);
+    crn_str_append(out, ":{\"dtype\":\"");
+    crn_str_append(out, cairn_dtype_name(entry->dtype));
+    crn_str_append(out, "\",\"shape\":[");
+    for (uint32_t i = 0; i < entry->rank; i++) {
+        if (i > 0)
+            crn_str_append(out, ",");
+        crn_str_append_u64(out, entry->shape[i]);
+    }
+    crn_str_append(out, "],\"data_offsets\":[");
+    crn_str_append_u64(out, entry->begin);
+    crn_str_append(out, ",");
+    crn_str_append_u64(out, entry->begin + entry->bytes);
+    crn_str_append(out, "]}");
 }
 
 static void append_padding(crn_str *out)
@@ -74,32 +82,45 @@ out:
     return rc;
 }
 
-cairn_status crn_header_write(const crn_meta_entry *meta, size_t meta_count,
+cairn_status crn_header_draft(const crn_meta_entry *meta, size_t meta_count,
                               const crn_file_entry *entries, size_t entry_count, crn_str *out,
                               cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     static const uint8_t k_no_length[CRN_LENGTH_WORD_BYTES] = {0};
-    crn_digest stored;
-    crn_digest computed;
-    char digits[CRN_DIGEST_TEXT_SIZE];
-    uint64_t data_bytes = 0;
-    crn_str_dispose(out);
+    if (out->is_failed)
+        crn_str_dispose(out);
+    out->length = 0; /* A second header takes the memory of the first. */
     crn_str_append_bytes(out, k_no_length, sizeof k_no_length);
     crn_str_append(out, k_digest_prefix);
     crn_str_append(out, k_zero_digits);
     crn_str_append(out, "\"");
     append_meta(out, meta, meta_count);
     crn_str_append(out, "}");
-    for (size_t i = 0; i < entry_count; i++) {
-        const uint64_t end = entries[i].begin + entries[i].bytes;
+    for (size_t i = 0; i < entry_count; i++)
         append_entry(out, &entries[i]);
-        data_bytes = end > data_bytes ? end : data_bytes;
-    }
     crn_str_append(out, "}");
     append_padding(out);
     CRN_TRY_PLAIN(crn_str_check(out, err));
     put_length((uint8_t *)out->text, out->length - CRN_LENGTH_WORD_BYTES);
+out:
+    return rc;
+}
+
+cairn_status crn_header_write(const crn_meta_entry *meta, size_t meta_count,
+                              const crn_file_entry *entries, size_t entry_count, crn_str *out,
+                              cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_digest stored;
+    crn_digest computed;
+    char digits[CRN_DIGEST_TEXT_SIZE];
+    uint64_t data_bytes = 0;
+    CRN_TRY_PLAIN(crn_header_draft(meta, meta_count, entries, entry_count, out, err));
+    for (size_t i = 0; i < entry_count; i++) {
+        const uint64_t end = entries[i].begin + entries[i].bytes;
+        data_bytes = end > data_bytes ? end : data_bytes;
+    }
     CRN_TRY_PLAIN(check_written(out, data_bytes, err));
     CRN_TRY_PLAIN(
         crn_header_digest((const uint8_t *)out->text, out->length, &stored, &computed, err));
