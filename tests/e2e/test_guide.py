@@ -63,6 +63,15 @@ def broken_links(path):
     return result
 
 
+class Examples(kit.Case):
+    def test_every_example_of_the_reference_runs(self):
+        paths = sorted((ROOT / "docs" / "examples").glob("*.yaml"))
+        self.assertGreaterEqual(len(paths), 4)
+        for path in paths:
+            text = "```yaml\n%s```\n" % path.read_text(encoding="utf-8")
+            self.assertEqual((1, 0), guide_kit.run_page(text, path.name, self.path(""), shared()))
+
+
 class Links(kit.Case):
     def test_every_link_leads_to_a_file_and_a_heading(self):
         pages = sorted((ROOT / "docs").rglob("*.md")) + sorted(ROOT.glob("*.md"))
