@@ -16,7 +16,7 @@ A comment in the line before a block changes that:
     <!-- test: shared -->                       every page begins with this block
     <!-- test: signal NAME after PATTERN -->    console: the first command gets SIGNAME as soon as
                                                 a line of its output matches
-    <!-- test: not run, REASON -->              not run, and counted
+    <!-- test: not run, REASON -->              not run, only read (YAML, sh), and counted
 
 In what a command prints, "..." stands for anything, alone in a line for any number of lines. Times
 and dates, run ids, numbers with a point or of six digits and more stand for any other such number.
@@ -85,6 +85,7 @@ class Block:
         if self.not_run == "":
             self.fail("a block that is not run needs a reason: <!-- test: not run, REASON -->")
         if self.not_run is not None:
+            self.check_syntax()
             return
         if self.language not in RUN_LANGUAGES + OTHER_LANGUAGES:
             self.fail("a block in '%s' cannot be run; its language must be one of %s, or mark it "
@@ -93,6 +94,23 @@ class Block:
         if self.language in ("", "text") and COMMAND.search(self.text):
             self.fail("a command in a block that is not run; make it ```sh, or ```console with "
                       "what it prints, or mark it with <!-- test: not run, REASON -->")
+
+
+    def check_syntax(self):
+        """What a block that is not run must be all the same."""
+        if self.language == "yaml":
+            self.yaml()
+        elif self.language == "sh":
+            done = subprocess.run(["bash", "-n"], input=self.text.encode(), check=False,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if done.returncode != 0:
+                self.fail("no shell: " + done.stdout.decode())
+
+    def yaml(self):
+        try:
+            return yaml.safe_load(self.text)
+        except yaml.YAMLError as error:
+            self.fail("no YAML: %s" % error)
 
 
 def blocks_of(text, page):
@@ -216,10 +234,7 @@ class Page:
     # ---- YAML --------------------------------------------------------------------------------
 
     def run_yaml(self, block):
-        try:
-            value = yaml.safe_load(block.text)
-        except yaml.YAMLError as error:
-            block.fail("no YAML: %s" % error)
+        value = block.yaml()
         name = block.mark("file")
         if name:
             text = block.text

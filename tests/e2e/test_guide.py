@@ -137,6 +137,8 @@ class Runner(kit.Case):
     def test_marks_are_checked(self):
         self.refused("needs a reason", "<!-- test: not run -->\n```sh\nfalse\n```\n")
         self.refused("unknown mark", "<!-- test: norun, so -->\n```sh\nfalse\n```\n")
+        self.refused("no shell", "<!-- test: not run, so -->\n```sh\nif true\n```\n")
+        self.refused("no YAML", "<!-- test: not run, so -->\n```yaml\na: [\n```\n")
         self.refused("in the line before", "<!-- test: not run, so -->\n\n```sh\nfalse\n```\n")
 
     def test_what_a_page_shows_is_compared_but_for_numbers_of_the_moment(self):
