@@ -1,5 +1,5 @@
-"""The library of the preset "portable": the loader takes the one that fits the processor, and all of
-them train alike. The stage "portable" of tools/run_tests.py builds it and runs this."""
+"""The library of the preset "portable": the loader takes the one that fits the processor, and all
+of them train alike. The stage "portable" of tools/run_tests.py builds it and runs this."""
 import json
 import os
 import sys
