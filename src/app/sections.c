@@ -92,10 +92,10 @@ static void read_optimizer(crn_app_config *config, crn_node *init, crn_diag *dia
         return;
     const crn_registry optimizers =
         crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_OPTIMIZER);
-    if (!crn_registry_read(&optimizers, name, config->doc, node, args, "trainer.init.optimizer",
-                           &config->optimizer, diag))
-        return;
     crn_where_join(where, "trainer.init.optimizer", name);
+    if (!crn_registry_read(&optimizers, name, config->doc, node, args, where, &config->optimizer,
+                           diag))
+        return;
     crn_read_param_filters(args, where, &config->param_filters, diag);
     check_optimizer(config, node, diag);
 }
