@@ -136,7 +136,9 @@ static bool is_same_value(const crn_node *a, const crn_node *b)
     }
     if (a->kind != b->kind)
         return means_same(a, b) || means_same(b, a);
-    return a->kind == CRN_NODE_BOOL ? a->b == b->b : strcmp(a->text, b->text) == 0;
+    if (a->kind == CRN_NODE_TEXT)
+        return strcmp(a->text, b->text) == 0;
+    return a->kind == CRN_NODE_NULL || a->b == b->b;
 }
 
 /* ---- Comparing ---- */

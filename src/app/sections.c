@@ -163,7 +163,9 @@ static void read_callback(crn_app_config *config, crn_node *item, bool is_listed
         is_listed[injected] = true;
     if ((injected >= 0 || crn_names_find(name, k_needless, NEEDLESS) >= 0) && !is_bare &&
         crn_node_is_null(args))
-        return; /* "- Name: null" removes what would be injected. */
+        return;  /* "- Name: null" removes what would be injected. */
+    if (is_bare) /* So that the resolved configuration does not say that. */
+        args = crn_doc_ensure_map(config->doc, item, name, diag);
     crn_where_join(where, k_where, name);
     const crn_registry callbacks =
         crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_CALLBACK);
