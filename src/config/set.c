@@ -61,6 +61,13 @@ static crn_node *step_into_list(crn_doc *doc, crn_node *list, const char *segmen
                               list->count);
         return item;
     }
+    if (!crn_is_class_list(list->name)) {
+        crn_diag_error_at(diag, origin, 0, 0,
+                          "'%s' is inside a list of %zu, which has no names; name an element by "
+                          "its index, from 0",
+                          segment, list->count);
+        return NULL;
+    }
     for (crn_node *item = list->first; item != NULL; item = item->next) {
         const char *name = NULL;
         crn_node *args = NULL;
@@ -69,13 +76,6 @@ static crn_node *step_into_list(crn_doc *doc, crn_node *list, const char *segmen
                             crn_names_equal(item->first->name, segment);
         if (is_bare || is_map)
             return crn_node_class(doc, item, segment, &name, &args, diag) ? args : NULL;
-    }
-    if (!crn_is_class_list(list->name)) {
-        crn_diag_error_at(diag, origin, 0, 0,
-                          "'%s' is inside a list of %zu, which has no names; name an element by "
-                          "its index, from 0",
-                          segment, list->count);
-        return NULL;
     }
     crn_node *const item = append_null(doc, list, NULL, origin, diag);
     if (item == NULL)
