@@ -304,13 +304,29 @@ static void list_sections(crn_str *text)
         crn_str_printf(text, "  %-24s %s\n", sections[i].name, sections[i].help);
 }
 
+static cairn_status no_section(const char *section, cairn_error *err)
+{
+    enum { NAMES_MAX = 128 };
+    const char *names[NAMES_MAX];
+    size_t count = 0;
+    const crn_section *const sections = crn_sections(&count);
+    count = count < NAMES_MAX ? count : NAMES_MAX;
+    for (size_t i = 0; i < count; i++)
+        names[i] = sections[i].name;
+    const char *const near = crn_nearest(section, names, count);
+    return crn_error_set(err, CAIRN_ECONFIG, 0, __FILE__, __LINE__,
+                         "there is no section '%s'; %s%s%s`cairn help` lists them", section,
+                         near != NULL ? "did you mean '" : "", near != NULL ? near : "",
+                         near != NULL ? "'? " : "");
+}
+
 cairn_status cairn_app_help(const char *section, char **out_text, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_str text = {0};
     const crn_section *const found = section != NULL ? crn_section_find(section) : NULL;
     if (section != NULL && found == NULL)
-        CRN_FAIL(err, CAIRN_ECONFIG, "there is no section '%s'; `cairn help` lists them", section);
+        CRN_TRY_PLAIN(no_section(section, err));
     if (found != NULL)
         crn_section_help(found, &text);
     else

@@ -25,13 +25,18 @@ static bool is_end_of_part(const char *path, size_t i)
     return i > 0 && path[i - 1] != '/' && (path[i] == '/' || path[i] == '\0');
 }
 
-static void find_missing(crn_probe *probe)
+/* An errno value: what is there cannot be told. */
+static int find_missing(crn_probe *probe)
 {
     const size_t length = strlen(probe->path);
-    for (size_t i = 1; i <= length && probe->missing == 0; i++) {
-        if (is_end_of_part(probe->path, i) && stat_part(probe, i) == ENOENT)
+    int e = 0;
+    for (size_t i = 1; i <= length && e == 0; i++) {
+        if (is_end_of_part(probe->path, i))
+            e = stat_part(probe, i);
+        if (e == ENOENT)
             probe->missing = i;
     }
+    return e == ENOENT ? 0 : e;
 }
 
 /* One file, as a checkpoint is written; nothing of it stays. */
@@ -57,8 +62,8 @@ cairn_status crn_probe_begin(crn_probe *out, const crn_os *os, const char *path,
     crn_folder folder = {.os = os, .fd = -1, .path = path};
     *out = (crn_probe){.os = os, .path = crn_strdup(path)};
     CRN_NEED(err, out->path, "a path");
-    find_missing(out);
-    int e = os->make_dirs(os, path);
+    int e = find_missing(out);
+    e = e != 0 ? e : os->make_dirs(os, path);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "make folder '%s'", path);
     e = os->open(os, CRN_OS_CWD, path, CRN_OPEN_DIRECTORY, &folder.fd);
@@ -79,7 +84,8 @@ void crn_probe_end(crn_probe *probe)
         if (!is_end_of_part(probe->path, i))
             continue;
         probe->path[i] = '\0';
-        is_empty = probe->os->remove_folder(probe->os, CRN_OS_CWD, probe->path) == 0;
+        const int e = probe->os->remove_folder(probe->os, CRN_OS_CWD, probe->path);
+        is_empty = e == 0 || e == ENOENT; /* It may not have come to this one. */
     }
     crn_free(probe->path);
     *probe = (crn_probe){0};

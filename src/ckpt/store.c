@@ -144,10 +144,12 @@ cairn_status crn_store_check_free(cairn_store *store, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     const crn_os *const os = store->os;
     crn_file_stat info;
-    int e = 0;
-    if (os->stat(os, store->model_folder.fd, CRN_LOCK_FILE, &info) == ENOENT)
-        return CAIRN_OK; /* Nobody has opened it yet. */
-    e = os->open(os, store->model_folder.fd, CRN_LOCK_FILE, CRN_OPEN_LOCK, &store->lock_fd);
+    int e = os->stat(os, store->model_folder.fd, CRN_LOCK_FILE, &info);
+    if (e == ENOENT)
+        return CAIRN_OK; /* Nobody has opened it yet, and nothing is to be made here. */
+    e = e != 0
+            ? e
+            : os->open(os, store->model_folder.fd, CRN_LOCK_FILE, CRN_OPEN_LOCK, &store->lock_fd);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "open '%s/" CRN_LOCK_FILE "'", store->model_dir);
     e = os->lock(os, store->lock_fd);

@@ -115,6 +115,15 @@ class CommandLineTest(kit.Case):
                 for name in names:
                     self.assertRegex(done.err, r"(?m)^  %s\b" % name)
 
+    def test_a_misspelt_section_is_answered_with_the_nearest(self):
+        listed = re.findall(r"(?m)^  (\S+) ", kit.run(["help"]).out)
+        self.assertGreater(len(listed), 20)
+        for name in listed:
+            if len(name) < 6:
+                continue
+            with self.subTest(name):
+                self.refused(["help", name + name[-1]], r"did you mean '%s'\?" % re.escape(name))
+
     def test_an_option_without_its_value_is_refused(self):
         for path, option in self.options("text", "texts", "count", "number"):
             with self.subTest(path=path, option=option["name"]):

@@ -97,6 +97,9 @@ class PlanTest(DryRunCase):
         self.assertEqual((0, None, 0), (found["validations"], found["val_loss"],
                                         found["validation_seconds"]))
 
+    def test_loggers_make_no_files(self):
+        self.dry_run(self.config(loggers=["TensorBoardLogger"]), self.path("run"))
+
     def test_autorestart_does_not_count(self):
         config = self.config(autorestart={"max_num_restarts": 3})
         self.assertEqual("tried", self.found(config, self.path("run"))["result"])
@@ -130,7 +133,8 @@ class RunThatIsThereTest(DryRunCase):
         config = self.write_config(self.config())
         self.fit(config, self.path("run"))
         for _ in range(4):
-            self.dry_run(config, self.path("run"), "--set", "trainer.init.loop.max_steps=20")
+            done = self.dry_run(config, self.path("run"), "--set", "trainer.init.loop.max_steps=20")
+            self.assertNotRegex(done.err, "WARNING|ERROR")
         done = self.fit(config, self.path("run"), "--set", "trainer.init.loop.max_steps=20")
         self.assertNotIn("STARTS", done.err)
 
