@@ -347,7 +347,7 @@ def groups_of(described, path=()):
 
 def usable(command):
     return [option for option in command["options"]
-            if option["kind"] not in ("no effect", "lacking")]
+            if option["kind"] not in ("no effect", "refused")]
 
 
 def spelled(option):
@@ -370,12 +370,16 @@ def cli_page(commands):
             lines += ["| %s | %s |" % (code(spelled(option)), escape(option["help"]))
                       for option in rows]
             lines.append("")
-        for kind, heading in (("no effect", "Accepted without effect"),
-                              ("lacking", "Not in this version")):
-            names = [code("--" + option["name"]) for option in command["options"]
-                     if option["kind"] == kind]
-            if names:
-                lines += ["%s: %s." % (heading, ", ".join(names)), ""]
+        names = [code("--" + option["name"]) for option in command["options"]
+                 if option["kind"] == "no effect"]
+        if names:
+            lines += ["Accepted without effect: %s." % ", ".join(names), ""]
+        refused = [option for option in command["options"] if option["kind"] == "refused"]
+        if refused:
+            lines += ["Refused:", ""]
+            lines += ["- %s: %s." % (code("--" + option["name"]), escape(option["help"]))
+                      for option in refused]
+            lines.append("")
         lines += ["Example:", "", "```", command["example"], "```", ""]
     lines += ["## Exit codes", "", "| code | means |", "|---|---|"]
     lines += ["| %d | %s |" % (number, text) for number, text in EXIT_CODES]
