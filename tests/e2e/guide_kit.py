@@ -21,7 +21,8 @@ A comment in the line before a block changes that:
     <!-- test: not run, REASON -->              not run, only read (YAML, sh), and counted
 
 In what a command prints, "..." stands for anything, alone in a line for any number of lines. Times
-and dates, run ids, numbers with a point or of six digits and more stand for any other such number.
+and dates, run ids, numbers with a point (with a unit of bytes or without) or of six digits and more stand for any other
+such number.
 """
 import os
 import re
@@ -41,7 +42,7 @@ OTHER_LANGUAGES = ("", "text", "json", "c", "diff")
 COMMAND = re.compile(r"^\s*(\$ |(build/)?cairn [a-z]|(make|sudo|kill|touch|pip|cc) )", re.MULTILINE)
 # What differs from run to run and from machine to machine.
 NUMBER = (r"[0-9a-f]{32}|\d{8}_\d{6}|\d{4}-\d\d-\d\dT[\d:.]+Z|\d+:\d\d(?::\d\d)?"
-          r"|-?\d+\.\d+(?:e[+-]?\d+)?|\d{6,}|\d{1,3}(?:,\d{3})+")
+          r"|-?\d+\.\d+(?:e[+-]?\d+)?(?: [KMGT]iB)?|\d{6,}|\d{1,3}(?:,\d{3})+")
 TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ", re.MULTILINE)
 TRIED_STEPS = 3
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
