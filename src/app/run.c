@@ -269,13 +269,8 @@ static cairn_status validate(const cairn_app_request *request, crn_verb verb,
     const crn_os *const os = crn_os_posix();
     struct run run = {.request = request, .begin_ns = os->monotonic_ns(os)};
     CRN_TRY_PLAIN(crn_app_configs_read(request, verb, &run.configs, err));
-    for (size_t i = 0; i < run.configs.count; i++) {
-        crn_app_config *const config = &run.configs.items[i];
-        override_ckpt(request, config);
-        if (verb == CRN_VERB_VALIDATE && config->val.count > 1)
-            CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                     "validate takes one val_dataloader; several are for validate_all");
-    }
+    for (size_t i = 0; i < run.configs.count; i++)
+        override_ckpt(request, &run.configs.items[i]);
     for (size_t i = 0; i < run.configs.count; i++)
         CRN_TRY_PLAIN(validate_one(&run, verb, i, out, err));
 out:

@@ -76,11 +76,10 @@ static int finish_flags(struct run_flags *flags, const char *params_path)
         return CLI_EXIT_USAGE;
     }
     if (flags->target_device != NULL && strcasecmp(flags->target_device, "CPU") != 0) {
-        (void)fprintf(
-            stderr,
-            "cairn: --target_device: this version computes on the CPU, not on '%s'; leave "
-            "the flag out\n",
-            flags->target_device);
+        (void)fprintf(stderr,
+                      "cairn: --target_device: this version computes on the CPU, not on '%s'; "
+                      "leave the flag out\n",
+                      flags->target_device);
         return CLI_EXIT_USAGE;
     }
     if (flags->threads > THREADS_MAX) {
