@@ -286,6 +286,14 @@ CAIRN_API void cairn_scheduler_destroy(cairn_scheduler *scheduler);
 CAIRN_API double cairn_gradient_norm(cairn_state *model);
 /** The sum of the squares of @p x [count] in double, in fixed partial sums likewise. */
 CAIRN_API double cairn_sum_of_squares(const float *x, size_t count);
+/** Floats that lie side by side. */
+typedef struct cairn_floats {
+    const float *values;
+    size_t count;
+} cairn_floats;
+/** out[i] = cairn_sum_of_squares of ranges[i], to the same bits, with one start of the threads for
+ *  all: over many small ranges those starts take longer than the sums. @p out: [count] */
+CAIRN_API void cairn_sums_of_squares(const cairn_floats *ranges, size_t count, double *out);
 /** Multiplies all gradients by max_norm / (norm + 1e-6) if that is below 1 (PyTorch's
  *  clip_grad_norm_). @p norm is that of cairn_gradient_norm. */
 CAIRN_API void cairn_clip_gradients(cairn_state *model, double norm, double max_norm);

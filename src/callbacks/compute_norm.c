@@ -20,6 +20,8 @@ struct norms {
     int64_t *layers; /* [tensors of the model] number of its layer, or NO_LAYER */
     double *squares; /* [layer_count] */
     size_t layer_count;
+    cairn_floats *ranges; /* [2][tensors of the model] parameters, then gradients of layers */
+    double *sums;         /* [2][tensors of the model] */
 };
 
 /* The number in "...layers.7...."; NO_LAYER if there is none. */
@@ -59,21 +61,37 @@ static cairn_status post_setup(void *self, const cairn_event *event, cairn_contr
     }
     norms->squares = crn_calloc(norms->layer_count, sizeof *norms->squares);
     CRN_NEED(err, norms->squares, k_name);
+    norms->ranges = crn_calloc(2 * count, sizeof *norms->ranges);
+    CRN_NEED(err, norms->ranges, k_name);
+    norms->sums = crn_calloc(2 * count, sizeof *norms->sums);
+    CRN_NEED(err, norms->sums, k_name);
 out:
     return rc;
+}
+
+/* All sums at once. What does not count is an empty range. */
+static void sum_all(const struct norms *norms, const cairn_state *model)
+{
+    const size_t count = cairn_state_tensor_count(model);
+    for (size_t i = 0; i < count; i++) {
+        const cairn_tensor *const tensor = cairn_state_tensor_at(model, i);
+        const bool is_param = tensor->dtype == CAIRN_DTYPE_F32 && tensor->role != CAIRN_ROLE_OTHER;
+        const bool has_norm = norms->layers[i] != NO_LAYER && tensor->grad != NULL;
+        const size_t elements = (size_t)cairn_tensor_elements(tensor);
+        norms->ranges[i] = (cairn_floats){tensor->data, is_param ? elements : 0};
+        norms->ranges[count + i] = (cairn_floats){tensor->grad, has_norm ? elements : 0};
+    }
+    cairn_sums_of_squares(norms->ranges, 2 * count, norms->sums);
 }
 
 static cairn_status log_layers(const struct norms *norms, cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    const cairn_state *const model = cairn_trainer_model_state(trainer);
+    const size_t count = cairn_state_tensor_count(cairn_trainer_model_state(trainer));
     memset(norms->squares, 0, norms->layer_count * sizeof *norms->squares);
-    for (size_t i = 0; i < cairn_state_tensor_count(model); i++) {
-        const cairn_tensor *const tensor = cairn_state_tensor_at(model, i);
-        if (norms->layers[i] != NO_LAYER && tensor->grad != NULL)
-            norms->squares[norms->layers[i]] +=
-                cairn_sum_of_squares(tensor->grad, (size_t)cairn_tensor_elements(tensor));
-    }
+    for (size_t i = 0; i < count; i++)
+        if (norms->layers[i] != NO_LAYER)
+            norms->squares[norms->layers[i]] += norms->sums[count + i];
     for (size_t i = 0; i < norms->layer_count; i++) {
         char name[METRIC_SIZE];
         (void)snprintf(name, sizeof name, "per_layer_grad_norm/layer_%zu", i);
@@ -83,14 +101,11 @@ out:
     return rc;
 }
 
-static double params_norm(const cairn_state *model)
+static double params_norm(const struct norms *norms, size_t count)
 {
     double squares = 0.0;
-    for (size_t i = 0; i < cairn_state_tensor_count(model); i++) {
-        const cairn_tensor *const tensor = cairn_state_tensor_at(model, i);
-        if (tensor->dtype == CAIRN_DTYPE_F32 && tensor->role != CAIRN_ROLE_OTHER)
-            squares += cairn_sum_of_squares(tensor->data, (size_t)cairn_tensor_elements(tensor));
-    }
+    for (size_t i = 0; i < count; i++)
+        squares += norms->sums[i];
     return sqrt(squares);
 }
 
@@ -100,11 +115,14 @@ static cairn_status on_before_optimizer_step(void *self, const cairn_event *even
     const struct norms *const norms = self;
     cairn_status rc = CAIRN_OK;
     cairn_trainer *const trainer = event->trainer;
+    const cairn_state *const model = cairn_trainer_model_state(trainer);
     (void)control; /* asks for nothing */
     if (!event->is_log_step)
         return CAIRN_OK;
+    sum_all(norms, model);
     CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, "model_wise_params_norm",
-                                           params_norm(cairn_trainer_model_state(trainer)), err));
+                                           params_norm(norms, cairn_state_tensor_count(model)),
+                                           err));
     CRN_TRY_PLAIN(
         cairn_trainer_add_metric(trainer, "model_wise_grad_norm", event->gradient_norm, err));
     CRN_TRY_PLAIN(log_layers(norms, trainer, err));
@@ -119,6 +137,8 @@ static void destroy(void *self)
         return;
     crn_free(norms->layers);
     crn_free(norms->squares);
+    crn_free(norms->ranges);
+    crn_free(norms->sums);
     crn_free(norms);
 }
 

@@ -49,3 +49,41 @@ double crn_sum_of_squares(const float *x, size_t count)
 {
     return crn_sum_chunks(count, chunk_sum_of_squares, x);
 }
+
+/* Chunks of any ranges, to be summed at one start of the threads. */
+struct chunks {
+    const float *x[GROUP_CHUNKS];
+    size_t count[GROUP_CHUNKS];
+    size_t range[GROUP_CHUNKS];
+    double partial[GROUP_CHUNKS];
+    size_t used;
+};
+
+static void sum_collected(struct chunks *chunks, double *out)
+{
+#pragma omp parallel for schedule(static, 1) if (chunks->used > 1)
+    for (size_t c = 0; c < chunks->used; c++)
+        chunks->partial[c] = chunk_sum_of_squares(chunks->x[c], 0, chunks->count[c]);
+    for (size_t c = 0; c < chunks->used; c++)
+        out[chunks->range[c]] += chunks->partial[c];
+    chunks->used = 0;
+}
+
+void cairn_sums_of_squares(const cairn_floats *ranges, size_t count, double *out)
+{
+    struct chunks chunks;
+    chunks.used = 0;
+    for (size_t i = 0; i < count; i++) {
+        out[i] = 0.0;
+        for (size_t first = 0; first < ranges[i].count; first += CHUNK_FLOATS) {
+            const size_t left = ranges[i].count - first;
+            const size_t c = chunks.used++;
+            chunks.x[c] = ranges[i].values + first;
+            chunks.count[c] = left < CHUNK_FLOATS ? left : CHUNK_FLOATS;
+            chunks.range[c] = i;
+            if (chunks.used == GROUP_CHUNKS)
+                sum_collected(&chunks, out);
+        }
+    }
+    sum_collected(&chunks, out);
+}

@@ -104,6 +104,31 @@ static void norm__has_the_same_bits_for_any_thread_count(void **state)
     cairn_state_tree_destroy(f.tree);
 }
 
+static void sums__are_those_of_each_range_to_the_same_bits(void **state)
+{
+    enum { RANGES = 1200 }; /* more than are collected at a time */
+    struct fixture f;
+    static cairn_floats ranges[RANGES];
+    static double sums[RANGES];
+    (void)state;
+    make(&f);
+    fill(&f);
+    ranges[0] = (cairn_floats){f.large, LARGE};
+    ranges[1] = (cairn_floats){NULL, 0};
+    for (size_t i = 2; i < RANGES; i++)
+        ranges[i] = (cairn_floats){f.large + i, i % 7 * 100};
+    for (int threads = 1; threads <= 3; threads++) {
+        set_threads(threads);
+        cairn_sums_of_squares(ranges, RANGES, sums);
+        for (size_t i = 0; i < RANGES; i++)
+            assert_true(sums[i] == cairn_sum_of_squares(ranges[i].values, ranges[i].count));
+    }
+    set_threads(2);
+    assert_true(sums[0] > 0.0 && sums[1] == 0.0);
+    cairn_sums_of_squares(NULL, 0, NULL);
+    cairn_state_tree_destroy(f.tree);
+}
+
 static void norm__does_not_overflow_where_float_would(void **state)
 {
     struct fixture f;
@@ -230,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norm__is_the_root_of_the_sum_of_squares),
         cmocka_unit_test(norm__has_the_same_bits_for_any_thread_count),
+        cmocka_unit_test(sums__are_those_of_each_range_to_the_same_bits),
         cmocka_unit_test(norm__does_not_overflow_where_float_would),
         cmocka_unit_test(norm__is_not_finite_if_one_gradient_is_not),
         cmocka_unit_test(norm__counts_every_element_of_a_large_model),
