@@ -35,6 +35,9 @@ typedef struct cairn_param_filter {
     /** ScalePerParamLR multiplies their learning rate by it; 0 is "not set". The first filter with
      *  a factor that matches a parameter decides. */
     double learning_rate_factor;
+    /** Where it was written, such as "params.yaml:7:3", for the error that says it matches nothing;
+     *  NULL: not known. */
+    const char *place;
 } cairn_param_filter;
 
 /** The parameters of a model, each in one group. */

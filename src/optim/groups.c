@@ -135,8 +135,10 @@ static cairn_status check_used(const cairn_param_filter *filters, size_t count, 
     cairn_status rc = CAIRN_OK;
     for (size_t i = 0; i < count; i++) {
         const bool has_tag = filters[i].tag != NULL;
+        const bool has_place = filters[i].place != NULL;
         if (!used[i])
-            CRN_FAIL(err, CAIRN_ECONFIG, "no parameter matches '%s'%s of optimizer.%s%s%s",
+            CRN_FAIL(err, CAIRN_ECONFIG, "%s%sno parameter matches '%s'%s of optimizer.%s%s%s",
+                     has_place ? filters[i].place : "", has_place ? ": " : "",
                      filters[i].params.count > 0 ? filters[i].params.items[0] : "",
                      filters[i].params.count > 1 ? " or the other globs" : "",
                      has_tag ? "params, tag '" : "adjust_learning_rate",

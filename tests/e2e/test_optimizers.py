@@ -1,5 +1,6 @@
 """Every optimizer and parameter groups from a YAML; an interrupted run equals the uninterrupted."""
 import os
+import re
 import unittest
 
 import numpy
@@ -90,6 +91,20 @@ class OptimizersTest(kit.Case):
         done = kit.run(["fit", name, "-o", self.path("none")], kit.USAGE)
         self.assertRegex(done.err, r"no parameter matches '\*nothing' of optimizer\.params")
         self.assertFalse(os.path.exists(self.path("none")))
+
+    def test_globs_that_match_nothing__are_named_with_their_place(self):
+        for options, globs in (({"params": [{"params": "*bias", "tag": "b"},
+                                            {"params": ["*nothing", "*none"], "tag": "a"}]},
+                                "*nothing"),
+                               ({"adjust_learning_rate": {"*no_such": 0.5}}, "*no_such")):
+            path = self.write_config(self.config(optimizer={"AdamW": options}))
+            done = kit.run(["fit", path, "-o", self.path("none")], kit.USAGE)
+            match = re.search(r"(\S+params\.yaml):(\d+):(\d+): no parameter matches '(\S+)'",
+                              done.err)
+            self.assertEqual((path, globs), (match.group(1), match.group(4)), done.err)
+            with open(path, encoding="utf-8") as file:
+                line = file.read().splitlines()[int(match.group(2)) - 1]
+            self.assertRegex(line[int(match.group(3)) - 1:], r"^(\[|\"\*no_such)")
 
     def test_clipping_by_value_and_by_norm__is_refused_with_its_place(self):
         config = self.config(precision={"max_gradient_norm": 1.0, "max_gradient_value": 0.5})
