@@ -33,7 +33,7 @@ typedef struct cairn_param_filter {
     cairn_opt_list params;
     const char *tag; /**< The matching parameters get this tag; NULL: none. */
     /** ScalePerParamLR multiplies their learning rate by it; 0 is "not set". The first filter with
-     *  a factor that matches a parameter decides. */
+     *  a factor that matches a parameter decides, before the parameter's own (cairn_tensor_spec). */
     double learning_rate_factor;
     /** Where it was written, such as "params.yaml:7:3", for the error that says it matches nothing;
      *  NULL: not known. */
@@ -46,8 +46,9 @@ typedef struct cairn_param_groups cairn_param_groups;
 /**
  * Splits the parameters of @p model as the Model Zoo does (common/optim_utils.py 2.10): by their
  * tags, each of these into decayed and not decayed (biases and norms, by their role), each of these
- * by factor. Without filters there are two groups, 0 decayed and 1 not, even if one is empty; with
- * filters only groups with parameters, in the order of the parameters.
+ * by factor: that of a filter, else that of the model (cairn_tensor_spec). Without filters the
+ * groups without a factor, decayed and not, are there even if empty (0 and 1 in a model without
+ * factors); with filters only groups with parameters, in the order of the parameters.
  * @param filters  [count], not kept; may be NULL.
  * @param out      Yours: cairn_param_groups_destroy.
  * @retval CAIRN_ECONFIG  A filter matches no parameter, or there are more than 32 tags.
@@ -62,7 +63,7 @@ CAIRN_API size_t cairn_param_groups_count(const cairn_param_groups *groups);
 /** Group of tensor number @p tensor of the model's state, which is a parameter. */
 CAIRN_API size_t cairn_param_groups_of(const cairn_param_groups *groups, size_t tensor);
 CAIRN_API bool cairn_param_groups_is_decayed(const cairn_param_groups *groups, size_t group);
-/** 1.0 where no filter sets it. */
+/** 1.0 where neither a filter nor the model sets it. */
 CAIRN_API double cairn_param_groups_factor(const cairn_param_groups *groups, size_t group);
 /** NULL asks for groups without any tag. */
 CAIRN_API bool cairn_param_groups_has_tag(const cairn_param_groups *groups, size_t group,

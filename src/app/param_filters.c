@@ -13,7 +13,10 @@ static const struct {
     size_t count;
 } k_known[] = {
     {"embedding", {"*embedding*weight"}, 1},
-    {"decoder_kernel", {"*decoder*dense*weight", "*decoder*linear*weight"}, 2},
+    {"decoder_attention", {"*decoder*attn*dense*weight"}, 1},
+    {"decoder_input_ffn", {"*decoder*ffn.ffn.[!1]*weight"}, 1},
+    {"decoder_output_ffn", {"*decoder*ffn.ffn.[1]*weight"}, 1},
+    {"decoder_kernel", {"*decoder*dense*weight", "*decoder*linear*weight"}, 2}, /* until 2.2 */
 };
 
 /* "params.yaml:7:3": of the key if that is the glob, else of the value. NULL: no memory. The
