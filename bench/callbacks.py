@@ -29,7 +29,7 @@ WARM_UP_SECONDS = 2  # FlopUtilization measures the machine once, after the firs
 # name: (hidden_size, layers, vocab_size, sequence, batch, steps of a turn, turns of each)
 CASES = {
     "small": (256, 6, 4096, 128, 4, 1, 150),
-    "gpt2-124M": (768, 12, 50257, 64, 4, 1, 20),
+    "gpt2-124M": (768, 12, 50257, 256, 4, 1, 10),
 }
 
 

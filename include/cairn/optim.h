@@ -126,7 +126,8 @@ CAIRN_API cairn_status cairn_sgd_new(const cairn_sgd_options *options, cairn_opt
                                      cairn_error *err);
 /** b2 = 1 - s^decay_rate; moments of g^2 + eps1, of matrices their means over rows and columns
  *  only; u = g / sqrt(moment) / max(1, rms(u)); lr *= max(eps2, rms(p)) with scale_parameter;
- *  p -= lr wd p + lr u. Shazeer and Stern 2018. Tensors exp_avg_sq_row (shape without the last
+ *  p -= lr wd p + lr u. With relative_step lr, where no scheduler sets it, is the smaller of 0.01
+ *  (with warmup_init 1e-6 s) and 1 / sqrt(s). Shazeer and Stern 2018. Tensors exp_avg_sq_row (shape without the last
  *  axis) and exp_avg_sq_col (without the last but one), of vectors exp_avg_sq; value step. */
 CAIRN_API cairn_status cairn_adafactor_new(const cairn_adafactor_options *options,
                                            cairn_optimizer *out, cairn_error *err);
@@ -288,6 +289,14 @@ CAIRN_API void cairn_scheduler_destroy(cairn_scheduler *scheduler);
 /** 2-norm of all gradients of @p model together, in fixed partial sums: the same bits for the same
  *  thread count. */
 CAIRN_API double cairn_gradient_norm(cairn_state *model);
+/** cairn_gradient_norm that leaves its partial sums in @p squares
+ *  [cairn_gradient_square_count(model)], so that sums over parts of the gradients cost little. */
+CAIRN_API double cairn_gradient_norm_kept(cairn_state *model, double *squares);
+CAIRN_API size_t cairn_gradient_square_count(cairn_state *model);
+/** The sum of the squares of @p range gradients from @p first on, most of it out of @p squares;
+ *  deterministic likewise. */
+CAIRN_API double cairn_gradient_squares(cairn_state *model, const double *squares,
+                                        const float *first, size_t range);
 /** The sum of the squares of @p x [count] in double, in fixed partial sums likewise. */
 CAIRN_API double cairn_sum_of_squares(const float *x, size_t count);
 /** Floats that lie side by side. */

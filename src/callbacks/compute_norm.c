@@ -20,8 +20,8 @@ struct norms {
     int64_t *layers; /* [tensors of the model] number of its layer, or NO_LAYER */
     double *squares; /* [layer_count] */
     size_t layer_count;
-    cairn_floats *ranges; /* [2][tensors of the model] parameters, then gradients of layers */
-    double *sums;         /* [2][tensors of the model] */
+    cairn_floats *ranges; /* [tensors of the model] */
+    double *sums;         /* likewise */
 };
 
 /* The number in "...layers.7...."; NO_LAYER if there is none. */
@@ -61,37 +61,42 @@ static cairn_status post_setup(void *self, const cairn_event *event, cairn_contr
     }
     norms->squares = crn_calloc(norms->layer_count, sizeof *norms->squares);
     CRN_NEED(err, norms->squares, k_name);
-    norms->ranges = crn_calloc(2 * count, sizeof *norms->ranges);
+    norms->ranges = crn_calloc(count, sizeof *norms->ranges);
     CRN_NEED(err, norms->ranges, k_name);
-    norms->sums = crn_calloc(2 * count, sizeof *norms->sums);
+    norms->sums = crn_calloc(count, sizeof *norms->sums);
     CRN_NEED(err, norms->sums, k_name);
 out:
     return rc;
 }
 
-/* All sums at once. What does not count is an empty range. */
-static void sum_all(const struct norms *norms, const cairn_state *model)
+/* Of tensors that lie side by side one range, since its middle is known already. */
+static void add_layer_squares(const struct norms *norms, const cairn_trainer *trainer,
+                              const cairn_state *model)
 {
     const size_t count = cairn_state_tensor_count(model);
-    for (size_t i = 0; i < count; i++) {
-        const cairn_tensor *const tensor = cairn_state_tensor_at(model, i);
-        const bool is_param = tensor->dtype == CAIRN_DTYPE_F32 && tensor->role != CAIRN_ROLE_OTHER;
-        const bool has_norm = norms->layers[i] != NO_LAYER && tensor->grad != NULL;
-        const size_t elements = (size_t)cairn_tensor_elements(tensor);
-        norms->ranges[i] = (cairn_floats){tensor->data, is_param ? elements : 0};
-        norms->ranges[count + i] = (cairn_floats){tensor->grad, has_norm ? elements : 0};
+    memset(norms->squares, 0, norms->layer_count * sizeof *norms->squares);
+    for (size_t i = 0; i < count;) {
+        const int64_t layer = norms->layers[i];
+        const cairn_tensor *const first = cairn_state_tensor_at(model, i++);
+        const cairn_tensor *last = first;
+        if (layer == NO_LAYER || first->grad == NULL)
+            continue;
+        for (; i < count && norms->layers[i] == layer; i++) {
+            const cairn_tensor *const next = cairn_state_tensor_at(model, i);
+            if (next->grad == NULL || next->grad < last->grad)
+                break;
+            last = next;
+        }
+        norms->squares[layer] += cairn_trainer_gradient_squares(
+            trainer, first->grad,
+            (size_t)(last->grad - first->grad) + (size_t)cairn_tensor_elements(last));
     }
-    cairn_sums_of_squares(norms->ranges, 2 * count, norms->sums);
 }
 
 static cairn_status log_layers(const struct norms *norms, cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    const size_t count = cairn_state_tensor_count(cairn_trainer_model_state(trainer));
-    memset(norms->squares, 0, norms->layer_count * sizeof *norms->squares);
-    for (size_t i = 0; i < count; i++)
-        if (norms->layers[i] != NO_LAYER)
-            norms->squares[norms->layers[i]] += norms->sums[count + i];
+    add_layer_squares(norms, trainer, cairn_trainer_model_state(trainer));
     for (size_t i = 0; i < norms->layer_count; i++) {
         char name[METRIC_SIZE];
         (void)snprintf(name, sizeof name, "per_layer_grad_norm/layer_%zu", i);
@@ -101,9 +106,18 @@ out:
     return rc;
 }
 
-static double params_norm(const struct norms *norms, size_t count)
+/* All sums at once. What is no parameter is an empty range. */
+static double params_norm(const struct norms *norms, const cairn_state *model)
 {
     double squares = 0.0;
+    const size_t count = cairn_state_tensor_count(model);
+    for (size_t i = 0; i < count; i++) {
+        const cairn_tensor *const tensor = cairn_state_tensor_at(model, i);
+        const bool is_param = tensor->dtype == CAIRN_DTYPE_F32 && tensor->role != CAIRN_ROLE_OTHER;
+        norms->ranges[i] =
+            (cairn_floats){tensor->data, is_param ? (size_t)cairn_tensor_elements(tensor) : 0};
+    }
+    cairn_sums_of_squares(norms->ranges, count, norms->sums);
     for (size_t i = 0; i < count; i++)
         squares += norms->sums[i];
     return sqrt(squares);
@@ -119,10 +133,8 @@ static cairn_status on_before_optimizer_step(void *self, const cairn_event *even
     (void)control; /* asks for nothing */
     if (!event->is_log_step)
         return CAIRN_OK;
-    sum_all(norms, model);
     CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, "model_wise_params_norm",
-                                           params_norm(norms, cairn_state_tensor_count(model)),
-                                           err));
+                                           params_norm(norms, model), err));
     CRN_TRY_PLAIN(
         cairn_trainer_add_metric(trainer, "model_wise_grad_norm", event->gradient_norm, err));
     CRN_TRY_PLAIN(log_layers(norms, trainer, err));
