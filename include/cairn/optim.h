@@ -33,7 +33,7 @@ typedef struct cairn_param_filter {
     cairn_opt_list params;
     const char *tag; /**< The matching parameters get this tag; NULL: none. */
     /** ScalePerParamLR multiplies their learning rate by it; 0 is "not set". The first filter with
-     *  a factor that matches a parameter decides, before the parameter's own (cairn_tensor_spec). */
+     *  a factor that matches a parameter decides, before the model's (cairn_tensor_spec). */
     double learning_rate_factor;
     /** Where it was written, such as "params.yaml:7:3", for the error that says it matches nothing;
      *  NULL: not known. */
@@ -127,8 +127,9 @@ CAIRN_API cairn_status cairn_sgd_new(const cairn_sgd_options *options, cairn_opt
 /** b2 = 1 - s^decay_rate; moments of g^2 + eps1, of matrices their means over rows and columns
  *  only; u = g / sqrt(moment) / max(1, rms(u)); lr *= max(eps2, rms(p)) with scale_parameter;
  *  p -= lr wd p + lr u. With relative_step lr, where no scheduler sets it, is the smaller of 0.01
- *  (with warmup_init 1e-6 s) and 1 / sqrt(s). Shazeer and Stern 2018. Tensors exp_avg_sq_row (shape without the last
- *  axis) and exp_avg_sq_col (without the last but one), of vectors exp_avg_sq; value step. */
+ *  (with warmup_init 1e-6 s) and 1 / sqrt(s). Shazeer and Stern 2018. Tensors exp_avg_sq_row
+ *  (shape without the last axis) and exp_avg_sq_col (without the last but one), of vectors
+ *  exp_avg_sq; value step. */
 CAIRN_API cairn_status cairn_adafactor_new(const cairn_adafactor_options *options,
                                            cairn_optimizer *out, cairn_error *err);
 /** p -= lr wd p; p -= lr sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g. Chen et al. 2023. Tensor
