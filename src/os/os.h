@@ -166,6 +166,9 @@ typedef struct crn_child_end {
  * value: no child was started, or it was lost.
  */
 int crn_child_run(char *const *words, crn_child_end *out);
+/* For the process between two children: waits so long, or until SIGTERM or SIGINT comes, which the
+ * next child then gets. */
+void crn_child_pause(int64_t ns);
 /* "SIGSEGV"; "signal 77" for one without a name. Returns @buf. */
 const char *crn_signal_name(int number, char buf[32]);
 
