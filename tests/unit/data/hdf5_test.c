@@ -299,6 +299,42 @@ static void damage__of_numbers_is_found_when_they_are_read(void **state)
     data.ops->destroy(data.self);
 }
 
+/* Whatever a damaged file does to the HDF5 library, here it is no more than an error. */
+static void damage__of_any_kind_ends_in_an_error_or_in_numbers(void **state)
+{
+    NEED_HELPER();
+    const char *const dir = *state;
+    char path[TK_PATH_SIZE];
+    size_t size = 0;
+    char *const bytes = tk_read_file(good("good/samples", path), "data-00000.h5", &size);
+    const char *const dirs[] = {dir};
+    const cairn_gpt_hdf5_map_data_options options = map_options(dirs, 1);
+    uint64_t random = 1;
+    int refused = 0;
+    for (int i = 0; i < 150; i++) {
+        cairn_data data = {0};
+        cairn_batch batch;
+        random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+        const size_t at = (size_t)(random >> 33) % size;
+        const char old = bytes[at];
+        bytes[at] = (char)(random >> 24);
+        tk_write_file(dir, "data.h5", bytes, size);
+        bytes[at] = old;
+        cairn_status status =
+            crn_gpt_hdf5_map_data_new_os(crn_os_posix(), s_program, &options, &data, NULL);
+        for (uint64_t k = 0; status == CAIRN_OK && k < 5; k++) {
+            if (k < data.ops->sample_count(data.self))
+                status = data.ops->read(data.self, &k, 1, &batch, NULL);
+        }
+        assert_true(status == CAIRN_OK || status == CAIRN_EDATA);
+        refused += status != CAIRN_OK;
+        if (data.self != NULL)
+            data.ops->destroy(data.self);
+    }
+    free(bytes);
+    assert_true(refused > 10); /* The damage is real. */
+}
+
 /* More files than slots of the helper: each is opened again when it is its turn. */
 static void files__may_be_more_than_stay_open(void **state)
 {
@@ -365,6 +401,8 @@ int main(void)
         cmocka_unit_test(files__that_would_open_others_or_are_no_samples_are_refused),
         cmocka_unit_test(iterable__refuses_what_is_not_for_it),
         cmocka_unit_test(damage__of_numbers_is_found_when_they_are_read),
+        cmocka_unit_test_setup_teardown(damage__of_any_kind_ends_in_an_error_or_in_numbers,
+                                        tk_temp_setup, tk_temp_teardown),
         cmocka_unit_test_setup_teardown(files__may_be_more_than_stay_open, tk_temp_setup,
                                         tk_temp_teardown),
         cmocka_unit_test(helper__that_crashes_is_an_error_of_the_data),
