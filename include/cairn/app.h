@@ -57,6 +57,19 @@ typedef struct cairn_app_request {
 CAIRN_API cairn_status cairn_app_fit(const cairn_app_request *request, cairn_fit_result *out,
                                      cairn_error *err);
 
+/** A trainer of the file was tried: @p index of @p count, from 0. Borrowed for the call. */
+typedef void (*cairn_dry_run_fn)(void *user, size_t index, size_t count,
+                                 const cairn_dry_run *dry_run);
+
+/**
+ * `cairn fit --dry_run`: cairn_trainer_dry_run of each trainer of the file. Nothing is written, no
+ * logger is made, and `autorestart` does not count. A later trainer whose ckpt_path is still to be
+ * written by an earlier one is tried with initial weights; a notice says so.
+ * @param fn  Gets each result as it comes, with request->user; may be NULL.
+ */
+CAIRN_API cairn_status cairn_app_dry_run(const cairn_app_request *request, cairn_dry_run_fn fn,
+                                         cairn_error *err);
+
 /** How a supervised fit ended. */
 typedef struct cairn_supervised {
     bool is_supervised; /**< False: the configuration has no `autorestart`; nothing was done. */

@@ -43,7 +43,7 @@ _cairn() {
         --logging) COMPREPLY=($(compgen -W "DEBUG INFO WARNING ERROR" -- "$cur")); return ;;
         --target_device) COMPREPLY=($(compgen -W "CPU" -- "$cur")); return ;;
         esac
-        options="--resume --load_checkpoint_states --max_time --model_dir --checkpoint_path --set --threads --logging --target_device --disable_version_check --help"
+        options="--resume --dry_run --validate_only --json --load_checkpoint_states --max_time --model_dir --checkpoint_path --set --threads --logging --target_device --disable_version_check --help"
         [[ $cur != -* ]] && { _cairn_files yaml; return; }
         ;;
     "validate")
