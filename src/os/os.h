@@ -166,6 +166,9 @@ typedef struct crn_child_end {
  * value: no child was started, or it was lost.
  */
 int crn_child_run(char *const *words, crn_child_end *out);
+/* For the process between two children: waits so long, or until SIGTERM or SIGINT comes, which the
+ * next child then gets. */
+void crn_child_pause(int64_t ns);
 
 /*
  * Helper programs: another program that does one thing for this process behind a socket, such as
