@@ -127,8 +127,9 @@ class Runner(kit.Case):
                      + "```\n")
 
     def test_one_data_processor_replaces_another(self):
-        self.refused("NoSuchProcessor", "```yaml\ntrain_dataloader: {data_processor: NoSuchProcessor}"
-                     "\nmodel: {num_heads: 1}\n```\n")
+        self.refused("NoSuchProcessor",
+                     "```yaml\ntrain_dataloader: {data_processor: NoSuchProcessor}\n"
+                     "model: {num_heads: 1}\n```\n")
 
     def test_a_command_that_fails_is_found(self):
         self.refused("page.md:1: exit code 1", "```sh\nfalse\ntrue\n```\n")
