@@ -29,14 +29,16 @@ Numbers 1 12 123 1234 12345 3.14159 1,000,000 1e-9 ²³ ½ Ⅻ ١٢٣ ४५६ 
 नमस्ते दुनिया। สวัสดีชาวโลก ตัวอย่าง ကမ္ဘာ ᚠᛇᚻ ꙮ 𐍈𐌰 𝔘𝔫𝔦 𝟘𝟙𝟚
 😀😃 👍🏽 👨‍👩‍👧‍👦 🏳️‍🌈 🇩🇪🇯🇵 ❤️ ☕ ™ © € £ ¥ → ∑∫√ ≠ … — “quotes” ‘single’ «guillemets»
 no-break\u00a0space thin\u2009space ideographic\u3000space line\u2028sep para\u2029sep nel\u0085x
-zero\u200bwidth \u200d \ufeffbom \u180emvs soft\u00adhyphen \u202eright\u202c \ufffd \x00nul\x01\x1b[0m\x7f
+zero\u200bwidth \u200d \ufeffbom \u180emvs soft\u00adhyphen \
+\u202eright\u202c \ufffd \x00nul\x01\x1b[0m\x7f
 added <|endoftext|> tokens<|endoftext|><|pad|> <tool>x</tool> <tool><tool_call> <|endoftext| > <|
 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa ================================ ..........\n
    trailing spaces   """
 
-INVALID = [b"\xff", b"a\x80b", b"\xc0\xaf", b"\xe2\x82", b"\xe2\x82\xac\xe2\x28\xa1", b"\xed\xa0\x80x",
-           b"\xf0\x9f\x98", b"\xf0\x9f\x98\x80\xf0\x9f", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80\x80",
-           b"ok \xc3\xa9 \xc3 e", b"\xe0\x80\xaf", b"\xf0\x80\x80\xaf\xf1\x80\x80"]
+INVALID = [b"\xff", b"a\x80b", b"\xc0\xaf", b"\xe2\x82", b"\xe2\x82\xac\xe2\x28\xa1",
+           b"\xed\xa0\x80x", b"\xf0\x9f\x98", b"\xf0\x9f\x98\x80\xf0\x9f", b"\xf4\x90\x80\x80",
+           b"\xf8\x88\x80\x80\x80", b"ok \xc3\xa9 \xc3 e", b"\xe0\x80\xaf",
+           b"\xf0\x80\x80\xaf\xf1\x80\x80"]
 
 
 def corpus():
