@@ -38,7 +38,7 @@ class PrepareTest(kit.Case):
                             "--tokenizer", fixture("llama3.json"), "--append_eos", "--json").json()
         expected = ids_of("llama3.text.ids") + [0]
         self.assertEqual(2 * expected, self.tokens("a.bin"))
-        self.assertEqual((2 * len(expected), "uint16", 704, 0),
+        self.assertEqual((2 * len(expected), "uint16", 707, 0),
                          (done["tokens"], done["dtype"], done["vocab_size"], done["eos_id"]))
         self.assertEqual(["a.bin"], self.files())
 
@@ -134,7 +134,7 @@ class PrepareTest(kit.Case):
 class GenerateTest(kit.Case):
     def test_a_prompt_is_encoded_and_the_text_decoded(self):
         config = self.write_config(kit.tiny_config(self.text, **{
-            "model": {"vocab_size": 704}, "loop": {"max_steps": 2}, "checkpoint": {"steps": 2}}))
+            "model": {"vocab_size": 707}, "loop": {"max_steps": 2}, "checkpoint": {"steps": 2}}))
         self.fit(config, self.path("m"))
         args = ["generate", "--checkpoint_path", self.path("m", "checkpoint_2.mdl"), "-n", "200",
                 "-t", "1", "-s", "3", "--tokenizer", fixture("gpt2.json")]

@@ -8,6 +8,7 @@ need no package; run it again only to change them:
 The characters of the text were all in Unicode before 2021: later ones are letters to one library
 and nothing to another.
 """
+import json
 import os
 import random
 
@@ -56,10 +57,21 @@ def make(pre_tokenizer, ignore_merges=False):
     tokenizer.train_from_iterator(corpus(), trainers.BpeTrainer(
         vocab_size=700, min_frequency=2, show_progress=False, special_tokens=[END],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    tokenizer = add_word(tokenizer, "\u0120comment")
     tokenizer.add_special_tokens(["<|pad|>"])
-    tokenizer.add_tokens([AddedToken("<tool>", normalized=True), AddedToken("<tool_call>"),
-                          AddedToken("</tool>", normalized=False)])
+    tokenizer.add_tokens([AddedToken("<tool"), AddedToken("<tool>", normalized=True),
+                          AddedToken("<tool_call>"), AddedToken("</tool>", normalized=False),
+                          AddedToken("x</")])
     return tokenizer
+
+
+def add_word(tokenizer, word):
+    """A word that no merges make: it counts only with ignore_merges."""
+    fields = json.loads(tokenizer.to_str())
+    vocab = fields["model"]["vocab"]
+    assert word not in vocab
+    vocab[word] = len(vocab)
+    return Tokenizer.from_str(json.dumps(fields))
 
 
 def byte_level(**options):
@@ -78,7 +90,9 @@ TOKENIZERS = {
     "digits": lambda: make(sequence(
         pre_tokenizers.Digits(individual_digits=True),
         pre_tokenizers.Split(Regex(LLAMA3), "removed", invert=True),
-        pre_tokenizers.Split("-", "isolated"), byte_level(use_regex=True))),
+        pre_tokenizers.Split("-", "isolated"),
+        pre_tokenizers.Split(Regex("[^£]+"), "removed", invert=True),
+        byte_level(use_regex=True))),
 }
 
 
