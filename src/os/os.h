@@ -84,6 +84,8 @@ struct crn_os {
     int (*rename_new)(const crn_os *os, int dir, const char *from, const char *to);
     int (*rename_over)(const crn_os *os, int dir, const char *from, const char *to);
     int (*unlink)(const crn_os *os, int dir, const char *name);
+    /* An empty folder. ENOTEMPTY. */
+    int (*remove_dir)(const crn_os *os, int dir, const char *name);
     /* A symbolic link at @name that holds @target as it is. EEXIST. */
     int (*symlink)(const crn_os *os, const char *target, int dir, const char *name);
     /* Makes the folder and its missing parents, each synced into its own parent; an existing
