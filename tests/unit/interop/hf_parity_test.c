@@ -1,4 +1,7 @@
-/* Models that transformers made and computed with: tests/interop, made by make_fixtures.py. */
+/*
+ * Models that transformers made and computed with: tests/interop, made by make_fixtures.py. With
+ * arguments, the folders that they name: tests/torture/test_transformers.py.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,12 +85,11 @@ static void check_greedy(const crn_hf_model *m, const struct expected *e, int64_
     crn_free(logits);
 }
 
-static void check(const char *name)
+static void check_folder(const char *path)
 {
-    char path[TK_PATH_SIZE];
     cairn_error err = {0};
     crn_hf_model model;
-    struct expected e = {.text = tk_read_file(fixture(path, name), "expected.txt", NULL)};
+    struct expected e = {.text = tk_read_file(path, "expected.txt", NULL)};
     read_ids(e.text, "tokens", e.tokens, LENGTH);
     read_ids(e.text, "greedy", e.greedy, NEW);
     const crn_folder folder = {.os = crn_os_posix(), .fd = tk_open_dir(path), .path = path};
@@ -98,6 +100,12 @@ static void check(const char *name)
     crn_hf_model_dispose(&model);
     (void)close(folder.fd);
     free(e.text);
+}
+
+static void check(const char *name)
+{
+    char path[TK_PATH_SIZE];
+    check_folder(fixture(path, name));
 }
 
 static void a_gpt2_gives_the_logits_and_the_greedy_tokens_of_transformers(void **state)
@@ -118,8 +126,23 @@ static void a_llama_in_bf16_in_several_files_gives_those_of_transformers(void **
     check("llama_sharded");
 }
 
-int main(void)
+static void the_folder_gives_the_logits_and_the_greedy_tokens_of_transformers(void **state)
 {
+    check_folder(*state);
+}
+
+int main(int argc, char **argv)
+{
+    int failed = 0;
+    for (int i = 1; i < argc; i++) {
+        const struct CMUnitTest test = {
+            .name = argv[i],
+            .test_func = the_folder_gives_the_logits_and_the_greedy_tokens_of_transformers,
+            .initial_state = argv[i]};
+        failed += _cmocka_run_group_tests("folder", &test, 1, NULL, NULL);
+    }
+    if (argc > 1)
+        return failed;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gpt2_gives_the_logits_and_the_greedy_tokens_of_transformers),
         cmocka_unit_test(a_llama_with_groups_and_scaled_positions_gives_those_of_transformers),
