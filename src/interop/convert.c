@@ -213,7 +213,12 @@ cairn_status crn_convert_os(const crn_os *os, const cairn_convert_options *optio
 {
     struct job job = {
         .os = os, .options = options, .to = {.inside = {.fd = -1}, .parent = {.fd = -1}}};
-    const cairn_status rc = convert(&job, err);
+    cairn_status rc = convert(&job, err);
+    if (rc == CAIRN_EUNKNOWN && !job.to.is_published) {
+        /* Of a file inside: here it is known that nothing will be there. */
+        rc = CAIRN_EIO;
+        crn_error_note(err, rc, __FILE__, __LINE__, "'%s' was not made", options->destination);
+    }
     crn_publish_folder_end(&job.to);
     crn_hf_logits_dispose(&job.expected);
     crn_hf_model_dispose(&job.model);
