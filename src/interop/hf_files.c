@@ -112,7 +112,7 @@ static cairn_status open_file(crn_hf_files *files, const char *name, cairn_error
         crn_header_length(word, word_size, file->stat.size, &header_bytes, message);
     if (code == CRN_FORMAT_OK) {
         file->data_begin = CRN_LENGTH_WORD_BYTES + header_bytes;
-        json = crn_calloc(1, (size_t)header_bytes);
+        json = crn_calloc(1, (size_t)header_bytes + 1);
         CRN_NEED(err, json, "a header");
         CRN_TRY_PLAIN(
             read_bytes(files, file, json, (size_t)header_bytes, CRN_LENGTH_WORD_BYTES, err));

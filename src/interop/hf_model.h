@@ -14,7 +14,7 @@ typedef struct crn_hf_model {
     crn_doc *doc;      /* {trainer: {init: {model: ...}}}; owns the options' texts */
     crn_node *section; /* the model's, defaults added */
     cairn_gpt2_options options;
-    cairn_model model;
+    cairn_model model; /* with rotary positions, for sequences of at most CRN_HF_POSITIONS */
     cairn_state_tree *tree;
 } crn_hf_model;
 
@@ -54,7 +54,7 @@ typedef struct crn_hf_logits {
 /* Of token ids that only the size of the vocabulary decides. */
 cairn_status crn_hf_logits_make(const crn_hf_model *model, crn_hf_logits *out, cairn_error *err);
 void crn_hf_logits_dispose(crn_hf_logits *logits);
-/* The largest difference (infinite where just one is no number) and the largest finite value. */
+/* The largest difference (infinite where just one is finite) and the largest finite value. */
 void crn_hf_logits_compare(const crn_hf_logits *a, const crn_hf_logits *b, double *out_difference,
                            double *out_largest);
 

@@ -129,6 +129,40 @@ static void every_allocation_may_fail(void **state)
     assert_true(n > 500);
 }
 
+/* A disk that changes a number in the middle of every large write. */
+static int wrong_write_at(const crn_os *os, int fd, const void *buf, size_t size, uint64_t offset)
+{
+    enum { LARGE = 1000 };
+    const float wrong = 3.0F;
+    char *const copy = malloc(size);
+    assert_non_null(copy);
+    memcpy(copy, buf, size);
+    if (size > LARGE)
+        memcpy(copy + size / 8 * 4, &wrong, sizeof wrong);
+    const int e = crn_os_posix()->write_at(os, fd, copy, size, offset);
+    free(copy);
+    return e;
+}
+
+static void an_export_that_was_written_wrong_is_noticed_by_its_logits(void **state)
+{
+    char from[TK_PATH_SIZE];
+    char ours[TK_PATH_SIZE];
+    char checkpoint[TK_PATH_SIZE];
+    char theirs[TK_PATH_SIZE];
+    cairn_error err;
+    crn_os wrong = *crn_os_posix();
+    wrong.write_at = wrong_write_at;
+    tk_join(ours, *state, "ours");
+    tk_assert_ok(convert(crn_os_posix(), fixture(from, "gpt2"), ours, CAIRN_CONVERT_TO_CAIRN, &err),
+                 &err);
+    tk_assert_status(convert(&wrong, tk_join(checkpoint, ours, "checkpoint_0.mdl"),
+                             tk_join(theirs, *state, "theirs"), CAIRN_CONVERT_TO_HF, &err),
+                     CAIRN_EBUG, &err);
+    tk_assert_error_has(&err, "other logits");
+    tk_assert_list(*state, "ours");
+}
+
 static void a_folder_that_is_there_stays_as_it_is(void **state)
 {
     char from[TK_PATH_SIZE];
@@ -147,6 +181,7 @@ int main(void)
         T(an_import_is_there_whole_or_not_at_all_whichever_call_fails),
         T(an_export_is_there_whole_or_not_at_all_whichever_call_fails),
         T(every_allocation_may_fail),
+        T(an_export_that_was_written_wrong_is_noticed_by_its_logits),
         T(a_folder_that_is_there_stays_as_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
