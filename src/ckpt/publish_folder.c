@@ -122,7 +122,7 @@ static void discard(const crn_publish_folder *p)
         for (size_t i = 0; i < names.count; i++)
             (void)os->unlink(os, p->inside.fd, names.items[i]);
     }
-    (void)os->remove_dir(os, p->parent.fd, part_name(p));
+    (void)os->remove_folder(os, p->parent.fd, part_name(p));
     crn_name_list_dispose(&names);
 }
 

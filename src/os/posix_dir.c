@@ -56,7 +56,7 @@ int crn_posix_unlink(const crn_os *os, int dir, const char *name)
     return unlinkat(dir, name, 0) == 0 ? 0 : errno;
 }
 
-int crn_posix_remove_dir(const crn_os *os, int dir, const char *name)
+int crn_posix_remove_folder(const crn_os *os, int dir, const char *name)
 {
     (void)os;
     return unlinkat(dir, name, AT_REMOVEDIR) == 0 ? 0 : errno;

@@ -211,9 +211,9 @@ static int fault_unlink(const crn_os *os, int dir, const char *name)
     PASS('u', unlink(f->real, dir, name));
 }
 
-static int fault_remove_dir(const crn_os *os, int dir, const char *name)
+static int fault_remove_folder(const crn_os *os, int dir, const char *name)
 {
-    PASS('z', remove_dir(f->real, dir, name));
+    PASS('u', remove_folder(f->real, dir, name));
 }
 
 static int fault_symlink(const crn_os *os, const char *target, int dir, const char *name)
@@ -296,7 +296,7 @@ void tk_fault_init(tk_fault_os *fault)
                          .rename_new = fault_rename_new,
                          .rename_over = fault_rename_over,
                          .unlink = fault_unlink,
-                         .remove_dir = fault_remove_dir,
+                         .remove_folder = fault_remove_folder,
                          .symlink = fault_symlink,
                          .make_dirs = fault_make_dirs,
                          .list = fault_list,

@@ -74,7 +74,7 @@ void tk_assert_error_has_at(const cairn_error *err, const char *part, const char
  *   o open   c close  r read_at   w write_at    a append      v reserve     s sync
  *   f stat_fd  t stat  n rename_new  m rename_over  u unlink  d make_dirs   l list
  *   k lock   b free_bytes   p real_path   x random
- *   e write_uncached   i set_direct   g start_writeback   h duplicate   y symlink   z remove_dir
+ *   e write_uncached   i set_direct   g start_writeback   h duplicate   y symlink
  *
  * A call that is made to fail has no effect, but for close, which closes and then fails, as the
  * kernel's does, and for a write under `is_torn`. Set the fields before the calls they are to
