@@ -88,7 +88,8 @@ class FineTuneTest(InteropCase):
         self.convert(os.path.join(FIXTURES, "llama"), "ours", "cairn")
         params = self.path("ours/params.yaml")
         with open(params, encoding="utf-8") as file:
-            self.assertRegex(file.read(), r"(?s)num_kv_groups: 2.*original_max_position_embeddings: 64")
+            self.assertRegex(file.read(),
+                             r"(?s)num_kv_groups: 2.*original_max_position_embeddings: 64")
         changes = ["--set", "trainer.init.loop.max_steps=3", "--set",
                    "trainer.fit.train_dataloader.data_dir=" + self.text, "--set",
                    "trainer.fit.train_dataloader.batch_size=2"]
