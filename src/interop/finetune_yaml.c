@@ -43,9 +43,9 @@ cairn_status crn_finetune_yaml(const crn_hf_model *model, const char *source,
                         "    loop: {max_steps: 1000, eval_frequency: 0}\n"
                         "    checkpoint: {steps: 100}\n"
                         "  fit:\n"
-                        "    # Ids that the model's own tokenizer gives need a data processor that "
-                        "reads ids;\n"
-                        "    # TextDataProcessor gives the bytes of a text.\n"
+                        "    # TextDataProcessor gives the bytes of a text; for ids of the model's "
+                        "own tokenizer\n"
+                        "    # there are TokenBinDataProcessor and GptHDF5DataProcessor.\n"
                         "    train_dataloader:\n"
                         "      data_processor: TextDataProcessor\n"
                         "      data_dir: data.txt\n");
