@@ -26,7 +26,7 @@ _cairn() {
     fi
     if [[ $command == checkpoint ]]; then
         if [[ $COMP_CWORD -eq 2 ]]; then
-            COMPREPLY=($(compgen -W "info list verify pin unpin prune" -- "$cur"))
+            COMPREPLY=($(compgen -W "info list verify pin unpin convert prune" -- "$cur"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -144,6 +144,13 @@ _cairn() {
         esac
         options="--json --help"
         [[ $cur != -* ]] && { _cairn_files file; return; }
+        ;;
+    "checkpoint convert")
+        case $prev in
+        --to) return ;;
+        esac
+        options="--to --json --help"
+        [[ $cur != -* ]] && { return; }
         ;;
     "checkpoint prune")
         case $prev in
