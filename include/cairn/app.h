@@ -130,6 +130,25 @@ CAIRN_API cairn_status cairn_app_help(const char *section, char **out_text, cair
 /** `cairn config schema`: the configuration as JSON Schema (draft 7), for editors.
  *  @param out_text  Yours: cairn_app_free.  @retval CAIRN_ENOMEM */
 CAIRN_API cairn_status cairn_app_schema(char **out_text, cairn_error *err);
+typedef struct cairn_convert_options {
+    size_t struct_size;
+    const char *params_path;
+    const char *out_path;   /**< A file to make, or a folder that gets NAME_v2.yaml; NULL: nothing
+                                 is written. */
+    const char *model_name; /**< For a model without a name; NULL: gpt2, with a notice. */
+    const cairn_log *log;   /**< Hears of what is left out. May be NULL. */
+} cairn_convert_options;
+
+/**
+ * `cairn config convert_legacy`: a file with the Model Zoo's layout of before the Trainer
+ * (train_input, eval_input, model, optimizer, runconfig) as one with a trainer. Comments are lost.
+ * @param out_text  Yours, cairn_app_free: the YAML, or with out_path the path of the new file.
+ * @retval CAIRN_ECONFIG  The file cannot be read, has another layout, or contradicts itself.
+ * @retval CAIRN_EEXISTS  There is a file called out_path; it is left as it is.
+ * @retval CAIRN_EIO, CAIRN_ENOMEM  Nothing was made.
+ */
+CAIRN_API cairn_status cairn_app_convert_legacy(const cairn_convert_options *options,
+                                                char **out_text, cairn_error *err);
 /** The name in @p names nearest to @p wrong, for "did you mean"; NULL if none is near. Borrowed. */
 CAIRN_API const char *cairn_app_nearest(const char *wrong, const char *const *names, size_t count);
 /** Frees a text of this header. Accepts NULL. */

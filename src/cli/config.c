@@ -26,6 +26,8 @@ static int config_schema(int argc, char **argv)
 }
 
 static const cli_entry k_commands[] = {
+    {"convert_legacy", cli_config_convert_legacy, "OLD.yaml",
+     "rewrite a file of before the Trainer (train_input, runconfig)"},
     {"schema", config_schema, "", "print what a YAML file may hold, for editors"},
 };
 
