@@ -223,13 +223,17 @@ static void move_all(crn_doc *doc, const crn_node *old, crn_node *init, const ch
 static void copy_rest(crn_doc *doc, crn_node *map, const crn_node *value, const char *from,
                       crn_diag *diag)
 {
+    if (value->kind != CRN_NODE_MAP) {
+        crn_diag_error(diag, value, "%s must be a map", from);
+        return;
+    }
     for (const crn_node *child = value->first; child != NULL && map != NULL; child = child->next) {
         if (!is_moved(from, child->name))
             (void)crn_doc_put_copy(doc, map, child->name, child, diag);
     }
 }
 
-/* The same under @key of @parent, for a section that may be a list of maps or a single value. */
+/* The same under @key of @parent, for a section that may be a list of maps. */
 static void put_rest(crn_doc *doc, crn_node *parent, const char *key, const crn_node *value,
                      const char *from, crn_diag *diag)
 {
@@ -237,13 +241,15 @@ static void put_rest(crn_doc *doc, crn_node *parent, const char *key, const crn_
         return;
     if (value->kind == CRN_NODE_MAP) {
         copy_rest(doc, crn_doc_ensure_map(doc, parent, key, diag), value, from, diag);
-    } else if (value->kind != CRN_NODE_LIST || value->first->kind != CRN_NODE_MAP) {
-        (void)crn_doc_put_copy(doc, parent, key, value, diag);
-    } else {
-        crn_node *const list = crn_doc_ensure_list(doc, parent, key, diag);
-        for (const crn_node *item = value->first; item != NULL && list != NULL; item = item->next)
-            copy_rest(doc, crn_doc_add_map(doc, list, diag), item, from, diag);
+        return;
     }
+    if (value->kind != CRN_NODE_LIST) {
+        crn_diag_error(diag, value, "%s must be a map", from);
+        return;
+    }
+    crn_node *const list = crn_doc_ensure_list(doc, parent, key, diag);
+    for (const crn_node *item = value->first; item != NULL && list != NULL; item = item->next)
+        copy_rest(doc, crn_doc_add_map(doc, list, diag), item, from, diag);
 }
 
 /* ---- Sections that are more than moved ---- */
@@ -265,6 +271,21 @@ static void convert_model(crn_doc *doc, const crn_node *old, crn_node *init, con
                             "'name: gpt2' (--model NAME gives another)");
     }
     copy_rest(doc, out, model, "model", diag);
+}
+
+/* A number alone is the share of the weights that are zero. */
+static void convert_sparsity(crn_doc *doc, const crn_node *old, crn_node *init, crn_diag *diag)
+{
+    const crn_node *const sparsity = crn_node_get(old, "sparsity");
+    const bool has_parts =
+        sparsity != NULL && (sparsity->kind == CRN_NODE_MAP || sparsity->kind == CRN_NODE_LIST);
+    if (has_parts) {
+        put_rest(doc, init, "sparsity", sparsity, "sparsity", diag);
+    } else if (!is_empty(sparsity)) {
+        crn_node *const map = crn_doc_ensure_map(doc, init, "sparsity", diag);
+        if (map != NULL)
+            (void)crn_doc_put_copy(doc, map, "sparsity", sparsity, diag);
+    }
 }
 
 /* {optimizer_type: X, ...} becomes {X: {...}}. */
@@ -340,19 +361,17 @@ static void convert_verb(crn_doc *doc, const crn_node *old, crn_node *trainer, c
 static void convert_init(crn_doc *doc, const crn_node *old, crn_node *init, const char *model_name,
                          crn_diag *diag)
 {
-    static const char *const k_ends[] = {"precision", "", "loop", "checkpoint", "logging"};
     move_all(doc, old, init, NULL, "", diag);
     move_all(doc, old, init, NULL, "backend", diag);
     move_all(doc, old, init, NULL, "backend.cluster_config", diag);
     convert_model(doc, old, init, model_name, diag);
     convert_optimizer(doc, old, init, diag);
     crn_legacy_convert_lr(doc, crn_node_get(old, "optimizer"), init, diag);
-    for (size_t i = 0; i < sizeof k_ends / sizeof k_ends[0]; i++) {
-        if (k_ends[i][0] != '\0')
-            move_all(doc, old, init, NULL, k_ends[i], diag);
-        else
-            put_rest(doc, init, "sparsity", crn_node_get(old, "sparsity"), "sparsity", diag);
-    }
+    move_all(doc, old, init, NULL, "precision", diag);
+    convert_sparsity(doc, old, init, diag);
+    move_all(doc, old, init, NULL, "loop", diag);
+    move_all(doc, old, init, NULL, "checkpoint", diag);
+    move_all(doc, old, init, NULL, "logging", diag);
     move_all(doc, old, init, "callbacks", NULL, diag);
     convert_listeners(doc, old, init, diag);
     move_all(doc, old, init, "loggers", NULL, diag);
