@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 SOURCES = $(shell find src include tests examples bench -name '*.[ch]' 2>/dev/null)
 
-.PHONY: all demo test test-fast torture fuzz bench bench-checkpoint bench-train install format generate clean help deps
+.PHONY: all demo test test-fast torture fuzz bench bench-checkpoint bench-train install format generate docs clean help deps
 
 all: deps
 	@test -f build/build.ninja || cmake --preset release
@@ -58,6 +58,13 @@ format:
 generate: all
 	@python3 tools/generate.py build/cairn
 
+# A broken link between pages, or a page that no list names, is an error.
+docs:
+	@tools/setup.sh docs
+	@build/docs/venv/bin/python -m sphinx -q -W --keep-going -E -d build/docs/doctrees -c docs/site \
+	  docs build/docs/site
+	@echo "build/docs/site/README.html"
+
 clean:
 	@rm -rf build
 
@@ -72,4 +79,5 @@ help:
 	@echo "make install    to PREFIX (now $(PREFIX)); DESTDIR is respected"
 	@echo "make format     clang-format over all sources"
 	@echo "make generate   docs/reference, completions and manual pages from the option tables"
+	@echo "make docs       the guide, the reference and the format as a site in build/docs/site"
 	@echo "make clean      remove build/"

@@ -1,7 +1,11 @@
 /*
  * The speed of a training step beside the bound that the matrix library sets.
  *
- *     bench-train [--batch B] [--time T] [--steps N] [--layers L] [--hidden C] [--vocab V] [--json]
+ *     bench-train [--batch B] [--time T] [--steps N] [--layers L] [--hidden C] [--vocab V]
+ *                 [--window W] [--llama] [--json]
+ *
+ * GPT-2 (tied, learned positions, GELU), or with --llama RMSNorm, rotary positions, SwiGLU of 8/3 C
+ * and an output layer of its own; with --window each token sees the W tokens before it.
  *
  * The bound, measured in the same run and interleaved with the steps: the three fp32 products of
  * every linear layer and of the output layer (y = x W', dx = dy W, dW += dy' x) by dnnl_sgemm, on
@@ -30,9 +34,18 @@ struct settings {
     int64_t layers;
     int64_t hidden;
     int64_t vocab;
+    int64_t window; /* 0: none */
     int steps;
+    bool is_llama;
     bool is_json;
 };
+
+/* Columns of the feed-forward layers; Llama's, which has three of them, in whole tiles. */
+static int64_t filter_of(const struct settings *s)
+{
+    enum { TILE = 64 };
+    return s->is_llama ? (s->hidden * 8 / 3 + TILE - 1) / TILE * TILE : 4 * s->hidden;
+}
 
 static double now(void)
 {
@@ -106,15 +119,18 @@ struct bound {
 static void bound_make(const struct settings *s, struct bound *b)
 {
     const int64_t c = s->hidden;
-    const struct product products[4] = {
-        {c, c, 4 * s->layers}, {4 * c, c, s->layers}, {c, 4 * c, s->layers}, {s->vocab, c, 1}};
+    const int64_t filter = filter_of(s);
+    const struct product products[4] = {{c, c, 4 * s->layers},
+                                        {filter, c, (s->is_llama ? 2 : 1) * s->layers},
+                                        {c, filter, s->layers},
+                                        {s->vocab, c, 1}};
     size_t weights = 0;
     memcpy(b->products, products, sizeof products);
     b->m = s->batch * s->time;
     for (int i = 0; i < 4; i++)
         weights += (size_t)(products[i].n * products[i].k * products[i].count);
-    const int64_t widest = s->vocab > 4 * c ? s->vocab : 4 * c;
-    b->x = random_floats((size_t)(b->m * 4 * c), 1);
+    const int64_t widest = s->vocab > filter ? s->vocab : filter;
+    b->x = random_floats((size_t)(b->m * filter), 1);
     b->y = random_floats((size_t)(b->m * widest), 2);
     b->w = random_floats(weights, 3);
     b->dw = random_floats(weights, 4);
@@ -164,21 +180,40 @@ struct training {
     uint64_t step;
 };
 
-static void training_make(const struct settings *s, struct training *t)
+static cairn_gpt2_options model_options(const struct settings *s)
 {
-    cairn_error err = {0};
     cairn_gpt2_options options = cairn_gpt2_options_default();
-    const cairn_adamw_options adamw = cairn_adamw_options_default();
-    cairn_state *moments = NULL;
-    cairn_param_groups *groups = NULL;
-    uint32_t seed = 7;
     options.vocab_size = s->vocab;
     options.hidden_size = s->hidden;
-    options.filter_size = 4 * s->hidden;
+    options.filter_size = filter_of(s);
     options.num_heads = s->hidden / 64;
     options.num_hidden_layers = s->layers;
     options.max_position_embeddings = s->time > 1024 ? s->time : 1024;
     options.dropout_rate = 0.0;
+    if (s->window > 0)
+        options.attention_sliding_window_length =
+            (cairn_opt_int){.is_set = true, .value = s->window};
+    if (s->is_llama) {
+        options.norm_type = "rmsnorm";
+        options.nonlinearity = "swiglu";
+        options.position_embedding_type = "rotary";
+        options.rotary_dim = (cairn_opt_int){.is_set = true, .value = 64};
+        options.share_embedding_weights = false;
+        options.use_projection_bias_in_attention = false;
+        options.use_ffn_bias_in_attention = false;
+        options.use_ffn_bias = false;
+    }
+    return options;
+}
+
+static void training_make(const struct settings *s, struct training *t)
+{
+    cairn_error err = {0};
+    const cairn_gpt2_options options = model_options(s);
+    const cairn_adamw_options adamw = cairn_adamw_options_default();
+    cairn_state *moments = NULL;
+    cairn_param_groups *groups = NULL;
+    uint32_t seed = 7;
     check(cairn_gpt2_new(&options, &t->model, &err), &err);
     check(cairn_adamw_new(&adamw, &t->optimizer, &err), &err);
     check(cairn_state_tree_new(&t->tree, &err), &err);
@@ -253,6 +288,10 @@ static struct settings read_settings(int argc, char **argv)
             s.is_json = true;
             continue;
         }
+        if (strcmp(name, "--llama") == 0) {
+            s.is_llama = true;
+            continue;
+        }
         if (i + 1 == argc)
             fail("an option lacks its value");
         const int64_t value = number(argv[++i]);
@@ -266,6 +305,8 @@ static struct settings read_settings(int argc, char **argv)
             s.hidden = value;
         else if (strcmp(name, "--vocab") == 0)
             s.vocab = value;
+        else if (strcmp(name, "--window") == 0)
+            s.window = value;
         else if (strcmp(name, "--steps") == 0)
             s.steps = value < STEPS_MAX ? (int)value : STEPS_MAX;
         else

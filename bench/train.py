@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
 """A training step beside its bound and PyTorch: `make bench-train`.
 
-    bench/train.py [--quick] [--python PYTHON]
+    bench/train.py [--quick] [--python PYTHON] [PART ...]
 
-GPT-2 124M, fp32, B = 4, with T = 64 and T = 1024 and 1 and all threads: tokens a second, the share
-of the bound (what the bound is: bench/train.c), peak memory. Where PYTHON (default: build/venv's,
-then python3) can import torch, the same step in PyTorch runs in turn with ours, with the faster of
-OMP_WAIT_POLICY active and passive. Ratios are of neighbours. JSON goes to build/bench/train.json.
+step: GPT-2 124M, fp32, B = 4, with T = 64 and T = 1024 and 1 and all threads, and a Llama of the
+same width: tokens a second, the share of the bound (what the bound is: bench/train.c), peak memory.
+Where PYTHON (default: build/venv's, then python3) can import torch, the same step in PyTorch runs
+in turn with ours, with the faster of OMP_WAIT_POLICY active and passive. Ratios are of neighbours.
+
+growth: a small model at T = 256 ... 8192 with a window of 256, and with 2 ... 16 layers: time a
+token and memory a token should not grow.
+
+JSON goes to build/bench/train-PART.json.
 """
 import argparse
 import json
@@ -42,30 +47,74 @@ def torch_row(python, size, threads):
     return min((row for row in rows if row), key=lambda row: row["step_s"], default=None)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="T = 64 and all threads only")
-    parser.add_argument("--python", help="a Python with torch")
-    options = parser.parse_args()
+def save(part, rows):
+    path = ROOT / "build" / "bench" / f"train-{part}.json"
+    path.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def ours_of(size, threads):
+    row = output_of([str(PROGRAM), *size, "--json"], threads)
+    if row is None:
+        sys.exit("bench/train.py: bench_train has failed")
+    return row
+
+
+def part_step(options):
     python = python_with_torch(options.python)
     cores = len(os.sched_getaffinity(0))
-    cases = [(64, 5, cores)]
+    cases = [(64, 5, cores, False)]
     if not options.quick:
-        cases += [(64, 5, 1), (1024, 1, cores)]
+        cases += [(64, 5, 1, False), (64, 5, cores, True), (1024, 1, cores, False)]
     rows = []
-    print("T     threads  tokens/s  of bound  target  peak MiB  PyTorch tokens/s  ratio  its MiB")
-    for time, steps, threads in cases:
+    print("model  T     threads  tokens/s  of bound  target  peak MiB  PyTorch tokens/s  ratio"
+          "  its MiB")
+    for time, steps, threads, is_llama in cases:
         size = ["--time", str(time), "--steps", str(steps)]
-        ours = output_of([str(PROGRAM), *size, "--json"], threads)
-        if ours is None:
-            sys.exit("bench/train.py: bench_train has failed")
-        theirs = torch_row(python, size, threads) if python else None
+        ours = ours_of(size + ["--llama"] * is_llama, threads)
+        theirs = torch_row(python, size, threads) if python and not is_llama else None
         peer = (f"{theirs['tokens_per_s']:16.1f}  {theirs['step_s'] / ours['step_s']:5.2f}"
-                f"  {theirs['peak_mib']:7.0f}" if theirs else "    not installed")
-        print(f"{time:<5} {threads:<8} {ours['tokens_per_s']:8.1f}  {ours['share_of_bound']:8.3f}"
-              f"  {TARGETS[time]:6.2f}  {ours['peak_mib']:8.0f}  {peer}", flush=True)
-        rows.append({"time": time, "threads": threads, "cairn": ours, "torch": theirs})
-    (ROOT / "build" / "bench" / "train.json").write_text(json.dumps(rows, indent=1) + "\n")
+                f"  {theirs['peak_mib']:7.0f}" if theirs else "    not measured")
+        print(f"{'Llama' if is_llama else 'GPT-2':<6} {time:<5} {threads:<8}"
+              f" {ours['tokens_per_s']:8.1f}  {ours['share_of_bound']:8.3f}  {TARGETS[time]:6.2f}"
+              f"  {ours['peak_mib']:8.0f}  {peer}", flush=True)
+        rows.append({"time": time, "threads": threads, "is_llama": is_llama, "cairn": ours,
+                     "torch": theirs})
+    save("step", rows)
+
+
+def part_growth(options):
+    """Memory is what a run has more than one of a single short row."""
+    threads = len(os.sched_getaffinity(0))
+    small = ["--batch", "1", "--hidden", "256", "--vocab", "8192", "--window", "256"]
+    times = [256, 512] if options.quick else [256, 512, 1024, 2048, 4096, 8192]
+    layers = [2, 4] if options.quick else [2, 4, 8, 16]
+    cases = [(time, 4) for time in times] + [(512, count) for count in layers]
+    rows = []
+    print("T     layers  us a token  us a token and layer  KiB a token")
+    for time, count in cases:
+        size = small + ["--time", str(time), "--layers", str(count)]
+        least = ours_of(small + ["--time", "16", "--layers", str(count), "--steps", "1"], threads)
+        row = ours_of(size + ["--steps", "5"], threads)
+        each = row["compute_s"] / time * 1e6
+        memory = (row["peak_mib"] - least["peak_mib"]) * 1024 / (time - 16)
+        print(f"{time:<5} {count:<6} {each:11.1f} {each / count:21.1f} {memory:12.1f}", flush=True)
+        rows.append({"time": time, "layers": count, "us_a_token": each, "kib_a_token": memory})
+    save("growth", rows)
+
+
+PARTS = {"step": part_step, "growth": part_growth}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="the smallest sizes only")
+    parser.add_argument("--python", help="a Python with torch")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    options = parser.parse_args()
+    for part in options.parts or PARTS:
+        if part not in PARTS:
+            parser.error(f"no part '{part}'; there are {', '.join(PARTS)}")
+        PARTS[part](options)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 """The whole gate, as `make test` and CI run it.
 
 Stages: format, layers, style, headers, a gcc build with its unit and end-to-end tests, what is
-generated from the option tables, a clang build, builds with sanitizers and their tests, fuzzing,
-clang-tidy, cppcheck. Every stage runs, whatever the ones before it said. Each stage counts as one
-case, and each test case of cmocka and unittest and each fuzz target as one more. The last line is
-`N passed, N failed`, with `, N skipped` behind it if any were.
+generated from the option tables, the library for packages, a clang build, builds with sanitizers
+and their tests, fuzzing, clang-tidy, cppcheck. Every stage runs, whatever the ones before it said.
+Each stage counts as one case, and each test case of cmocka and unittest and each fuzz target as one
+more. The last line is `N passed, N failed`, with `, N skipped` behind it if any were.
 
     --fast        format, layers, style, headers, the gcc build with its tests, generated files
     --only NAMES  only these stages, separated by commas; --list shows the names
@@ -232,6 +232,18 @@ def stage_generated():
     must([sys.executable, "tools/generate.py", "build/dev/cairn", "--check"])
 
 
+def stage_portable():
+    """The library for packages: every variant trains alike, and the loader finds the right one."""
+    build("portable")
+    venv = ROOT / "build/venv/bin/python"
+    environment = dict(os.environ, CAIRN_BIN=str(ROOT / "build/portable/cairn"))
+    code, output = run([venv if venv.exists() else sys.executable, "-m", "unittest", "-v",
+                        "test_variants"], cwd=ROOT / "tests/portable", env=environment)
+    if code != 0:
+        show(output)
+    return count_output(output, code == 0)
+
+
 def stage_clang():
     build("clang")
     return ctest("clang", pattern_of(CLANG_TESTS))
@@ -316,6 +328,7 @@ STAGES = {
     "headers": stage_headers,
     "dev": stage_dev,
     "generated": stage_generated,
+    "portable": stage_portable,
     "clang": stage_clang,
     "asan": stage_asan,
     "tsan": stage_tsan,

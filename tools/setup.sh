@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes sure that what a part of the project needs is installed: setup.sh PART...
 #
-# Parts: build, test, demo, torture (file systems to mount; only root can use them).
+# Parts: build, test, docs, demo, torture (file systems to mount; only root can use them).
 # Missing Debian packages are installed with apt-get where that is allowed (root, or sudo without a
 # password); elsewhere the exact command is printed and the exit code is 1. `test` also makes a
-# Python environment in build/venv. Does nothing, quickly, when all is there.
+# Python environment in build/venv, `docs` one in build/docs/venv. Does nothing, quickly, when all
+# is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +15,7 @@ packages_of() {
         libxxhash-dev libprotobuf-c-dev protobuf-c-compiler ;;
     test) echo g++ clang-14 libclang-rt-14-dev libomp-14-dev clang-format-14 clang-tidy-14 \
         cppcheck libcmocka-dev locales python3 python3-venv ;;
+    docs) echo python3 python3-venv ;;
     demo) echo fortunes ;;
     torture) echo e2fsprogs xfsprogs btrfs-progs ;;
     esac
@@ -45,34 +47,37 @@ install_packages() {
         apt-get install -y -q --no-install-recommends "$@" >&2
 }
 
-# Debian's own Python first: another one in PATH may lack the venv module.
+# make_venv FOLDER MODULES FILE [FILE_NO_DEPS]: a Python environment with what the files list; what
+# the second one lists comes without what it depends on. Debian's own Python first: another one in
+# PATH may lack the venv module.
 make_venv() {
-    local venv=build/venv python=/usr/bin/python3 key
+    local venv=$1 modules=$2 python=/usr/bin/python3 key
+    shift 2
     [ -x "$python" ] || python=python3
-    key=$(cat tools/requirements*.txt | sha256sum | cut -d ' ' -f 1)
+    key=$(cat "$@" | sha256sum | cut -d ' ' -f 1)
     if [ -f "$venv/stamp" ] && [ "$(cat "$venv/stamp")" = "$key" ] &&
-        "$venv/bin/python" -c 'import numpy, safetensors, tensorboard' 2>/dev/null; then
+        "$venv/bin/python" -c "import $modules" 2>/dev/null; then
         return
     fi
     echo "making the Python environment in $venv" >&2
     rm -rf "$venv"
     "$python" -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        -r tools/requirements.txt >&2
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
-        -r tools/requirements-no-deps.txt >&2
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$1" >&2
+    if [ $# -gt 1 ]; then
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$2" >&2
+    fi
     echo "$key" >"$venv/stamp"
 }
 
 wanted=()
 for part in "$@"; do
     case "$part" in
-    build | test | demo | torture)
+    build | test | docs | demo | torture)
         read -r -a names <<<"$(packages_of "$part")"
         wanted+=("${names[@]}")
         ;;
     *)
-        echo "setup.sh: unknown part '$part' (build, test, demo, torture)" >&2
+        echo "setup.sh: unknown part '$part' (build, test, docs, demo, torture)" >&2
         exit 2
         ;;
     esac
@@ -86,7 +91,11 @@ else
     echo "setup.sh: this is no Debian; it needs what there is called: ${wanted[*]}" >&2
 fi
 for part in "$@"; do
-    if [ "$part" = test ]; then
-        make_venv
-    fi
+    case "$part" in
+    test)
+        make_venv build/venv "numpy, safetensors, tensorboard" tools/requirements.txt \
+            tools/requirements-no-deps.txt
+        ;;
+    docs) make_venv build/docs/venv "sphinx, myst_parser" tools/requirements-docs.txt ;;
+    esac
 done

@@ -57,6 +57,19 @@ typedef struct cairn_app_request {
 CAIRN_API cairn_status cairn_app_fit(const cairn_app_request *request, cairn_fit_result *out,
                                      cairn_error *err);
 
+/** A trainer of the file was tried: @p index of @p count, from 0. Borrowed for the call. */
+typedef void (*cairn_dry_run_fn)(void *user, size_t index, size_t count,
+                                 const cairn_dry_run *dry_run);
+
+/**
+ * `cairn fit --dry_run`: cairn_trainer_dry_run of each trainer of the file. Nothing is written, no
+ * logger is made, and `autorestart` does not count. A later trainer whose ckpt_path is still to be
+ * written by an earlier one is tried with initial weights; a notice says so.
+ * @param fn  Gets each result as it comes, with request->user; may be NULL.
+ */
+CAIRN_API cairn_status cairn_app_dry_run(const cairn_app_request *request, cairn_dry_run_fn fn,
+                                         cairn_error *err);
+
 /** How a supervised fit ended. */
 typedef struct cairn_supervised {
     bool is_supervised; /**< False: the configuration has no `autorestart`; nothing was done. */
@@ -149,6 +162,34 @@ typedef struct cairn_convert_options {
  */
 CAIRN_API cairn_status cairn_app_convert_legacy(const cairn_convert_options *options,
                                                 char **out_text, cairn_error *err);
+/**
+ * `cairn config check`: reads the file that @p request names, with its assignments and flags, as
+ * the verb @p verb would ("fit", "validate", "validate_all"; NULL: every section that is there),
+ * and tells all that is wrong with it, sorted by place. Opens that file and plugins, nothing else.
+ * @param as_json   One JSON object in a line, else a line a problem, or one that says what is well.
+ * @param out_text  Yours: cairn_app_free.
+ * @param out_is_good  False: there are errors. A file that cannot be read is one.
+ * @retval CAIRN_ECONFIG  No such verb.
+ */
+CAIRN_API cairn_status cairn_app_config_check(const cairn_app_request *request, const char *verb,
+                                              bool as_json, bool *out_is_good, char **out_text,
+                                              cairn_error *err);
+/**
+ * `cairn config show`: the resolved configuration as YAML, the origin of each value behind it; or
+ * as JSON, an object a value. Parameters as above. @retval CAIRN_ECONFIG  It has errors, which are
+ * told as cairn_app_fit does.
+ */
+CAIRN_API cairn_status cairn_app_config_show(const cairn_app_request *request, const char *verb,
+                                             bool as_json, char **out_text, cairn_error *err);
+/**
+ * `cairn config diff`: what is different in the resolved configurations of two files; each is a
+ * YAML file or a checkpoint. A default that only one of them knows is no difference.
+ * @param out_count  Number of differences.
+ * @retval CAIRN_ECONFIG  One has errors.  Others as cairn_checkpoint_open.
+ */
+CAIRN_API cairn_status cairn_app_config_diff(const char *a, const char *b, const cairn_log *log,
+                                             bool as_json, size_t *out_count, char **out_text,
+                                             cairn_error *err);
 /** The name in @p names nearest to @p wrong, for "did you mean"; NULL if none is near. Borrowed. */
 CAIRN_API const char *cairn_app_nearest(const char *wrong, const char *const *names, size_t count);
 /** Frees a text of this header. Accepts NULL. */

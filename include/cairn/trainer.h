@@ -131,6 +131,47 @@ CAIRN_API cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *t
                                          cairn_loader **val, size_t val_count, cairn_ckpt ckpt,
                                          cairn_fit_result *out, cairn_error *err);
 
+/** What a fit would do, and what was measured without doing it. Zeroed is empty. */
+typedef struct cairn_dry_run {
+    bool is_complete;       /**< Nothing is left to do: what follows `end_step` was not tried. */
+    uint64_t step;          /**< global_step that it would start at. */
+    const char *checkpoint; /**< What it would load; NULL: nothing. Lives as long as the trainer. */
+    uint64_t end_step;
+    const char *limit;   /**< The option that decides end_step, such as "max_steps"; static. */
+    uint64_t saves;      /**< Those that are known beforehand; checkpoint.minutes adds others. */
+    uint64_t save_bytes; /**< Of one full checkpoint. */
+    uint64_t disk_bytes; /**< At most on disk beside what is there, under the rules of deletion. */
+    bool has_disk_room;  /**< The next is known. */
+    uint64_t disk_room;  /**< What may still be written: free space, or a quota. */
+    uint64_t memory_bytes; /**< The most that this process had at once. */
+    bool has_memory_room;  /**< The next is known. */
+    uint64_t memory_room;  /**< What the machine or a control group had left before the trial. */
+    uint64_t validations;
+    uint64_t parameters;
+    double tokens_a_step; /**< Those that count in the loss, as in the first batch. */
+    double loss;          /**< Of the first training batch. */
+    double val_loss;      /**< Of the first validation batch; NaN without one. */
+    double step_seconds;
+    double validation_seconds; /**< A round with all loaders. */
+    double seconds;            /**< The whole run, saves not counted. */
+} cairn_dry_run;
+
+/**
+ * Tries all that can fail before the first step of cairn_trainer_fit, with the same arguments, and
+ * leaves nothing behind: the data, the folders (a file is written, synced and removed, a folder
+ * made for that too), the lock, the checkpoint that would be loaded, memory, disk, two training
+ * batches with updates, a validation batch of each loader. model_dir and its notes are as
+ * before. Callbacks see setup, post_setup, on_enter_fit, the hooks of a load and on_fit_start; none
+ * of the steps. Once per trainer.
+ * @param out  Set on success and on failure.
+ * @retval CAIRN_ECANCELED  stop_requested, or loop.max_time.
+ * @retval CAIRN_ENOMEM     State and gradients do not fit into the memory that there is.
+ * Others as cairn_trainer_fit.
+ */
+CAIRN_API cairn_status cairn_trainer_dry_run(cairn_trainer *trainer, cairn_loader *train,
+                                             cairn_loader **val, size_t val_count, cairn_ckpt ckpt,
+                                             cairn_dry_run *out, cairn_error *err);
+
 typedef struct cairn_validate_result {
     double loss; /**< Mean over tokens. */
     double tokens;

@@ -19,7 +19,7 @@ _cairn() {
     fi
     if [[ $command == config ]]; then
         if [[ $COMP_CWORD -eq 2 ]]; then
-            COMPREPLY=($(compgen -W "convert_legacy schema" -- "$cur"))
+            COMPREPLY=($(compgen -W "check show diff convert_legacy schema" -- "$cur"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -43,7 +43,7 @@ _cairn() {
         --logging) COMPREPLY=($(compgen -W "DEBUG INFO WARNING ERROR" -- "$cur")); return ;;
         --target_device) COMPREPLY=($(compgen -W "CPU" -- "$cur")); return ;;
         esac
-        options="--resume --load_checkpoint_states --max_time --model_dir --checkpoint_path --set --threads --logging --target_device --disable_version_check --help"
+        options="--resume --dry_run --validate_only --json --load_checkpoint_states --max_time --model_dir --checkpoint_path --set --threads --logging --target_device --disable_version_check --help"
         [[ $cur != -* ]] && { _cairn_files yaml; return; }
         ;;
     "validate")
@@ -69,6 +69,36 @@ _cairn() {
         esac
         options="--json --model_dir --checkpoint_path --set --threads --logging --target_device --disable_version_check --help"
         [[ $cur != -* ]] && { _cairn_files yaml; return; }
+        ;;
+    "config check")
+        case $prev in
+        --verb) return ;;
+        --set) return ;;
+        --model_dir | -o) _cairn_files dir; return ;;
+        --checkpoint_path) _cairn_files file; return ;;
+        --load_checkpoint_states) return ;;
+        --max_time) return ;;
+        esac
+        options="--verb --set --model_dir --checkpoint_path --load_checkpoint_states --max_time --json --help"
+        [[ $cur != -* ]] && { _cairn_files yaml; return; }
+        ;;
+    "config show")
+        case $prev in
+        --verb) return ;;
+        --set) return ;;
+        --model_dir | -o) _cairn_files dir; return ;;
+        --checkpoint_path) _cairn_files file; return ;;
+        --load_checkpoint_states) return ;;
+        --max_time) return ;;
+        esac
+        options="--verb --set --model_dir --checkpoint_path --load_checkpoint_states --max_time --json --help"
+        [[ $cur != -* ]] && { _cairn_files yaml; return; }
+        ;;
+    "config diff")
+        case $prev in
+        esac
+        options="--json --help"
+        [[ $cur != -* ]] && { return; }
         ;;
     "config convert_legacy")
         case $prev in

@@ -1,6 +1,7 @@
 #include "app/app_config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +12,12 @@
 #include "os/os.h"
 #include "train/run_schedule.h"
 
-static const char *const k_verb_names[] = {"fit", "validate", "validate_all"};
+static const char *const k_verb_names[] = {"fit", "validate", "validate_all", NULL};
+
+const char *crn_verb_name(crn_verb verb)
+{
+    return k_verb_names[verb];
+}
 
 /* ---- The file ---- */
 
@@ -58,7 +64,7 @@ static cairn_status parse_file(const cairn_app_request *request, crn_doc **out_d
     char *text = NULL;
     size_t size = 0;
     CRN_TRY_PLAIN(crn_app_config_read_file(request->params_path, &text, &size, err));
-    if (!crn_doc_parse(text, size, request->params_path, diag, out_doc))
+    if (!crn_doc_parse_further(text, size, request->params_path, diag, out_doc) && *out_doc == NULL)
         goto out;
     if (crn_doc_root(*out_doc) == NULL && request->assignment_count == 0)
         crn_diag_error_at(diag, request->params_path, 0, 0,
@@ -85,8 +91,16 @@ static void add_load_states(crn_doc *doc, crn_node *init, const char *path, cons
     if (assignment.text == NULL || assignment.is_failed)
         diag->is_failed = true;
     else
-        (void)crn_doc_set(doc, assignment.text, diag);
+        (void)crn_doc_set_by_flag(doc, "--load_checkpoint_states", assignment.text, diag);
     crn_str_dispose(&assignment);
+}
+
+static void put_flag(crn_doc *doc, crn_node *map, const char *key, const char *value,
+                     const char *flag, crn_diag *diag)
+{
+    crn_node *const node = crn_doc_put_text(doc, map, key, value, false, diag);
+    if (node != NULL)
+        node->origin = flag;
 }
 
 static void apply_flags(const cairn_app_request *request, crn_app_config *config, crn_node *trainer,
@@ -94,20 +108,19 @@ static void apply_flags(const cairn_app_request *request, crn_app_config *config
 {
     crn_doc *const doc = config->doc;
     if (request->model_dir != NULL)
-        (void)crn_doc_put_text(doc, init, "model_dir", request->model_dir, false, diag);
+        put_flag(doc, init, "model_dir", request->model_dir, "--model_dir", diag);
     if (request->load_checkpoint_states != NULL)
         add_load_states(doc, init, path, request->load_checkpoint_states, diag);
     if (request->max_time != NULL) {
         crn_node *const loop = crn_doc_ensure_map(doc, init, "loop", diag);
         if (loop != NULL)
-            (void)crn_doc_put_text(doc, loop, "max_time", request->max_time, false, diag);
+            put_flag(doc, loop, "max_time", request->max_time, "--max_time", diag);
     }
     for (size_t i = 0; request->checkpoint_path != NULL && i <= CRN_VERB_VALIDATE_ALL; i++) {
         crn_node *const section = crn_node_get(trainer, k_verb_names[i]);
-        if (section != NULL)
-            (void)crn_doc_put_text(doc, section,
-                                   i == CRN_VERB_VALIDATE_ALL ? "ckpt_paths" : "ckpt_path",
-                                   request->checkpoint_path, false, diag);
+        if (section != NULL && section->kind == CRN_NODE_MAP)
+            put_flag(doc, section, i == CRN_VERB_VALIDATE_ALL ? "ckpt_paths" : "ckpt_path",
+                     request->checkpoint_path, "--checkpoint_path", diag);
     }
 }
 
@@ -123,6 +136,32 @@ static void read_verb(crn_app_config *config, crn_node *trainer, crn_verb verb, 
                        k_verb_names[verb], k_verb_names[verb]);
     else
         crn_read_data(config, section, verb, diag);
+}
+
+/* The verb of a file that is looked at without one: the first that it has a section for. */
+static crn_verb first_verb(const crn_node *trainer)
+{
+    for (int verb = CRN_VERB_FIT; verb <= CRN_VERB_VALIDATE_ALL; verb++) {
+        if (!crn_node_is_null(crn_node_get(trainer, k_verb_names[verb])))
+            return (crn_verb)verb;
+    }
+    return CRN_VERB_FIT;
+}
+
+/* The sections of other verbs: what they say is checked and completed, and nothing kept. */
+static void read_other_verbs(const crn_app_config *config, crn_node *trainer, crn_verb except,
+                             crn_diag *diag)
+{
+    for (int verb = CRN_VERB_FIT; verb <= CRN_VERB_VALIDATE_ALL; verb++) {
+        crn_app_config other = {.doc = config->doc, .plugins = config->plugins};
+        crn_node *const section = crn_node_get(trainer, k_verb_names[verb]);
+        if ((crn_verb)verb == except || crn_node_is_null(section))
+            continue;
+        crn_read_data(&other, section, (crn_verb)verb, diag);
+        other.doc = NULL; /* Both are the first one's. */
+        other.plugins = (crn_plugins){0};
+        crn_app_config_dispose(&other);
+    }
 }
 
 /* Where what is wrong with the loop stands. */
@@ -161,22 +200,48 @@ cairn_status crn_app_config_check_loop(const crn_app_config *config, uint64_t ba
     return rc;
 }
 
+/* It may be meant, so it is told, not refused: a trial of a few steps, a rate that stays low. */
+static void compare_schedule(const crn_scheduler_spec *spec, uint64_t steps, crn_diag *diag)
+{
+    cairn_scheduler *scheduler = NULL;
+    uint64_t length = 0;
+    if (crn_make_scheduler(spec, false, &scheduler, NULL) == CAIRN_OK &&
+        cairn_scheduler_total_iters(scheduler, &length) && length != steps)
+        crn_diag_notice(diag, spec->node,
+                        "trainer.init.schedulers: %s is %" PRIu64 " steps long, the training "
+                        "%" PRIu64 "%s",
+                        spec->name, length, steps,
+                        length < steps ? "; its last value holds for the rest" : "");
+    cairn_scheduler_destroy(scheduler);
+}
+
 static void find_contradictions(const crn_app_config *config, crn_diag *diag)
 {
     cairn_error err = {0};
     const crn_node *node = NULL;
-    if (check_loop(config, 0, &node, &err) != CAIRN_OK)
+    const cairn_loop_options *const loop = &config->loop;
+    if (check_loop(config, 0, &node, &err) != CAIRN_OK) {
         crn_diag_error(diag, node, "trainer.init.loop: %s", err.frame[0].text);
+        return;
+    }
+    const uint64_t in_all = loop->max_steps.is_set ? (uint64_t)loop->max_steps.value : UINT64_MAX;
+    const uint64_t in_run = loop->num_steps.is_set ? (uint64_t)loop->num_steps.value : UINT64_MAX;
+    const uint64_t steps = in_all < in_run ? in_all : in_run;
+    if (steps == UINT64_MAX || loop->num_epochs.is_set || diag->error_count > 0)
+        return; /* Epochs are as long as the data, which are not known yet. */
+    for (size_t i = 0; i < config->schedulers.count; i++)
+        compare_schedule(&config->schedulers.items[i], steps, diag);
 }
 
 /* @root: a map with the key "trainer"; @path: the way to its value. */
-static void read_trainer(const cairn_app_request *request, crn_verb verb, crn_node *root,
+static void read_trainer(const cairn_app_request *request, crn_verb wanted, crn_node *root,
                          const char *path, crn_app_config *config, crn_diag *diag)
 {
-    const size_t errors_before = diag->error_count;
     crn_node *const trainer = crn_node_get(root, "trainer");
+    const crn_verb verb = wanted == CRN_VERB_ANY ? first_verb(trainer) : wanted;
     config->root = root;
-    if (!crn_key_table_check(&crn_trainer_keys, trainer, crn_trainer_keys.name, diag))
+    if (!crn_key_table_check(&crn_trainer_keys, trainer, crn_trainer_keys.name, diag) &&
+        trainer->kind != CRN_NODE_MAP)
         return;
     if (crn_node_is_null(crn_node_get(trainer, "init"))) {
         crn_diag_error(diag, trainer, "trainer.init is missing; it needs at least a model");
@@ -194,7 +259,9 @@ static void read_trainer(const cairn_app_request *request, crn_verb verb, crn_no
         crn_diag_error(diag, init,
                        "trainer.init.optimizer is missing; `cairn fit` needs one, such as AdamW");
     read_verb(config, trainer, verb, diag);
-    if (verb == CRN_VERB_FIT && diag->error_count == errors_before)
+    if (wanted == CRN_VERB_ANY)
+        read_other_verbs(config, trainer, verb, diag);
+    if (verb == CRN_VERB_FIT && config->has_limits)
         find_contradictions(config, diag);
     if (request->resume)
         config->checkpoint.resume = true;
@@ -228,7 +295,8 @@ static void read_several(const cairn_app_request *request, crn_verb verb, crn_no
         if (crn_node_is_null(item) || item->kind != CRN_NODE_MAP ||
             crn_node_get(item, "trainer") == NULL)
             crn_diag_error(diag, item, "each trainer of the list must be '- trainer: {...}'");
-        else if (crn_key_table_check(&crn_root_keys, item, "the trainer", diag))
+        else if (crn_key_table_check(&crn_root_keys, item, "the trainer", diag) ||
+                 item->kind == CRN_NODE_MAP)
             read_trainer(request, verb, item, path, config, diag);
     }
     check_restarts(list, diag);
@@ -259,7 +327,8 @@ static void read_trainers(const cairn_app_request *request, crn_verb verb, crn_a
     crn_node *const root = crn_doc_root(out->doc);
     if (is_refused_as_a_whole(root, request->params_path, diag))
         return;
-    if (!crn_key_table_check(&crn_root_keys, root, crn_root_keys.name, diag))
+    if (!crn_key_table_check(&crn_root_keys, root, crn_root_keys.name, diag) &&
+        root->kind != CRN_NODE_MAP)
         return;
     crn_node *const trainer = crn_node_get(root, "trainer");
     const bool is_list = trainer != NULL && trainer->kind == CRN_NODE_LIST;
@@ -311,15 +380,25 @@ out:
     return rc;
 }
 
+cairn_status crn_app_configs_look(const cairn_app_request *request, crn_verb verb,
+                                  crn_app_configs *out, crn_diag *diag, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    *out = (crn_app_configs){0};
+    CRN_TRY_PLAIN(parse_file(request, &out->doc, diag, err));
+    if (out->doc != NULL && crn_doc_root(out->doc) != NULL && !diag->is_failed)
+        read_trainers(request, verb, out, diag);
+    crn_diag_sort(diag);
+out:
+    return rc;
+}
+
 cairn_status crn_app_configs_read(const cairn_app_request *request, crn_verb verb,
                                   crn_app_configs *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_diag diag = {0};
-    *out = (crn_app_configs){0};
-    CRN_TRY_PLAIN(parse_file(request, &out->doc, &diag, err));
-    if (diag.error_count == 0 && !diag.is_failed)
-        read_trainers(request, verb, out, &diag);
+    CRN_TRY_PLAIN(crn_app_configs_look(request, verb, out, &diag, err));
     CRN_TRY_PLAIN(crn_app_config_conclude(request->log, request->params_path, &diag, err));
 out:
     crn_diag_dispose(&diag);

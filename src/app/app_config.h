@@ -9,7 +9,14 @@
 #include "app/schedules.h"
 
 /* What the program is about to do; decides which sections must be there. */
-typedef enum crn_verb { CRN_VERB_FIT, CRN_VERB_VALIDATE, CRN_VERB_VALIDATE_ALL } crn_verb;
+typedef enum crn_verb {
+    CRN_VERB_FIT,
+    CRN_VERB_VALIDATE,
+    CRN_VERB_VALIDATE_ALL,
+    CRN_VERB_ANY /* nothing: all sections that are there are read */
+} crn_verb;
+/* "fit", ...; NULL of CRN_VERB_ANY. */
+const char *crn_verb_name(crn_verb verb);
 
 typedef struct crn_choice_list {
     crn_choice *items;
@@ -39,6 +46,7 @@ typedef struct crn_app_config {
     cairn_ckpt ckpt;
     cairn_ckpts ckpts; /* of validate_all */
     const char **ckpt_paths;
+    bool has_limits; /* loop and checkpoint are without errors */
 } crn_app_config;
 
 /* The trainers of a file, in order. */
@@ -56,6 +64,10 @@ typedef struct crn_app_configs {
  */
 cairn_status crn_app_configs_read(const cairn_app_request *request, crn_verb verb,
                                   crn_app_configs *out, cairn_error *err);
+/* Likewise, but the problems go to @diag only, sorted by place, and are no failure. ECONFIG: there is
+ * no file to read. */
+cairn_status crn_app_configs_look(const cairn_app_request *request, crn_verb verb,
+                                  crn_app_configs *out, crn_diag *diag, cairn_error *err);
 void crn_app_configs_dispose(crn_app_configs *configs);
 /* Applies one --set: "trainer.init..." means every trainer of a file that has several. */
 void crn_app_config_assign(crn_doc *doc, const char *assignment, crn_diag *diag);

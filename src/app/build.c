@@ -201,7 +201,8 @@ cairn_status crn_build(const crn_build_context *context, const crn_app_config *c
     CRN_TRY_PLAIN(cairn_trainer_set_param_filters(out->trainer, config->param_filters.items,
                                                   config->param_filters.count, err));
     CRN_TRY_PLAIN(add_callbacks(context, config, out->trainer, err));
-    CRN_TRY_PLAIN(add_loggers(context->request, context->verb, config, out->trainer, err));
+    if (!context->is_dry_run)
+        CRN_TRY_PLAIN(add_loggers(context->request, context->verb, config, out->trainer, err));
 out:
     parts_dispose(&parts);
     return rc;

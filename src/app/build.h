@@ -23,6 +23,7 @@ typedef struct crn_build_context {
     crn_verb verb;
     const cairn_log *log;
     crn_run_folder *folder; /* NULL: none */
+    bool is_dry_run;        /* no loggers: they write */
     size_t stage;           /* number of the trainer in the file */
     int64_t clock_start_ns; /* when the call began, by the monotonic clock */
 } crn_build_context;

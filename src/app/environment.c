@@ -14,8 +14,9 @@ char *crn_environment_json(void)
     char version[32];
     crn_gemm_version(version);
     crn_str_printf(&json,
-                   "{\"cairn\":\"%s\",\"compiler\":\"%s\",\"isa\":\"%s\",\"onednn\":\"%s\","
-                   "\"threads\":\"%d\"}",
-                   CAIRN_VERSION, __VERSION__, crn_gemm_isa(), version, crn_thread_count());
+                   "{\"cairn\":\"%s\",\"compiler\":\"%s\",\"isa\":\"%s\","
+                   "\"kernels\":\"%s\",\"onednn\":\"%s\",\"threads\":\"%d\"}",
+                   CAIRN_VERSION, __VERSION__, crn_gemm_isa(), crn_kernels_isa(), version,
+                   crn_thread_count());
     return crn_str_take(&json);
 }

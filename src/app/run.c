@@ -1,4 +1,6 @@
 /* The verbs: read, build, run. */
+#include <errno.h>
+
 #include "app/attempt.h"
 #include "app/build.h"
 #include "base/mem.h"
@@ -159,6 +161,63 @@ out:
     return rc;
 }
 
+/* ---- Dry run ---- */
+
+/* What an earlier trainer of the file is to write is not there yet. */
+static cairn_ckpt ckpt_to_try(const crn_app_config *config, size_t index, const cairn_log *log)
+{
+    const crn_os *const os = crn_os_posix();
+    crn_file_stat info;
+    if (index == 0 || config->ckpt.kind != CAIRN_CKPT_PATH ||
+        os->stat(os, CRN_OS_CWD, config->ckpt.path, &info) != ENOENT)
+        return config->ckpt;
+    cairn_log_message(log, CAIRN_LOG_WARNING,
+                      "there is no checkpoint '%s' yet; an earlier trainer must write it. Tried "
+                      "with initial weights",
+                      config->ckpt.path);
+    return (cairn_ckpt){.kind = CAIRN_CKPT_NULL};
+}
+
+static cairn_status try_one(const struct run *run, size_t index, cairn_dry_run_fn fn,
+                            cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_app_request *const request = run->request;
+    const crn_app_config *const config = &run->configs.items[index];
+    crn_built built = {0};
+    cairn_dry_run dry_run = {0};
+    const cairn_log log = log_of(request, config);
+    const crn_build_context context = {.request = request,
+                                       .verb = CRN_VERB_FIT,
+                                       .log = &log,
+                                       .is_dry_run = true,
+                                       .stage = index,
+                                       .clock_start_ns = run->begin_ns};
+    say_which(&log, index, run->configs.count);
+    CRN_TRY_PLAIN(crn_build(&context, config, &built, err));
+    CRN_TRY_PLAIN(cairn_trainer_dry_run(built.trainer, built.train, built.val, built.val_count,
+                                        ckpt_to_try(config, index, &log), &dry_run, err));
+    if (fn != NULL)
+        fn(request->user, index, run->configs.count, &dry_run);
+out:
+    crn_built_dispose(&built);
+    return rc;
+}
+
+cairn_status cairn_app_dry_run(const cairn_app_request *request, cairn_dry_run_fn fn,
+                               cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const crn_os *const os = crn_os_posix();
+    struct run run = {.request = request, .begin_ns = os->monotonic_ns(os)};
+    CRN_TRY_PLAIN(crn_app_configs_read(request, CRN_VERB_FIT, &run.configs, err));
+    for (size_t i = 0; i < run.configs.count; i++)
+        CRN_TRY_PLAIN(try_one(&run, i, fn, err));
+out:
+    crn_app_configs_dispose(&run.configs);
+    return rc;
+}
+
 /* ---- Validation ---- */
 
 /* Builds trainer @index and validates with it; @out: of `validate`. */
@@ -210,13 +269,8 @@ static cairn_status validate(const cairn_app_request *request, crn_verb verb,
     const crn_os *const os = crn_os_posix();
     struct run run = {.request = request, .begin_ns = os->monotonic_ns(os)};
     CRN_TRY_PLAIN(crn_app_configs_read(request, verb, &run.configs, err));
-    for (size_t i = 0; i < run.configs.count; i++) {
-        crn_app_config *const config = &run.configs.items[i];
-        override_ckpt(request, config);
-        if (verb == CRN_VERB_VALIDATE && config->val.count > 1)
-            CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                     "validate takes one val_dataloader; several are for validate_all");
-    }
+    for (size_t i = 0; i < run.configs.count; i++)
+        override_ckpt(request, &run.configs.items[i]);
     for (size_t i = 0; i < run.configs.count; i++)
         CRN_TRY_PLAIN(validate_one(&run, verb, i, out, err));
 out:
@@ -245,13 +299,29 @@ static void list_sections(crn_str *text)
         crn_str_printf(text, "  %-24s %s\n", sections[i].name, sections[i].help);
 }
 
+static cairn_status no_section(const char *section, cairn_error *err)
+{
+    enum { NAMES_MAX = 128 };
+    const char *names[NAMES_MAX];
+    size_t count = 0;
+    const crn_section *const sections = crn_sections(&count);
+    count = count < NAMES_MAX ? count : NAMES_MAX;
+    for (size_t i = 0; i < count; i++)
+        names[i] = sections[i].name;
+    const char *const near = crn_nearest(section, names, count);
+    return crn_error_set(err, CAIRN_ECONFIG, 0, __FILE__, __LINE__,
+                         "there is no section '%s'; %s%s%s`cairn help` lists them", section,
+                         near != NULL ? "did you mean '" : "", near != NULL ? near : "",
+                         near != NULL ? "'? " : "");
+}
+
 cairn_status cairn_app_help(const char *section, char **out_text, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_str text = {0};
     const crn_section *const found = section != NULL ? crn_section_find(section) : NULL;
     if (section != NULL && found == NULL)
-        CRN_FAIL(err, CAIRN_ECONFIG, "there is no section '%s'; `cairn help` lists them", section);
+        CRN_TRY_PLAIN(no_section(section, err));
     if (found != NULL)
         crn_section_help(found, &text);
     else

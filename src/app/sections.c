@@ -31,6 +31,22 @@ static void read_section(crn_app_config *config, crn_node *parent, const char *k
 
 /* ---- Model, optimizer, clipping ---- */
 
+/* Options that are good each and cannot be together. A plugin's model is made once only. */
+static void check_model(const crn_app_config *config, const crn_node *node, crn_diag *diag)
+{
+    cairn_error err = {0};
+    cairn_model model = {0};
+    if (config->model.class == NULL || crn_plugin_owns(config->model.class))
+        return;
+    const cairn_status status = config->model.class->make(config->model.options, &model, &err);
+    if (status == CAIRN_OK)
+        model.ops->destroy(model.self);
+    else if (status == CAIRN_ENOMEM)
+        diag->is_failed = true;
+    else
+        crn_diag_error(diag, node, "trainer.init.model: %s", err.frame[0].text);
+}
+
 static void read_model(crn_app_config *config, crn_node *init, crn_diag *diag)
 {
     crn_node *const model = crn_node_get(init, "model");
@@ -43,8 +59,9 @@ static void read_model(crn_app_config *config, crn_node *init, crn_diag *diag)
         return;
     }
     const crn_registry models = crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_MODEL);
-    (void)crn_registry_read(&models, name->text, config->doc, model, model, "trainer.init.model",
-                            &config->model, diag);
+    if (crn_registry_read(&models, name->text, config->doc, model, model, "trainer.init.model",
+                          &config->model, diag))
+        check_model(config, model, diag);
 }
 
 /* One that cannot be made is reported at its place in the file. */
@@ -75,10 +92,10 @@ static void read_optimizer(crn_app_config *config, crn_node *init, crn_diag *dia
         return;
     const crn_registry optimizers =
         crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_OPTIMIZER);
-    if (!crn_registry_read(&optimizers, name, config->doc, node, args, "trainer.init.optimizer",
-                           &config->optimizer, diag))
-        return;
     crn_where_join(where, "trainer.init.optimizer", name);
+    if (!crn_registry_read(&optimizers, name, config->doc, node, args, where, &config->optimizer,
+                           diag))
+        return;
     crn_read_param_filters(args, where, &config->param_filters, diag);
     check_optimizer(config, node, diag);
 }
@@ -107,6 +124,22 @@ enum {
     NEEDLESS = sizeof k_needless / sizeof k_needless[0]
 };
 
+/* Likewise. */
+static void check_callback(const crn_choice *choice, const crn_node *node, crn_diag *diag)
+{
+    cairn_error err = {0};
+    cairn_callback callback = {0};
+    if (choice->class == NULL || crn_plugin_owns(choice->class))
+        return;
+    const cairn_status status = choice->class->make(choice->options, &callback, &err);
+    if (status == CAIRN_ENOMEM)
+        diag->is_failed = true;
+    else if (status != CAIRN_OK)
+        crn_diag_error(diag, node, "trainer.init.callbacks: %s", err.frame[0].text);
+    else if (callback.ops->destroy != NULL)
+        callback.ops->destroy(callback.self);
+}
+
 /* Adds the callback, unless it is one that is left out. */
 static void add_callback(crn_app_config *config, crn_choice choice, crn_diag *diag)
 {
@@ -130,14 +163,18 @@ static void read_callback(crn_app_config *config, crn_node *item, bool is_listed
         is_listed[injected] = true;
     if ((injected >= 0 || crn_names_find(name, k_needless, NEEDLESS) >= 0) && !is_bare &&
         crn_node_is_null(args))
-        return; /* "- Name: null" removes what would be injected. */
+        return;  /* "- Name: null" removes what would be injected. */
+    if (is_bare) /* So that the resolved configuration does not say that. */
+        args = crn_doc_ensure_map(config->doc, item, name, diag);
     crn_where_join(where, k_where, name);
     const crn_registry callbacks =
         crn_plugins_registry(&config->plugins, CAIRN_PLUGIN_KIND_CALLBACK);
-    if (!crn_is_flags(name))
-        (void)crn_registry_read(&callbacks, name, config->doc, item, args, where, &choice, diag);
-    else if (crn_registry_choose(&callbacks, name, item, where, &choice, diag))
+    if (!crn_is_flags(name)) {
+        if (crn_registry_read(&callbacks, name, config->doc, item, args, where, &choice, diag))
+            check_callback(&choice, item, diag);
+    } else if (crn_registry_choose(&callbacks, name, item, where, &choice, diag)) {
         (void)crn_read_flags(name, args, where, &choice.options, diag);
+    }
     add_callback(config, choice, diag);
 }
 
@@ -246,8 +283,10 @@ void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
                         &config->schedulers, diag);
     read_section(config, init, "precision", &config->precision, diag);
     check_clipping(config, init, diag);
+    const size_t errors_before = diag->error_count;
     read_section(config, init, "loop", &config->loop, diag);
     read_section(config, init, "checkpoint", &config->checkpoint, diag);
+    config->has_limits = diag->error_count == errors_before;
     read_section(config, init, "logging", &config->logging, diag);
     if (!has_loop)
         config->loop.num_epochs = cairn_int(1); /* As TrainingLoop(num_epochs=1) in the original. */
@@ -344,7 +383,7 @@ void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn
     char place[CRN_PLACE_SIZE];
     char where[CRN_PLACE_SIZE];
     crn_where_join(place, "trainer", section->name);
-    if (!check_keys(section, place, diag))
+    if (!check_keys(section, place, diag) && section->kind != CRN_NODE_MAP)
         return;
     crn_node *const train = crn_node_get(section, "train_dataloader");
     crn_where_join(where, place, "train_dataloader");
@@ -354,8 +393,14 @@ void crn_read_data(crn_app_config *config, crn_node *section, crn_verb verb, crn
         read_loader(config, train, where, &config->train, diag);
     crn_where_join(where, place, val);
     read_val(config, crn_node_get(section, val), where, diag);
-    if (verb != CRN_VERB_FIT && config->val.count == 0 && diag->error_count == 0)
+    const crn_node *const loaders = crn_node_get(section, val);
+    if (verb != CRN_VERB_FIT &&
+        (crn_node_is_null(loaders) || (loaders->kind == CRN_NODE_LIST && loaders->count == 0)))
         crn_diag_error(diag, section, "%s is missing", where);
+    if (verb == CRN_VERB_VALIDATE && config->val.count > 1)
+        crn_diag_error(diag, loaders,
+                       "%s: validate takes one val_dataloader; several are for validate_all",
+                       where);
     crn_where_join(where, place, "ckpt_path");
     config->ckpt = cairn_ckpt_omitted();
     /* A validation that borrows the data of `fit` takes the newest checkpoint, not what the fit

@@ -9,4 +9,10 @@
 cairn_status crn_store_open_os(const crn_os *os, const cairn_store_options *options,
                                cairn_store **out_store, cairn_error *err);
 
+/*
+ * For a store that was opened to read only: whether a program that opens it in earnest would get
+ * it. ELOCKED: another process holds it; EIO: its lock cannot be opened.
+ */
+cairn_status crn_store_check_free(cairn_store *store, cairn_error *err);
+
 #endif

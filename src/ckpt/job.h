@@ -45,8 +45,7 @@ cairn_status crn_job_plan(crn_job *job, const cairn_store *store, const char *ru
                           cairn_error *err);
 void crn_job_dispose(crn_job *job);
 
-/* The headers with digests of zeros; as drafts, for their sizes, or checked like those that a commit
- * writes. */
+/* The headers with digests of zeros: drafts, for their sizes, or checked as by a commit. */
 cairn_status crn_job_headers(crn_job *job, bool is_draft, cairn_error *err);
 /* Sizes; after crn_job_headers. */
 uint64_t crn_job_file_bytes(const crn_job_file *file);

@@ -139,6 +139,31 @@ out:
     return rc;
 }
 
+cairn_status crn_store_check_free(cairn_store *store, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const crn_os *const os = store->os;
+    crn_file_stat info;
+    int e = os->stat(os, store->model_folder.fd, CRN_LOCK_FILE, &info);
+    if (e == ENOENT)
+        return CAIRN_OK; /* Nobody has opened it yet, and nothing is to be made here. */
+    e = e != 0
+            ? e
+            : os->open(os, store->model_folder.fd, CRN_LOCK_FILE, CRN_OPEN_LOCK, &store->lock_fd);
+    if (e != 0)
+        CRN_FAIL_ERRNO(err, e, "open '%s/" CRN_LOCK_FILE "'", store->model_dir);
+    e = os->lock(os, store->lock_fd);
+    if (e == EAGAIN)
+        CRN_TRY_PLAIN(fail_locked(store, err));
+    if (e != 0)
+        CRN_FAIL_ERRNO(err, e, "lock '%s/" CRN_LOCK_FILE "'", store->model_dir);
+out:
+    if (store->lock_fd >= 0)
+        (void)os->close(os, store->lock_fd); /* Nothing was written. */
+    store->lock_fd = -1;
+    return rc;
+}
+
 /* Removes what a save or a deletion that was cut short has left. */
 static void sweep(const cairn_store *store)
 {

@@ -25,7 +25,7 @@ typedef enum cli_kind {
     CLI_COUNT,     /* uint64_t */
     CLI_NUMBER,    /* double */
     CLI_NO_EFFECT, /* a flag of cszoo that means nothing here; @help says why; takes any values */
-    CLI_LACKING    /* a flag of cszoo that this version cannot obey; @help names the feature */
+    CLI_REFUSED    /* a flag of cszoo that is not obeyed here; @help names the right way */
 } cli_kind;
 
 /* Texts given to one option, in order. */
@@ -87,10 +87,17 @@ void cli_bar(void *user, const char *text);
 bool cli_has_terminal(void);
 /* "DEBUG", "info" ...; false if it is none. */
 bool cli_level_from_text(const char *text, cairn_log_level *out);
+/* "12.3 MiB". Returns @buf. */
+const char *cli_format_bytes(uint64_t bytes, char buf[32]);
 /* Writes @text as a JSON string to standard output. */
 void cli_print_json_text(const char *text);
 /* Standard output, flushed; 5 if it cannot be written. */
 int cli_finish_output(int exit_code);
+
+/* dry_run.c: `cairn fit --dry_run` and its result, as text or as JSON. Returns the exit code. */
+int cli_dry_run(cairn_app_request *request, bool is_json);
+/* {"result": "failed", ...}; @message may be NULL. */
+void cli_print_failed_json(const char *reason, int code, const char *message);
 
 /* The subcommands: arguments begin with the subcommand's name. */
 int cli_fit(int argc, char **argv);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli/cli.h"
 
@@ -13,10 +14,13 @@ struct run_flags {
     const char *target_device;
     uint64_t threads;
     bool disable_version_check;
-    bool is_json; /* of the validations */
+    bool is_json;
+    bool is_dry_run;
 };
 
 #define CLUSTER "it concerns Cerebras clusters"
+#define SET(key) "give --set trainer.init." key "=VALUE"
+#define DRY_RUN  "`cairn fit PARAMS.yaml --dry_run` tries everything without training"
 /* clang-format off */
 #define RUN_OPTIONS(flags)                                                                         \
     {"model_dir", 'o', CLI_TEXT, &(flags).request.model_dir, "DIR",                                \
@@ -37,11 +41,22 @@ struct run_flags {
     {"python_paths", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                       \
     {"credentials_path", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                   \
     {"mgmt_address", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                       \
+    {"mgmt_namespace", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                     \
     {"debug_args", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                         \
     {"debug_args_path", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                    \
     {"ini", 0, CLI_NO_EFFECT, NULL, NULL, CLUSTER},                                                \
-    {"compile_only", 0, CLI_LACKING, NULL, NULL, "compiling without running"},                     \
-    {"validate_only", 0, CLI_LACKING, NULL, NULL, "checking a configuration without running it"}
+    {"compile_only", 0, CLI_REFUSED, NULL, NULL, "nothing is compiled here; " DRY_RUN},            \
+    {"max_steps", 0, CLI_REFUSED, NULL, NULL, SET("loop.max_steps")},                              \
+    {"num_steps", 0, CLI_REFUSED, NULL, NULL, SET("loop.num_steps")},                              \
+    {"num_epochs", 0, CLI_REFUSED, NULL, NULL, SET("loop.num_epochs")},                            \
+    {"eval_steps", 0, CLI_REFUSED, NULL, NULL, SET("loop.eval_steps")},                            \
+    {"eval_frequency", 0, CLI_REFUSED, NULL, NULL, SET("loop.eval_frequency")},                    \
+    {"checkpoint_steps", 0, CLI_REFUSED, NULL, NULL, SET("checkpoint.steps")},                     \
+    {"seed", 0, CLI_REFUSED, NULL, NULL, SET("seed")},                                             \
+    {"disable_strict_checkpoint_loading", 0, CLI_REFUSED, NULL, NULL,                              \
+     "give --set trainer.init.checkpoint.disable_strict_checkpoint_loading=true"},                 \
+    {"params", 0, CLI_REFUSED, NULL, NULL, "give the file by itself: cairn fit PARAMS.yaml"},      \
+    {"mode", 'm', CLI_REFUSED, NULL, NULL, "the mode is a command: fit, validate or validate_all"}
 /* clang-format on */
 
 /* Flags to request; -1 or an exit code. */
@@ -60,8 +75,10 @@ static int finish_flags(struct run_flags *flags, const char *params_path)
                       flags->logging);
         return CLI_EXIT_USAGE;
     }
-    if (flags->target_device != NULL && strcmp(flags->target_device, "CPU") != 0) {
-        (void)fprintf(stderr, "cairn: --target_device: this version has CPU, not '%s'\n",
+    if (flags->target_device != NULL && strcasecmp(flags->target_device, "CPU") != 0) {
+        (void)fprintf(stderr,
+                      "cairn: --target_device: this version computes on the CPU, not on '%s'; leave "
+                      "the flag out\n",
                       flags->target_device);
         return CLI_EXIT_USAGE;
     }
@@ -178,12 +195,16 @@ int cli_fit(int argc, char **argv)
     struct run_flags flags = {0};
     const cli_option options[] = {
         {"resume", 0, CLI_FLAG, &flags.request.resume, NULL,
-         "Go on with the run that was interrupted; start it if there is none."},
+         "Go on with the run, if it was interrupted; else start it."},
+        {"dry_run", 0, CLI_FLAG, &flags.is_dry_run, NULL,
+         "Try all that can fail, print the plan, leave nothing."},
+        {"validate_only", 0, CLI_FLAG, &flags.is_dry_run, NULL, "The same (its name in cszoo)."},
+        {"json", 0, CLI_FLAG, &flags.is_json, NULL, "Print what --dry_run finds as JSON."},
         {"load_checkpoint_states", 0, CLI_TEXT, &flags.request.load_checkpoint_states, "LIST",
          "Load only these states, such as model."},
         {"attempt", 0, CLI_TEXT, &flags.request.attempt, NULL, NULL}, /* autorestart's own */
         {"max_time", 0, CLI_TEXT, &flags.request.max_time, "TIME",
-         "Stop, saved, before this time is over: 1h30m, 90m, 5400, 1:30:00."},
+         "Stop, saved, before this is over: 1h30m, 90m, 5400, 1:30:00."},
         RUN_OPTIONS(flags),
     };
     const cli_command command = {
@@ -202,10 +223,17 @@ int cli_fit(int argc, char **argv)
     int code = cli_parse(&command, argc, argv, &path, &count);
     if (code < 0)
         code = finish_flags(&flags, path);
-    if (code == CLI_EXIT_USAGE)
+    if (code < 0 && flags.is_json && !flags.is_dry_run) {
+        (void)fputs("cairn: --json goes with --dry_run\n", stderr);
+        code = CLI_EXIT_USAGE;
+    }
+    if (code == CLI_EXIT_USAGE && flags.is_dry_run && flags.is_json)
+        cli_print_failed_json("usage", code, NULL);
+    else if (code == CLI_EXIT_USAGE)
         (void)printf("result=failed step=0 checkpoint=none reason=usage\n");
     if (code < 0)
-        code = run_fit(&flags.request, argc, argv);
+        code = flags.is_dry_run ? cli_dry_run(&flags.request, flags.is_json)
+                                : run_fit(&flags.request, argc, argv);
     free(flags.sets.items);
     return code;
 }
@@ -283,6 +311,7 @@ int cli_validate(int argc, char **argv)
     const cli_option options[] = {
         {"json", 0, CLI_FLAG, &flags.is_json, NULL, "Print the result as JSON."},
         {"load_checkpoint_states", 0, CLI_NO_EFFECT, NULL, NULL, "validation loads the model only"},
+        {"validate_only", 0, CLI_REFUSED, NULL, NULL, DRY_RUN},
         RUN_OPTIONS(flags),
     };
     const cli_command command = {
@@ -304,6 +333,7 @@ int cli_validate_all(int argc, char **argv)
     const cli_option options[] = {
         {"json", 0, CLI_FLAG, &flags.is_json, NULL, "Print each result as a JSON object."},
         {"load_checkpoint_states", 0, CLI_NO_EFFECT, NULL, NULL, "validation loads the model only"},
+        {"validate_only", 0, CLI_REFUSED, NULL, NULL, DRY_RUN},
         RUN_OPTIONS(flags),
     };
     const cli_command command = {

@@ -31,7 +31,7 @@ int cli_generate(int argc, char **argv)
         {"top_k", 'k', CLI_COUNT, &generate.top_k, "K",
          "Only the K likeliest tokens; 0 is all (0)."},
         {"top_p", 0, CLI_NUMBER, &generate.top_p, "P",
-         "Only the likeliest tokens that together have probability P (1)."},
+         "The likeliest tokens that together have probability P (1)."},
         {"repetition_penalty", 0, CLI_NUMBER, &generate.repetition_penalty, "R",
          "Above 1: tokens of the text become less likely (1)."},
         {"stop", 0, CLI_TEXTS, &stops, "TEXT", "End before this text; may be given often."},

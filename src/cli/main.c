@@ -9,7 +9,7 @@ static const cli_entry k_commands[] = {
     {"validate", cli_validate, "PARAMS.yaml", "compute the validation loss of a checkpoint"},
     {"validate_all", cli_validate_all, "PARAMS.yaml",
      "the same for every checkpoint and every loader"},
-    {"config", cli_config, "COMMAND", "describe what a YAML file may hold"},
+    {"config", cli_config, "COMMAND", "check, show and compare YAML files"},
     {"checkpoint", cli_checkpoint, "COMMAND", "look at checkpoints, verify, pin and prune them"},
     {"generate", cli_generate, "", "write text with a trained model"},
     {"help", cli_help, "SECTION", "explain a section of the YAML file"},

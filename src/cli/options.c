@@ -13,7 +13,7 @@ static void print_help(const cli_command *command)
     for (size_t i = 0; i < command->option_count; i++) {
         const cli_option *const option = &command->options[i];
         char left[64];
-        if (option->kind == CLI_NO_EFFECT || option->kind == CLI_LACKING || option->help == NULL)
+        if (option->kind == CLI_NO_EFFECT || option->kind == CLI_REFUSED || option->help == NULL)
             continue;
         (void)snprintf(left, sizeof left, "%s%c%s--%s%s%s", option->letter != 0 ? "-" : " ",
                        option->letter != 0 ? option->letter : ' ',
@@ -35,7 +35,7 @@ static void print_json_field(const char *key, const char *text)
 static void describe(const cli_command *command)
 {
     static const char *const k_kinds[] = {"flag",   "text",      "texts",  "count",
-                                          "number", "no effect", "lacking"};
+                                          "number", "no effect", "refused"};
     (void)printf("{\"usage\":");
     cli_print_json_text(command->usage);
     print_json_field("about", command->about);
@@ -144,7 +144,7 @@ static bool set_value(const cli_option *option, const char *value)
         *(double *)option->target = strtod(value, &end);
         return errno == 0 && end != value && *end == '\0';
     case CLI_NO_EFFECT:
-    case CLI_LACKING:
+    case CLI_REFUSED:
         break; /* take_option treats them before. */
     }
     return false;
@@ -172,8 +172,8 @@ static int take_option(const cli_command *command, int argc, char **argv, int *i
     const cli_option *const option = find_option(command, argv[*i], &value);
     if (option == NULL)
         return unknown_option(command, argv[*i]);
-    if (option->kind == CLI_LACKING) {
-        (void)fprintf(stderr, "cairn: --%s: this version lacks %s\n", option->name, option->help);
+    if (option->kind == CLI_REFUSED) {
+        (void)fprintf(stderr, "cairn: --%s: %s\n", option->name, option->help);
         return CLI_EXIT_USAGE;
     }
     if (option->kind == CLI_NO_EFFECT) {

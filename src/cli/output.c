@@ -61,6 +61,17 @@ int cli_fail(const cairn_error *err)
     return cairn_exit_code(err->status);
 }
 
+const char *cli_format_bytes(uint64_t bytes, char buf[32])
+{
+    static const char *const k_units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    for (; value >= 1024.0 && unit + 1 < sizeof k_units / sizeof k_units[0]; unit++)
+        value /= 1024.0;
+    (void)snprintf(buf, 32, "%.*f %s", unit > 0 ? 1 : 0, value, k_units[unit]);
+    return buf;
+}
+
 void cli_print_json_text(const char *text)
 {
     (void)putchar('"');

@@ -231,7 +231,7 @@ int cli_checkpoint_prune(int argc, char **argv)
         {"mode", 0, CLI_TEXT, &prune.mode, "MODE", "Which is best: min or max (min)."},
         {"minutes", 0, CLI_NUMBER, &prune.rules.minutes, "T", "Keep one in T minutes."},
         {"dry_run", 0, CLI_FLAG, &prune.is_dry, NULL,
-         "Delete nothing and take no lock: only say what would happen, and why."},
+         "Delete nothing, take no lock; say what would go, and why."},
         {"checkpoint_root", 0, CLI_TEXT, &prune.store.checkpoint_root, "DIR",
          "Folder of the checkpoints, if it is not DIR."},
         {"checkpoint_name", 0, CLI_TEXT, &prune.store.checkpoint_name, "NAME",

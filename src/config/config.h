@@ -81,6 +81,9 @@ void crn_diag_unknown(crn_diag *diag, const crn_node *node, const char *what, co
                       const char *where, const char *const *names, size_t count, const char *help);
 /* Appends "params.yaml:14:7: text", without a line end. */
 void crn_problem_format(const crn_problem *problem, crn_str *out);
+/* Puts the problems in the order of their places: by file, line and column, those with a line
+ * first; what has the same place or none stays as it was found. */
+void crn_diag_sort(crn_diag *diag);
 /* CAIRN_OK, or CAIRN_ENOMEM, or CAIRN_ECONFIG with the first error and the number of others. */
 cairn_status crn_diag_check(const crn_diag *diag, cairn_error *err) CAIRN_MUST_USE;
 void crn_diag_dispose(crn_diag *diag);
@@ -110,7 +113,8 @@ struct crn_node {
     double f;           /* FLOAT; also INT as a float. */
     const char *text;   /* Scalars: what was written, without quotes; else "". */
     const char *name;   /* In a map: the key; else NULL. */
-    const char *origin; /* File name, "--set PATH", "default" or "cairn" (put by a program). */
+    const char *origin; /* File name, "--set PATH", another flag, "default" or "cairn" (put by a
+                           program). */
     size_t line;        /* Of the value, 1-based; 0 where there are no lines. */
     size_t column;
     size_t key_line; /* Of the key, in a map. */
@@ -156,6 +160,10 @@ void crn_node_to_json(const crn_node *node, crn_str *out);
  * values. Without @with_defaults only what was given: options that crn_section_read added are left
  * out, and so are the maps that hold nothing else. */
 void crn_node_to_yaml(const crn_node *node, bool with_defaults, crn_str *out);
+/* All of it, with the origin of each value as a comment behind it. */
+void crn_node_to_yaml_origins(const crn_node *node, crn_str *out);
+/* Appends where the value is from: "default", "params.yaml:14", "--set", "--model_dir". */
+void crn_node_append_origin(const crn_node *node, crn_str *out);
 
 /* ---- Documents ---- */
 
@@ -167,6 +175,10 @@ typedef struct crn_doc crn_doc;
  * no root if there is nothing in the text but blanks and comments. On false, *@out is NULL.
  */
 bool crn_doc_parse(const void *bytes, size_t size, const char *file, crn_diag *diag, crn_doc **out);
+/* Likewise, but a text that is YAML with errors in what it says, such as a key that is given twice,
+ * gives false and a document all the same, in which more can be looked for. */
+bool crn_doc_parse_further(const void *bytes, size_t size, const char *file, crn_diag *diag,
+                           crn_doc **out);
 /* Accepts NULL. */
 void crn_doc_destroy(crn_doc *doc);
 crn_node *crn_doc_root(const crn_doc *doc);
@@ -175,10 +187,19 @@ const char *crn_doc_file(const crn_doc *doc);
 
 /*
  * Applies "path=value", such as "trainer.init.loop.max_steps=20". The value is YAML. Missing maps
- * are made; an element of a list is named by its index or by its class
- * ("trainer.init.callbacks.KeepNCheckpoints.n=3", the first of that name, appended if absent).
+ * are made; an element of a list is named by its index (that behind the last one is made) or, in a
+ * list of classes, by its class ("trainer.init.callbacks.KeepNCheckpoints.n=3", the first of that
+ * name, appended if absent). A name with a point or "=" in it stands in quotes.
  */
 bool crn_doc_set(crn_doc *doc, const char *assignment, crn_diag *diag);
+/* Likewise for a flag that means an assignment, such as "--load_checkpoint_states"; @flag, static,
+ * is what messages and origins name. */
+bool crn_doc_set_by_flag(crn_doc *doc, const char *flag, const char *assignment, crn_diag *diag);
+/* Whether what stands under the key @name is a list of classes: {Name: {options}}. */
+bool crn_is_class_list(const char *name);
+/* Appends to @path, which may be empty, what crn_doc_set calls @child: its key, in quotes if need
+ * be, or in a list @index. */
+void crn_path_append(crn_str *path, const crn_node *child, size_t index);
 
 /* The map under @key in @parent, made if the key is absent or null; NULL (and an error) if it is
  * something else. @parent NULL is the root, made if there is none. */

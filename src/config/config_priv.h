@@ -28,7 +28,7 @@ size_t crn_node_height(const crn_node *node);
 
 /*
  * Parses @bytes into @doc; *@root is NULL if there is nothing. @has_lines: nodes and messages get
- * line numbers. False after an error.
+ * line numbers. False after an error; *@root is then NULL too unless all of the text was read.
  */
 bool crn_parse_into(crn_doc *doc, const void *bytes, size_t size, const char *origin,
                     bool has_lines, crn_diag *diag, crn_node **root);

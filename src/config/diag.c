@@ -123,6 +123,31 @@ void crn_problem_format(const crn_problem *problem, crn_str *out)
     crn_str_append(out, problem->text != NULL ? problem->text : "");
 }
 
+/* By place; 0: neither comes before the other. */
+static int compare_places(const crn_problem *a, const crn_problem *b)
+{
+    if (a->line == 0 || b->line == 0)
+        return (a->line == 0) - (b->line == 0);
+    const int files = strcmp(a->file, b->file);
+    if (files != 0)
+        return files;
+    if (a->line != b->line)
+        return a->line < b->line ? -1 : 1;
+    return a->column == b->column ? 0 : a->column < b->column ? -1 : 1;
+}
+
+void crn_diag_sort(crn_diag *diag)
+{
+    /* By insertion: it is stable, and there are few. */
+    for (size_t i = 1; i < diag->count; i++) {
+        const crn_problem problem = diag->problems[i];
+        size_t at = i;
+        for (; at > 0 && compare_places(&diag->problems[at - 1], &problem) > 0; at--)
+            diag->problems[at] = diag->problems[at - 1];
+        diag->problems[at] = problem;
+    }
+}
+
 cairn_status crn_diag_check(const crn_diag *diag, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;

@@ -486,7 +486,6 @@ bool crn_parse_into(crn_doc *doc, const void *bytes, size_t size, const char *or
                     bool has_lines, crn_diag *diag, crn_node **root)
 {
     const size_t errors_before = diag->error_count;
-    bool is_good = false;
     *root = NULL;
     if (size > CRN_DOC_BYTES_MAX) {
         crn_diag_error_at(diag, origin, 0, 0, "larger than 1 MiB");
@@ -506,25 +505,36 @@ bool crn_parse_into(crn_doc *doc, const void *bytes, size_t size, const char *or
     p->has_lines = has_lines;
     yaml_parser_set_encoding(&p->yaml, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&p->yaml, (const unsigned char *)p->bytes, size);
-    is_good = check_directives(p) && run_events(p) && diag->error_count == errors_before &&
-              !diag->is_failed;
-    if (is_good)
+    const bool is_whole = check_directives(p) && run_events(p) && !diag->is_failed;
+    const bool is_good = is_whole && diag->error_count == errors_before;
+    if (is_whole)
         *root = p->root;
     yaml_parser_delete(&p->yaml);
     crn_free(p);
     return is_good;
 }
 
-bool crn_doc_parse(const void *bytes, size_t size, const char *file, crn_diag *diag, crn_doc **out)
+bool crn_doc_parse_further(const void *bytes, size_t size, const char *file, crn_diag *diag,
+                           crn_doc **out)
 {
     crn_doc *const doc = crn_doc_new(file, diag);
     *out = NULL;
     if (doc == NULL)
         return false;
-    if (!crn_parse_into(doc, bytes, size, doc->file, true, diag, &doc->root)) {
+    const bool is_good = crn_parse_into(doc, bytes, size, doc->file, true, diag, &doc->root);
+    if (is_good || doc->root != NULL)
+        *out = doc;
+    else
         crn_doc_destroy(doc);
-        return false;
+    return is_good;
+}
+
+bool crn_doc_parse(const void *bytes, size_t size, const char *file, crn_diag *diag, crn_doc **out)
+{
+    const bool is_good = crn_doc_parse_further(bytes, size, file, diag, out);
+    if (!is_good) {
+        crn_doc_destroy(*out);
+        *out = NULL;
     }
-    *out = doc;
-    return true;
+    return is_good;
 }

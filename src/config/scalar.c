@@ -279,7 +279,7 @@ bool crn_scalar_lax_int(const char *text, int64_t *out, bool *is_big)
     char *const digits = copy + (copy[0] == '-' || copy[0] == '+' ? 1 : 0);
     char *const point = strchr(digits, '.');
     if (point != NULL) {
-        if (point[1 + strspn(point + 1, "0")] != '\0')
+        if (point[1] == '\0' || point[1 + strspn(point + 1, "0")] != '\0')
             return false;
         *point = '\0';
     }

@@ -2,7 +2,14 @@
 
 #include "config/config.h"
 
-enum { INDENT = 2 };
+enum { INDENT = 2, ORIGIN_COLUMN = 44 };
+
+struct writer {
+    crn_str *out;
+    bool with_defaults;
+    bool with_origins;
+    size_t line_start;
+};
 
 /* Whether anything of it was given. An empty map or list that was given counts. */
 static bool is_given(const crn_node *node)
@@ -40,51 +47,85 @@ static void append_key(const char *name, crn_str *out)
     crn_str_append(out, ":");
 }
 
-static void append_block(const crn_node *node, bool with_defaults, int depth, bool is_indented,
-                         crn_str *out);
+void crn_node_append_origin(const crn_node *node, crn_str *out)
+{
+    char clean[400];
+    const bool is_flag = node->line == 0 && crn_starts_with(node->origin, "--");
+    const char *const origin = node->is_default ? "default" : node->origin;
+    const size_t length = is_flag ? strcspn(origin, " ") : strlen(origin); /* not the path */
+    crn_str_append(out, crn_escape(origin, length, clean, sizeof clean));
+    if (node->line > 0)
+        crn_str_printf(out, ":%zu", node->line);
+}
+
+static void end_line(struct writer *w, const crn_node *node)
+{
+    const size_t length = w->out->length - w->line_start;
+    if (w->with_origins && node != NULL) {
+        const int gap = length + 2 < ORIGIN_COLUMN ? (int)(ORIGIN_COLUMN - length) : 2;
+        crn_str_printf(w->out, "%*s# ", gap, "");
+        crn_node_append_origin(node, w->out);
+    }
+    crn_str_append(w->out, "\n");
+    w->line_start = w->out->length;
+}
+
+static void append_block(struct writer *w, const crn_node *node, int depth, bool is_indented);
 
 /* The value behind "key:" or "-". */
-static void append_value(const crn_node *node, bool with_defaults, int depth, crn_str *out)
+static void append_value(struct writer *w, const crn_node *node, int depth)
 {
     if (is_block(node)) {
-        crn_str_append(out, "\n");
-        append_block(node, with_defaults, depth, false, out);
+        end_line(w, NULL);
+        append_block(w, node, depth, false);
         return;
     }
-    crn_str_append(out, " ");
-    crn_node_to_json(node, out); /* A scalar, [] or {}: JSON is YAML. */
-    crn_str_append(out, "\n");
+    crn_str_append(w->out, " ");
+    crn_node_to_json(node, w->out); /* A scalar, [] or {}: JSON is YAML. */
+    end_line(w, node);
 }
 
 /* @is_indented: the first line's indentation is there already ("- " of a list). Depth is bounded by
  * the document's. */
-static void append_block(const crn_node *node, bool with_defaults, int depth, bool is_indented,
-                         crn_str *out)
+static void append_block(struct writer *w, const crn_node *node, int depth, bool is_indented)
 {
     const bool is_map = node->kind == CRN_NODE_MAP;
     for (const crn_node *child = node->first; child != NULL; child = child->next) {
-        if (!with_defaults && !is_given(child))
+        if (!w->with_defaults && !is_given(child))
             continue;
         if (!is_indented)
-            crn_str_printf(out, "%*s", depth * INDENT, "");
+            crn_str_printf(w->out, "%*s", depth * INDENT, "");
         is_indented = false;
         if (is_map) {
-            append_key(child->name, out);
-            append_value(child, with_defaults, depth + 1, out);
+            append_key(child->name, w->out);
+            append_value(w, child, depth + 1);
         } else if (child->kind == CRN_NODE_MAP && child->first != NULL) {
-            crn_str_append(out, "- ");
-            append_block(child, with_defaults, depth + 1, true, out);
+            crn_str_append(w->out, "- ");
+            append_block(w, child, depth + 1, true);
         } else {
-            crn_str_append(out, "-");
-            append_value(child, with_defaults, depth + 1, out);
+            crn_str_append(w->out, "-");
+            append_value(w, child, depth + 1);
         }
     }
 }
 
+static void write(struct writer *w, const crn_node *node)
+{
+    w->line_start = w->out->length;
+    if (is_block(node))
+        append_block(w, node, 0, false);
+    else
+        append_value(w, node, 0);
+}
+
 void crn_node_to_yaml(const crn_node *node, bool with_defaults, crn_str *out)
 {
-    if (is_block(node))
-        append_block(node, with_defaults, 0, false, out);
-    else
-        append_value(node, with_defaults, 0, out);
+    struct writer w = {.out = out, .with_defaults = with_defaults};
+    write(&w, node);
+}
+
+void crn_node_to_yaml_origins(const crn_node *node, crn_str *out)
+{
+    struct writer w = {.out = out, .with_defaults = true, .with_origins = true};
+    write(&w, node);
 }

@@ -22,6 +22,12 @@ int crn_thread_count(void);
 /* Sets it for the calling thread; at most 0: one a processor. */
 void crn_thread_set(int count);
 
+/* --- isa.c --- */
+
+/* The instructions that everything but the matrix products is compiled for: "avx512", "avx2" or
+ * "portable". Bits of results depend on it. Static. */
+const char *crn_kernels_isa(void);
+
 /* --- gemm.c: the only calls of oneDNN --- */
 
 /* "2.6.3": the library that computes the products, whose version the bits depend on. */

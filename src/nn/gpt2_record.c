@@ -1,6 +1,11 @@
 /* The operations of a pass through the GPT-2 family, in the Model Zoo's order. */
 #include "nn/gpt2.h"
 
+/* Fewer logits at once make the products of the output layer slow; more only take memory. */
+#define LOGITS_BYTES_MAX ((int64_t)128 * 1024 * 1024)
+
+enum { ROWS_TILE = 16 };
+
 static crn_value linear(crn_tape *tape, crn_value x, const crn_layer *layer)
 {
     return crn_op_linear(tape, x, crn_tape_parameter(tape, layer->weight),
@@ -75,6 +80,33 @@ static crn_value record_embedding(const crn_gpt2 *m, const crn_plan *plan)
     return crn_op_dropout(t, x, m->embedding_dropout);
 }
 
+/* Rows whose logits are in memory at once: as equal shares as can be, in whole tiles. */
+static int64_t chunk_rows(int64_t rows, int64_t vocab)
+{
+    const int64_t most = LOGITS_BYTES_MAX / ((int64_t)sizeof(float) * vocab) + 1;
+    const int64_t chunks = (rows + most - 1) / most;
+    const int64_t share = (rows + chunks - 1) / chunks;
+    return (share + ROWS_TILE - 1) / ROWS_TILE * ROWS_TILE;
+}
+
+static void record_head(const crn_gpt2 *m, const crn_plan *plan, crn_value x,
+                        const crn_loss_spec *loss)
+{
+    crn_tape *const t = plan->tape;
+    const int64_t rows = plan->batch * plan->time;
+    const crn_head_loss_spec spec = {.loss = *loss,
+                                     .logits_scale = m->logits_scale,
+                                     .chunk_rows = chunk_rows(rows, m->options.vocab_size)};
+    if (spec.chunk_rows < rows) {
+        crn_op_head_loss(t, x, crn_tape_parameter(t, m->head.weight),
+                         crn_tape_parameter(t, m->head.bias), plan->labels, plan->mask, &spec);
+        return;
+    }
+    x = linear(t, x, &m->head);
+    crn_tape_name(t, x, "lm_head"); /* Tied, its weight has another module's name. */
+    crn_op_cross_entropy(t, crn_op_scale(t, x, m->logits_scale), plan->labels, plan->mask, loss);
+}
+
 void crn_gpt2_record(const void *model, crn_plan *plan)
 {
     const crn_gpt2 *const m = model;
@@ -89,8 +121,5 @@ void crn_gpt2_record(const void *model, crn_plan *plan)
     x = norm(m, t, x, &m->norm);
     plan->labels = crn_tape_input(t);
     plan->mask = crn_tape_input(t);
-    x = linear(t, x, &m->head);
-    crn_tape_name(t, x, "lm_head"); /* Tied, its weight has another module's name. */
-    x = crn_op_scale(t, x, m->logits_scale);
-    crn_op_cross_entropy(t, x, plan->labels, plan->mask, &loss);
+    record_head(m, plan, x, &loss);
 }

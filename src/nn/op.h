@@ -12,7 +12,7 @@
 
 #include "nn/tape.h"
 
-enum { CRN_OP_INPUTS_MAX = 4, CRN_OP_SAVED_MAX = 2, CRN_OP_ATTRIBUTES_SIZE = 80 };
+enum { CRN_OP_INPUTS_MAX = 5, CRN_OP_SAVED_MAX = 2, CRN_OP_ATTRIBUTES_SIZE = 80 };
 
 typedef struct crn_op crn_op;
 
@@ -24,7 +24,8 @@ enum {
     CRN_READS_IN1 = 1 << 1,
     CRN_READS_IN2 = 1 << 2,
     CRN_READS_IN3 = 1 << 3,
-    CRN_READS_OUT = 1 << 4
+    CRN_READS_IN4 = 1 << 4,
+    CRN_READS_OUT = 1 << 5
 };
 
 typedef struct crn_op_kind {

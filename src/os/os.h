@@ -84,6 +84,8 @@ struct crn_os {
     int (*rename_new)(const crn_os *os, int dir, const char *from, const char *to);
     int (*rename_over)(const crn_os *os, int dir, const char *from, const char *to);
     int (*unlink)(const crn_os *os, int dir, const char *name);
+    /* An empty folder; ENOTEMPTY. */
+    int (*remove_folder)(const crn_os *os, int dir, const char *name);
     /* A symbolic link at @name that holds @target as it is. EEXIST. */
     int (*symlink)(const crn_os *os, const char *target, int dir, const char *name);
     /* Makes the folder and its missing parents, each synced into its own parent; an existing
@@ -118,6 +120,19 @@ int crn_os_read_file(const crn_os *os, int dir, const char *name, size_t max_byt
 /* Process facts for messages. */
 const char *crn_os_host_name(char *buf, size_t size);
 int64_t crn_os_process_id(void);
+
+/*
+ * Memory. Bytes that this process may still take before the kernel has to kill somebody: what the
+ * machine has, or what a control group leaves if that is less. False where nobody knows.
+ */
+bool crn_memory_available(uint64_t *out_bytes);
+/* The most that this process has had at once; 0: not known. */
+uint64_t crn_memory_peak(void);
+/* The number behind the word @key at the beginning of a line of @text; false: there is none. */
+bool crn_memory_field(const char *text, const char *key, uint64_t *out);
+/* What a control group leaves: the texts of its memory.max, memory.current and memory.stat.
+ * UINT64_MAX: it has no limit. */
+uint64_t crn_memory_left(const char *limit, const char *used, const char *stat);
 
 /* Starts a thread that no signal interrupts: they go to the threads of the program. @name: at most
  * 15 bytes, for lists of threads. Returns an errno value. */

@@ -66,6 +66,7 @@ const crn_os *crn_os_posix(void)
         .rename_new = crn_posix_rename_new,
         .rename_over = crn_posix_rename_over,
         .unlink = crn_posix_unlink,
+        .remove_folder = crn_posix_remove_folder,
         .symlink = crn_posix_symlink,
         .make_dirs = crn_posix_make_dirs,
         .list = crn_posix_list,

@@ -31,6 +31,7 @@ int crn_posix_stat(const crn_os *os, int dir, const char *name, crn_file_stat *o
 int crn_posix_rename_new(const crn_os *os, int dir, const char *from, const char *to);
 int crn_posix_rename_over(const crn_os *os, int dir, const char *from, const char *to);
 int crn_posix_unlink(const crn_os *os, int dir, const char *name);
+int crn_posix_remove_folder(const crn_os *os, int dir, const char *name);
 int crn_posix_symlink(const crn_os *os, const char *target, int dir, const char *name);
 int crn_posix_make_dirs(const crn_os *os, const char *path);
 int crn_posix_list(const crn_os *os, int dir, crn_list_fn fn, void *user);

@@ -56,6 +56,12 @@ int crn_posix_unlink(const crn_os *os, int dir, const char *name)
     return unlinkat(dir, name, 0) == 0 ? 0 : errno;
 }
 
+int crn_posix_remove_folder(const crn_os *os, int dir, const char *name)
+{
+    (void)os;
+    return unlinkat(dir, name, AT_REMOVEDIR) == 0 ? 0 : errno;
+}
+
 int crn_posix_symlink(const crn_os *os, const char *target, int dir, const char *name)
 {
     (void)os;

@@ -12,7 +12,7 @@ struct sums {
     uint64_t samples;
 };
 
-static uint64_t batches_of(const cairn_trainer *trainer, const cairn_loader *loader)
+uint64_t crn_trainer_validation_batches(const cairn_trainer *trainer, const cairn_loader *loader)
 {
     const cairn_opt_int limit = trainer->options.loop.eval_steps;
     const uint64_t all = cairn_loader_batches_per_epoch(loader);
@@ -95,7 +95,7 @@ static cairn_status evaluate(cairn_trainer *trainer, cairn_loader *loader, cairn
     cairn_status rc = CAIRN_OK;
     struct sums sums = {0};
     event.step = trainer->step;
-    event.batch_count = batches_of(trainer, loader);
+    event.batch_count = crn_trainer_validation_batches(trainer, loader);
     *out_stop = NULL;
     cairn_loader_set_seed(loader, trainer->seed);
     cairn_loader_seek(loader, 0);

@@ -368,8 +368,16 @@ static void say_data(const cairn_trainer *trainer, const char *what, const cairn
                       cairn_loader_batches_per_epoch(loader));
 }
 
-static cairn_status prepare_fit(cairn_trainer *trainer, cairn_loader *train, cairn_loader **val,
-                                size_t val_count, cairn_ckpt ckpt, cairn_error *err)
+void crn_trainer_say_data(const cairn_trainer *trainer)
+{
+    say_data(trainer, "training", trainer->train);
+    for (size_t i = 0; i < trainer->val_count; i++)
+        say_data(trainer, "validation", trainer->val[i]);
+}
+
+cairn_status crn_trainer_prepare_fit(cairn_trainer *trainer, cairn_loader *train,
+                                     cairn_loader **val, size_t val_count, cairn_ckpt ckpt,
+                                     cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     if (trainer->is_used)
@@ -388,10 +396,6 @@ static cairn_status prepare_fit(cairn_trainer *trainer, cairn_loader *train, cai
     CRN_TRY_PLAIN(crn_trainer_plan_tree(trainer, true, err));
     CRN_TRY_PLAIN(crn_trainer_start_clock(trainer, err));
     CRN_TRY_PLAIN(check_ckpt(trainer, ckpt, err));
-    CRN_TRY_PLAIN(crn_trainer_open_store(trainer, false, err));
-    say_data(trainer, "training", train);
-    for (size_t i = 0; i < val_count; i++)
-        say_data(trainer, "validation", val[i]);
 out:
     return rc;
 }
@@ -413,7 +417,7 @@ static bool is_no_failed_start(cairn_status status)
     return false;
 }
 
-static cairn_status enter_fit(cairn_trainer *trainer, cairn_error *err)
+cairn_status crn_trainer_enter_fit(cairn_trainer *trainer, cairn_error *err)
 {
     cairn_event event = crn_trainer_event(trainer);
     trainer->is_entered = true;
@@ -450,8 +454,10 @@ cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *train, cair
     cairn_error own = {0}; /* Callbacks are told of a failure whether the caller wants it or not. */
     cairn_error *const failure = err != NULL ? err : &own;
     *out = (cairn_fit_result){.reason = ""};
-    CRN_TRY_PLAIN(prepare_fit(trainer, train, val, val_count, ckpt, failure));
-    CRN_TRY_PLAIN(enter_fit(trainer, failure));
+    CRN_TRY_PLAIN(crn_trainer_prepare_fit(trainer, train, val, val_count, ckpt, failure));
+    CRN_TRY_PLAIN(crn_trainer_open_store(trainer, false, failure));
+    crn_trainer_say_data(trainer);
+    CRN_TRY_PLAIN(crn_trainer_enter_fit(trainer, failure));
     CRN_TRY_PLAIN(start_and_run(trainer, ckpt, out, failure));
 out:
     if (rc != CAIRN_OK) {

@@ -9,15 +9,6 @@
 #include "base/try.h"
 #include "train/trainer_priv.h"
 
-/* What the saves of the run take. */
-struct plan {
-    uint64_t saves;       /* those that are known beforehand */
-    uint64_t full_bytes;  /* of one full checkpoint, the last; 0 if it cannot be told */
-    uint64_t extra_bytes; /* of all alternatives that one save may have */
-    uint64_t most_bytes;  /* more than now, at any time; of the saves that are known */
-    double bytes_a_save;  /* on average, alternatives included */
-};
-
 /* The first step of a process plans and warms up; the second is like all others. */
 enum { TYPICAL_STEP = 2 };
 
@@ -99,7 +90,7 @@ static uint64_t count_kept(const cairn_trainer *trainer, const cairn_catalogue *
 }
 
 /* Adds what the alternatives take. */
-static void plan_extras(const cairn_trainer *trainer, struct plan *plan)
+static void plan_extras(const cairn_trainer *trainer, crn_run_plan *plan)
 {
     for (size_t i = 0; plan->saves > 0 && i < trainer->plan_extra_count; i++) {
         const crn_plan_extra *const extra = &trainer->plan_extras[i];
@@ -113,12 +104,12 @@ static void plan_extras(const cairn_trainer *trainer, struct plan *plan)
     }
 }
 
-static struct plan make_plan(const cairn_trainer *trainer, const cairn_catalogue *catalogue)
+static crn_run_plan make_plan(const cairn_trainer *trainer, const cairn_catalogue *catalogue)
 {
     const crn_run_schedule *const schedule = &trainer->schedule;
     const bool has_initial = trainer->options.checkpoint.save_initial_checkpoint &&
                              trainer->step == schedule->first_step;
-    struct plan plan = {.full_bytes = save_bytes(trainer, NULL)};
+    crn_run_plan plan = {.full_bytes = save_bytes(trainer, NULL)};
     plan.bytes_a_save = (double)plan.full_bytes;
     plan.saves = crn_run_schedule_saves_after(schedule, trainer->step);
     if (plan.saves == 0 && crn_trainer_saves_at_end(trainer))
@@ -129,7 +120,7 @@ static struct plan make_plan(const cairn_trainer *trainer, const cairn_catalogue
     return plan;
 }
 
-static void say(const cairn_trainer *trainer, const struct plan *plan)
+static void say(const cairn_trainer *trainer, const crn_run_plan *plan)
 {
     const cairn_log *const log = trainer->options.log;
     const crn_run_schedule *const schedule = &trainer->schedule;
@@ -156,10 +147,10 @@ static void say(const cairn_trainer *trainer, const struct plan *plan)
                           "the end will not be saved: checkpoint.steps is null or 0");
 }
 
-/* False where it cannot be told. */
-static bool free_bytes(const cairn_trainer *trainer, const char *folder, uint64_t *out)
+bool crn_trainer_free_bytes(const cairn_trainer *trainer, uint64_t *out)
 {
     const crn_os *const os = trainer->os;
+    const char *const folder = cairn_store_checkpoint_root(trainer->store);
     int fd = -1;
     if (os->open(os, CRN_OS_CWD, folder, CRN_OPEN_DIRECTORY, &fd) != 0)
         return false;
@@ -169,7 +160,7 @@ static bool free_bytes(const cairn_trainer *trainer, const char *folder, uint64_
 }
 
 /* Better now than after the first hours. */
-static cairn_status check_disk(const cairn_trainer *trainer, const struct plan *plan,
+static cairn_status check_disk(const cairn_trainer *trainer, const crn_run_plan *plan,
                                cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
@@ -178,7 +169,7 @@ static cairn_status check_disk(const cairn_trainer *trainer, const struct plan *
     char left_text[32];
     char need_text[32];
     uint64_t left = 0;
-    if (plan->saves == 0 || plan->full_bytes == 0 || !free_bytes(trainer, folder, &left))
+    if (plan->saves == 0 || plan->full_bytes == 0 || !crn_trainer_free_bytes(trainer, &left))
         return CAIRN_OK;
     if (left < needed)
         CRN_FAIL(err, CAIRN_ENOSPACE,
@@ -251,7 +242,8 @@ void crn_trainer_plan_step(cairn_trainer *trainer, double seconds)
 cairn_status crn_trainer_plan(cairn_trainer *trainer, const cairn_catalogue *catalogue,
                               cairn_error *err)
 {
-    const struct plan plan = make_plan(trainer, catalogue);
+    const crn_run_plan plan = make_plan(trainer, catalogue);
+    trainer->plan = plan;
     crn_trainer_log_summary(trainer);
     say(trainer, &plan);
     trainer->bytes_a_save = plan.bytes_a_save;

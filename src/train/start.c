@@ -139,7 +139,7 @@ static cairn_status load_one(cairn_trainer *trainer, struct start *start, const 
     CRN_NEED(err, trainer->loaded_path, "a path");
     CRN_TRY_PLAIN(crn_trainer_reset_tree(trainer, err));
     /* Others may start from a file elsewhere at the same time, and its folder is not ours. */
-    if (is_in_store(trainer, plan->path))
+    if (!trainer->is_dry_run && is_in_store(trainer, plan->path))
         crn_trainer_start_begins(trainer, start->catalogue);
     CRN_TRY_PLAIN(crn_trainer_load(trainer, plan, &start->outcome, err));
 out:

@@ -44,6 +44,15 @@ typedef struct crn_plan_extra {
     char *states;
 } crn_plan_extra;
 
+/* What the saves of the run take. */
+typedef struct crn_run_plan {
+    uint64_t saves;       /* those that are known beforehand */
+    uint64_t full_bytes;  /* of one full checkpoint, the last; 0 if it cannot be told */
+    uint64_t extra_bytes; /* of all alternatives that one save may have */
+    uint64_t most_bytes;  /* more than now, at any time; of the saves that are known */
+    double bytes_a_save;  /* on average, alternatives included */
+} crn_run_plan;
+
 /* Metrics on their way to the loggers. Zeroed is empty. */
 typedef struct crn_metric_list {
     cairn_metric *items; /* [count] names borrowed from names */
@@ -126,6 +135,8 @@ struct cairn_trainer {
     bool is_start_noted;  /* the notes of loaded_path count this start as unfinished */
     double starts_before; /* unfinished starts from loaded_path before this one */
 
+    bool is_dry_run;          /* nothing may be written */
+    crn_run_plan plan;        /* zeroed until crn_trainer_plan */
     uint64_t plan_keep;       /* 0: all */
     uint64_t plan_keep_every; /* 0: none */
     crn_plan_extra *plan_extras;
@@ -222,6 +233,17 @@ bool crn_trainer_saves_at_end(const cairn_trainer *trainer);
 /* fit.c: whether metrics of the step are shown: every log_steps from the run's start, and of the
  * last (Model Zoo reference, 2.8). */
 bool crn_trainer_is_log_step(const cairn_trainer *trainer, uint64_t step);
+/*
+ * fit.c: all that comes before the store is opened: takes the loaders, checks them and the options,
+ * and allocates the state. Statuses as cairn_trainer_fit.
+ */
+cairn_status crn_trainer_prepare_fit(cairn_trainer *trainer, cairn_loader *train,
+                                     cairn_loader **val, size_t val_count, cairn_ckpt ckpt,
+                                     cairn_error *err);
+/* Logs what there is to train and to validate with. */
+void crn_trainer_say_data(const cairn_trainer *trainer);
+/* Calls on_enter_fit; from here on callbacks are told of a failure. */
+cairn_status crn_trainer_enter_fit(cairn_trainer *trainer, cairn_error *err);
 /* fit.c: one step: its micro-batches, the update, the count. */
 cairn_status crn_trainer_step(cairn_trainer *trainer, cairn_error *err);
 /* loop.c: trains to the end of the schedule or until a stop; saves and validates on the way. */
@@ -229,6 +251,9 @@ cairn_status crn_trainer_loop(cairn_trainer *trainer, cairn_fit_result *out, cai
 
 /* Whether a callback has ended the run that goes on, at this very step. */
 bool crn_trainer_is_ended_for_good(const cairn_trainer *trainer);
+
+/* evaluate.c: batches of one validation with @loader. */
+uint64_t crn_trainer_validation_batches(const cairn_trainer *trainer, const cairn_loader *loader);
 
 /* summary.c: the "Trainer Fit Summary", and a line for each loop. */
 void crn_trainer_log_summary(const cairn_trainer *trainer);
@@ -239,6 +264,8 @@ void crn_trainer_log_validation(const cairn_trainer *trainer);
  * hold a single checkpoint. */
 cairn_status crn_trainer_plan(cairn_trainer *trainer, const cairn_catalogue *catalogue,
                               cairn_error *err);
+/* What the folder of the checkpoints has room for. False where it cannot be told. */
+bool crn_trainer_free_bytes(const cairn_trainer *trainer, uint64_t *out);
 /* A step took so long: as soon as that is typical, tells how much the saves write an hour. */
 void crn_trainer_plan_step(cairn_trainer *trainer, double seconds);
 

@@ -211,6 +211,11 @@ static int fault_unlink(const crn_os *os, int dir, const char *name)
     PASS('u', unlink(f->real, dir, name));
 }
 
+static int fault_remove_folder(const crn_os *os, int dir, const char *name)
+{
+    PASS('u', remove_folder(f->real, dir, name));
+}
+
 static int fault_symlink(const crn_os *os, const char *target, int dir, const char *name)
 {
     PASS('y', symlink(f->real, target, dir, name));
@@ -291,6 +296,7 @@ void tk_fault_init(tk_fault_os *fault)
                          .rename_new = fault_rename_new,
                          .rename_over = fault_rename_over,
                          .unlink = fault_unlink,
+                         .remove_folder = fault_remove_folder,
                          .symlink = fault_symlink,
                          .make_dirs = fault_make_dirs,
                          .list = fault_list,

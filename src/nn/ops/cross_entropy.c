@@ -12,13 +12,17 @@ static crn_token_labels labels_of(const crn_tape *tape, const crn_op *op)
     return labels;
 }
 
-/* What the sum of the token losses is multiplied by. */
+double crn_loss_factor(const crn_loss_spec *spec, double weight)
+{
+    const double divisor = spec->per_token ? weight : (double)spec->samples;
+    return divisor != 0.0 ? spec->factor / divisor : 0.0;
+}
+
 static double factor_of(const crn_op *op, double weight)
 {
     crn_loss_spec spec;
     CRN_OP_ATTRIBUTES(op, &spec);
-    const double divisor = spec.per_token ? weight : (double)spec.samples;
-    return divisor != 0.0 ? spec.factor / divisor : 0.0;
+    return crn_loss_factor(&spec, weight);
 }
 
 static cairn_status forward(crn_tape *tape, const crn_op *op, crn_run *run, cairn_error *err)

@@ -97,5 +97,21 @@ typedef struct crn_loss_spec {
  */
 void crn_op_cross_entropy(crn_tape *tape, crn_value logits, crn_value labels, crn_value mask,
                           const crn_loss_spec *spec);
+/* What the sum of the token losses is multiplied by, for tokens of @weight in all. */
+double crn_loss_factor(const crn_loss_spec *spec, double weight);
+
+typedef struct crn_head_loss_spec {
+    crn_loss_spec loss;
+    double logits_scale;
+    int64_t chunk_rows; /* logits that are in memory at once */
+} crn_head_loss_spec;
+
+/*
+ * crn_op_linear, crn_op_scale and crn_op_cross_entropy in one, without ever having all logits: the
+ * same loss and gradients up to rounding. The gradients of weight and bias are added to in the
+ * forward pass already, so that no logits are computed twice; observers see no logits.
+ */
+void crn_op_head_loss(crn_tape *tape, crn_value x, crn_value weight, crn_value bias,
+                      crn_value labels, crn_value mask, const crn_head_loss_spec *spec);
 
 #endif

@@ -1,6 +1,7 @@
 #include "kit/kit.h"
 
 #include <float.h>
+#include <inttypes.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -64,6 +65,21 @@ static void append_json__escapes_what_json_forbids(void **state)
     crn_str_append_json(&s, "", 0);
     assert_string_equal(s.text, "\"\"");
     crn_str_dispose(&s);
+}
+
+static void append_u64__writes_what_printf_does(void **state)
+{
+    (void)state;
+    static const uint64_t k_numbers[] = {0, 9, 10, 1234567890, 9999999999, UINT64_MAX};
+    for (size_t i = 0; i < sizeof k_numbers / sizeof k_numbers[0]; i++) {
+        crn_str s = {0};
+        crn_str expected = {0};
+        crn_str_append_u64(&s, k_numbers[i]);
+        crn_str_printf(&expected, "%" PRIu64, k_numbers[i]);
+        assert_string_equal(s.text, expected.text);
+        crn_str_dispose(&expected);
+        crn_str_dispose(&s);
+    }
 }
 
 static void assert_escaped(const char *text, size_t length, const char *expected)
@@ -282,6 +298,7 @@ int main(void)
         cmocka_unit_test(take__of_an_empty_string_is_a_text),
         cmocka_unit_test(append__after_a_failure_does_nothing_and_check_tells),
         cmocka_unit_test(append_json__escapes_what_json_forbids),
+        cmocka_unit_test(append_u64__writes_what_printf_does),
         cmocka_unit_test(escape__keeps_valid_utf8_and_shows_the_rest_as_bytes),
         cmocka_unit_test(escape__uses_the_whole_buffer_and_cuts_with_dots),
         cmocka_unit_test(nearest__finds_slips_and_nothing_else),

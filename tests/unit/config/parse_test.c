@@ -219,6 +219,47 @@ static void size_and_anchors__are_bounded(void **state)
     crn_str_dispose(&anchors);
 }
 
+static void keys_given_twice__leave_a_tree_to_look_further(void **state)
+{
+    (void)state;
+    static const char k_text[] = "a: 1\nb: {c: 1, c: 2}\na: 3\n";
+    crn_diag diag = {0};
+    crn_doc *doc = NULL;
+    assert_false(crn_doc_parse_further(k_text, sizeof k_text - 1, "p.yaml", &diag, &doc));
+    assert_non_null(doc);
+    assert_json(crn_doc_root(doc), "{\"a\": 1, \"b\": {\"c\": 1}}");
+    assert_errors(&diag, "p.yaml:2:11: duplicate key 'c' (first at line 2)\n"
+                         "p.yaml:3:1: duplicate key 'a' (first at line 1)\n");
+    crn_doc_destroy(doc);
+    /* What is no YAML to its end leaves none. */
+    assert_false(crn_doc_parse_further("a: 1\na: [", 9, "p.yaml", &diag, &doc));
+    assert_null(doc);
+    crn_diag_dispose(&diag);
+}
+
+static void problems__are_sorted_by_place_and_those_without_one_come_last(void **state)
+{
+    (void)state;
+    crn_diag diag = {0};
+    crn_diag_error(&diag, NULL, "nowhere");
+    crn_diag_error_at(&diag, "--set b", 0, 0, "flag");
+    crn_diag_error_at(&diag, "p.yaml", 10, 2, "fifth");
+    crn_diag_error_at(&diag, "p.yaml", 2, 9, "second");
+    crn_diag_error_at(&diag, "--set a", 0, 0, "another flag");
+    crn_diag_error_at(&diag, "p.yaml", 2, 9, "third");
+    crn_diag_error_at(&diag, "p.yaml", 2, 1, "first");
+    crn_diag_error_at(&diag, "p.yaml", 10, 1, "fourth");
+    crn_diag_sort(&diag);
+    assert_errors(&diag, "p.yaml:2:1: first\n"
+                         "p.yaml:2:9: second\n"
+                         "p.yaml:2:9: third\n"
+                         "p.yaml:10:1: fourth\n"
+                         "p.yaml:10:2: fifth\n"
+                         "nowhere\n"
+                         "--set b: flag\n"
+                         "--set a: another flag\n");
+}
+
 static void errors_beyond_a_hundred__are_counted(void **state)
 {
     (void)state;
@@ -277,6 +318,8 @@ int main(void)
         cmocka_unit_test(nesting__is_read_to_level_32_and_refused_beyond),
         cmocka_unit_test(values__are_counted_after_the_expansion_of_aliases),
         cmocka_unit_test(size_and_anchors__are_bounded),
+        cmocka_unit_test(keys_given_twice__leave_a_tree_to_look_further),
+        cmocka_unit_test(problems__are_sorted_by_place_and_those_without_one_come_last),
         cmocka_unit_test(errors_beyond_a_hundred__are_counted),
         cmocka_unit_test(foreign_bytes__are_escaped_in_messages),
         cmocka_unit_test(no_memory__is_reported_whichever_allocation_fails),

@@ -8,7 +8,8 @@ static const char k_yaml[] = "trainer:\n"
                              "    callbacks:\n"
                              "    - CheckLoss\n"
                              "    - KeepNCheckpoints: {n: 2}\n"
-                             "    - SaveCheckpointState:\n";
+                             "    - SaveCheckpointState:\n"
+                             "  list: [{n: 1}, {n: 2}]\n";
 
 /* The part of the tree at trainer.init, after @assignment, is @expected. */
 static void assert_set(const char *yaml, const char *assignment, const char *expected)
@@ -91,6 +92,66 @@ static void list_elements__are_named_by_index_or_class(void **state)
                "{\"callbacks\": [\"New\", {\"KeepNCheckpoints\": {\"n\": 2}}, {\"S\": null}]}");
 }
 
+static void the_index_behind_the_last__makes_an_element(void **state)
+{
+    (void)state;
+    assert_set("betas: [1]", "betas.1=2", "{\"betas\": [1, 2]}");
+    assert_set("", "betas.0=2", "{\"betas\": [2]}");
+    assert_set("callbacks: [A]", "callbacks.1=B", "{\"callbacks\": [\"A\", \"B\"]}");
+    assert_set("callbacks: [A]", "callbacks.1.B.n=1",
+               "{\"callbacks\": [\"A\", {\"B\": {\"n\": 1}}]}");
+}
+
+static void a_bare_class__gets_options(void **state)
+{
+    (void)state;
+    assert_set("optimizer: AdamW", "optimizer.adamw.lr=1.0",
+               "{\"optimizer\": {\"AdamW\": {\"lr\": 1.0}}}");
+}
+
+static void names_in_quotes__may_have_points(void **state)
+{
+    (void)state;
+    assert_set("a:", "a.\"csx.x\".b=1", "{\"a\": {\"csx.x\": {\"b\": 1}}}");
+    assert_set("a:", "a.'b=c'=d", "{\"a\": {\"b=c\": \"d\"}}");
+    assert_set("a: {\"b.c\": 1}", "\"a\".'b.c'=2", "{\"a\": {\"b.c\": 2}}");
+}
+
+static void paths__name_what_set_finds(void **state)
+{
+    (void)state;
+    static const char k_tree[] = "{\"a\": {\"b.c\": [1, {\"d=\": 2}]}}";
+    crn_diag diag = {0};
+    crn_str path = {0};
+    crn_doc *const doc = must_parse(k_tree);
+    const crn_node *node = crn_doc_root(doc);
+    crn_path_append(&path, node = crn_node_get(node, "a"), 0);
+    crn_path_append(&path, node = crn_node_get(node, "b.c"), 0);
+    crn_path_append(&path, node = crn_node_item(node, 1), 1);
+    crn_path_append(&path, node = crn_node_get(node, "d="), 0);
+    assert_string_equal(path.text, "a.\"b.c\".1.\"d=\"");
+    crn_str_append(&path, "=3");
+    assert_true(crn_doc_set(doc, path.text, &diag));
+    assert_int_equal(node->i, 3);
+    crn_str_dispose(&path);
+    crn_diag_dispose(&diag);
+    crn_doc_destroy(doc);
+}
+
+static void a_flag__is_named_as_the_origin(void **state)
+{
+    (void)state;
+    crn_diag diag = {0};
+    crn_doc *const doc = must_parse("a: 1");
+    assert_true(crn_doc_set_by_flag(doc, "--model_dir", "b=x", &diag));
+    assert_string_equal(crn_node_get(crn_doc_root(doc), "b")->origin, "--model_dir");
+    assert_false(crn_doc_set_by_flag(doc, "--model_dir", "b.c=[", &diag));
+    assert_int_equal(diag.error_count, 1);
+    assert_string_equal(diag.problems[0].file, "--model_dir");
+    crn_diag_dispose(&diag);
+    crn_doc_destroy(doc);
+}
+
 static void an_absent_class__is_appended(void **state)
 {
     (void)state;
@@ -139,6 +200,11 @@ static void bad_assignments__are_refused_with_a_reason(void **state)
     assert_set_refused("trainer.init.optimizer.AdamW.lr.x=1",
                        "--set trainer.init.optimizer.AdamW.lr.x: 'x' is inside a float, which has "
                        "no parts\n");
+    assert_set_refused("'a=1", "--set: ''a=1' is not PATH=VALUE\n");
+    assert_set_refused("a.'b'c=1", "--set a.'b'c: a name is missing in the path\n");
+    assert_set_refused("trainer.list.n=1",
+                       "--set trainer.list.n: 'n' is inside a list of 2, which has no names; name "
+                       "an element by its index, from 0\n");
     assert_set_refused("a=[1", "--set a: did not find expected ',' or ']'\n");
     assert_set_refused("a={b: 1, b: 2}", "--set a: duplicate key 'b'\n");
     assert_set_refused("a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q=1",
@@ -152,6 +218,11 @@ int main(void)
         cmocka_unit_test(a_value__is_yaml_with_its_own_type),
         cmocka_unit_test(missing_maps__are_made),
         cmocka_unit_test(list_elements__are_named_by_index_or_class),
+        cmocka_unit_test(the_index_behind_the_last__makes_an_element),
+        cmocka_unit_test(a_bare_class__gets_options),
+        cmocka_unit_test(names_in_quotes__may_have_points),
+        cmocka_unit_test(paths__name_what_set_finds),
+        cmocka_unit_test(a_flag__is_named_as_the_origin),
         cmocka_unit_test(an_absent_class__is_appended),
         cmocka_unit_test(class_names_in_maps__have_no_case),
         cmocka_unit_test(what_was_set__tells_its_origin),

@@ -1,4 +1,5 @@
 /* A configuration written as YAML: what it looks like, and that it reads back the same. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -118,12 +119,50 @@ static void without_defaults__only_what_was_given(void **state)
     crn_diag_dispose(&diag);
 }
 
+/* @text has the line @value with @origin behind it, in column 44. */
+static void assert_shown(const char *text, const char *value, const char *origin)
+{
+    char line[100];
+    (void)snprintf(line, sizeof line, "\n%-44s# %s\n", value, origin);
+    if (strstr(text, line) == NULL)
+        fail_msg("no line '%s' in\n%s", line, text);
+}
+
+static void with_origins__each_value_says_where_it_is_from(void **state)
+{
+    static const char k_yaml[] = "init:\n  loop: {max_steps: 5}\n  list:\n  - a: 1\n  - []\n"
+                                 "  a_name_that_reaches_beyond_the_column_of_origins: x\n";
+    cairn_loop_options loop;
+    crn_diag diag = {0};
+    crn_doc *doc = NULL;
+    crn_str text = {0};
+    (void)state;
+    assert_true(crn_doc_parse(k_yaml, sizeof k_yaml - 1, "test.yaml", &diag, &doc));
+    assert_true(crn_doc_set(doc, "init.seed=3", &diag));
+    crn_node *const init = crn_node_get(crn_doc_root(doc), "init");
+    assert_true(crn_section_read(crn_section_find("loop"), NULL, doc, crn_node_get(init, "loop"),
+                                 &loop, &diag));
+    crn_node_to_yaml_origins(crn_doc_root(doc), &text);
+    assert_shown(text.text, "    max_steps: 5", "test.yaml:2");
+    assert_shown(text.text, "    grad_accum_steps: 1", "default");
+    assert_shown(text.text, "    - a: 1", "test.yaml:4");
+    assert_shown(text.text, "    - []", "test.yaml:5");
+    assert_shown(text.text, "  seed: 3", "--set");
+    assert_non_null(strstr(text.text, "\n  a_name_that_reaches_beyond_the_column_of_origins: \"x\""
+                                      "  # test.yaml:6\n"));
+    assert_memory_equal(text.text, "init:\n  loop:\n", 14);
+    crn_str_dispose(&text);
+    crn_doc_destroy(doc);
+    crn_diag_dispose(&diag);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks),
         cmocka_unit_test(what_is_written__reads_back_the_same),
         cmocka_unit_test(without_defaults__only_what_was_given),
+        cmocka_unit_test(with_origins__each_value_says_where_it_is_from),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -331,6 +331,58 @@ static void two_half_passes__add_up_to_one_whole(void **state)
     tiny_destroy(&t);
 }
 
+static cairn_status note_logits(void *user, const char *name, const float *values, size_t count,
+                                cairn_error *err)
+{
+    bool *const seen = user;
+    (void)values;
+    (void)count;
+    (void)err;
+    *seen |= strcmp(name, "lm_head") == 0;
+    return CAIRN_OK;
+}
+
+/* 512 rows of 70,000 logits are 137 MiB, 256 are not more than are kept at once. */
+static void more_logits_than_are_kept__give_what_two_smaller_batches_give(void **state)
+{
+    (void)state;
+    enum { MANY = 70000, LONG = 256 };
+    static int32_t ids[2 * LONG];
+    tiny t;
+    size_t count = 0;
+    bool has_all_logits = false;
+    cairn_gpt2_options options = tiny_options();
+    cairn_pass pass = tiny_pass(true, 0);
+    options.vocab_size = MANY;
+    options.max_position_embeddings = LONG;
+    for (int i = 0; i < 2 * LONG; i++)
+        ids[i] = i * 7919 % MANY;
+    const cairn_batch whole = tiny_batch(2, LONG, ids, ids, NULL);
+    const cairn_batch halves[2] = {tiny_batch(1, LONG, ids, ids, NULL),
+                                   tiny_batch(1, LONG, ids + LONG, ids + LONG, NULL)};
+    pass.observe = note_logits;
+    pass.observer = &has_all_logits;
+    tiny_new(&t, &options);
+    tiny_randomize(&t, 3);
+    tiny_zero_gradients(&t);
+    const double loss = tiny_compute(&t, &whole, &pass).loss;
+    assert_false(has_all_logits);
+    const float *const gradients = cairn_state_gradients(t.state, &count);
+    double *const expected = calloc(count, sizeof *expected);
+    assert_non_null(expected);
+    for (size_t i = 0; i < count; i++)
+        expected[i] = (double)gradients[i];
+    tiny_zero_gradients(&t);
+    pass.loss_scale = 0.5F;
+    const double first = tiny_compute(&t, &halves[0], &pass).loss;
+    const double second = tiny_compute(&t, &halves[1], &pass).loss;
+    assert_true(has_all_logits);
+    assert_true(fabs((first + second) / 2.0 - loss) < 1e-6 * loss);
+    num_assert_close_at("gradients", (int64_t)count, gradients, expected, 1e-5, __FILE__, __LINE__);
+    free(expected);
+    tiny_destroy(&t);
+}
+
 static void a_step__allocates_nothing_once_its_shape_is_known(void **state)
 {
     (void)state;
@@ -617,6 +669,7 @@ int main(void)
         cmocka_unit_test(evaluation__uses_no_dropout_and_leaves_training_alone),
         cmocka_unit_test(gradients_with_dropout__are_the_slope_along_themselves),
         cmocka_unit_test(two_half_passes__add_up_to_one_whole),
+        cmocka_unit_test(more_logits_than_are_kept__give_what_two_smaller_batches_give),
         cmocka_unit_test(a_step__allocates_nothing_once_its_shape_is_known),
         cmocka_unit_test(a_batch_without_counting_tokens__has_loss_and_gradients_0),
         cmocka_unit_test(next_logits__depend_on_the_last_tokens_only),

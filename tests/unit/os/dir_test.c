@@ -65,6 +65,22 @@ static void unlink__removes_a_link_and_not_its_target(void **state)
     assert_int_equal(close(dir), 0);
 }
 
+static void remove_folder__removes_an_empty_one_only(void **state)
+{
+    const crn_os *const os = crn_os_posix();
+    char path[TK_PATH_SIZE];
+    const int dir = tk_open_dir(*state);
+    assert_int_equal(os->make_dirs(os, tk_join(path, *state, "a/b")), 0);
+    tk_write_text(*state, "file", "kept");
+    assert_int_equal(os->remove_folder(os, dir, "a"), ENOTEMPTY);
+    assert_int_equal(os->remove_folder(os, dir, "file"), ENOTDIR);
+    assert_int_equal(os->remove_folder(os, dir, "a/b"), 0);
+    assert_int_equal(os->remove_folder(os, dir, "a"), 0);
+    assert_int_equal(os->remove_folder(os, dir, "a"), ENOENT);
+    tk_assert_list(*state, "file");
+    assert_int_equal(close(dir), 0);
+}
+
 static void stat__tells_kinds_apart_and_follows_no_link(void **state)
 {
     const crn_os *const os = crn_os_posix();
@@ -265,6 +281,7 @@ int main(void)
         T(rename_by_link__keeps_the_same_promise),
         T(rename_over__replaces),
         T(unlink__removes_a_link_and_not_its_target),
+        T(remove_folder__removes_an_empty_one_only),
         T(stat__tells_kinds_apart_and_follows_no_link),
         T(make_dirs__makes_parents_and_accepts_what_is_there),
         T(make_dirs__names_what_is_in_the_way),

@@ -1,0 +1,167 @@
+/* The output layer and its loss together, some rows at a time. */
+#include "base/try.h"
+#include "kernels/kernels.h"
+#include "nn/ops/attributes.h"
+#include "nn/ops/ops.h"
+
+enum { X, WEIGHT, BIAS, LABELS, MASK };
+enum { DX };
+
+/* One run over the rows. */
+typedef struct pass {
+    crn_head_loss_spec spec;
+    int64_t rows;
+    int64_t in;
+    int64_t vocab;
+    const float *x;
+    const float *weight;
+    const float *bias; /* NULL: none */
+    crn_token_labels labels;
+    float *logits; /* [chunk_rows][vocab], scratch like the next three */
+    float *lse;    /* [chunk_rows] */
+    float *row;    /* [chunk_rows] */
+    float *sums;   /* for the gradient of the bias */
+    float *dx;     /* NULL without training, like the next two */
+    float *dweight;
+    float *dbias; /* NULL: none */
+} pass;
+
+static int64_t scratch_floats(int64_t chunk_rows, int64_t vocab, bool has_bias)
+{
+    return chunk_rows * (vocab + 2) + (has_bias ? crn_sum_rows_scratch(chunk_rows, vocab) : 0);
+}
+
+static pass make_pass(crn_tape *tape, const crn_op *op)
+{
+    pass p = {
+        .rows = crn_value_rows(tape, op->in[X]),
+        .in = crn_value_cols(tape, op->in[X]),
+        .vocab = crn_value_rows(tape, op->in[WEIGHT]),
+        .x = crn_op_in(tape, op, X),
+        .weight = crn_op_in(tape, op, WEIGHT),
+        .bias = crn_op_in(tape, op, BIAS),
+        .labels = {.labels = crn_op_array(tape, op, LABELS), .mask = crn_op_array(tape, op, MASK)},
+        .logits = crn_op_scratch(tape)};
+    CRN_OP_ATTRIBUTES(op, &p.spec);
+    p.lse = p.logits + p.spec.chunk_rows * p.vocab;
+    p.row = p.lse + p.spec.chunk_rows;
+    p.sums = p.row + p.spec.chunk_rows;
+    if (crn_tape_is_training(tape)) {
+        p.dx = crn_op_saved(tape, op, DX);
+        p.dweight = crn_op_in_grad(tape, op, WEIGHT);
+        p.dbias = crn_op_in_grad(tape, op, BIAS);
+    }
+    return p;
+}
+
+static crn_matrix matrix(const float *data, int64_t stride, bool is_transposed)
+{
+    const crn_matrix made = {.data = data, .stride = stride, .is_transposed = is_transposed};
+    return made;
+}
+
+static cairn_status compute_logits(const pass *p, int64_t first, int64_t rows, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY_PLAIN(crn_gemm(rows, p->vocab, p->in, 1.0F, matrix(p->x + first * p->in, p->in, false),
+                           matrix(p->weight, p->in, true), 0.0F, p->logits, p->vocab, err));
+    if (p->bias != NULL)
+        crn_add_bias(rows, p->vocab, p->bias, p->logits);
+    if (p->spec.logits_scale != 1.0)
+        crn_scale(rows * p->vocab, (float)p->spec.logits_scale, p->logits, false, p->logits);
+out:
+    return rc;
+}
+
+/* The logits are gradients now. */
+static cairn_status add_gradients(const pass *p, int64_t first, int64_t rows, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY_PLAIN(crn_gemm(p->vocab, p->in, rows, 1.0F, matrix(p->logits, p->vocab, true),
+                           matrix(p->x + first * p->in, p->in, false), 1.0F, p->dweight, p->in,
+                           err));
+    if (p->dbias != NULL)
+        crn_sum_rows(rows, p->vocab, p->logits, p->sums, p->dbias);
+    CRN_TRY_PLAIN(crn_gemm(rows, p->in, p->vocab, 1.0F, matrix(p->logits, p->vocab, false),
+                           matrix(p->weight, p->in, false), 0.0F, p->dx + first * p->in, p->in,
+                           err));
+out:
+    return rc;
+}
+
+/* Adds to the sums of @run; @factor: what the sum of the token losses is multiplied by. */
+static cairn_status run_chunk(const pass *p, int64_t first, int64_t rows, double factor,
+                              crn_run *run, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const crn_token_labels labels = {.labels = p->labels.labels + first,
+                                     .mask =
+                                         p->labels.mask != NULL ? p->labels.mask + first : NULL};
+    CRN_TRY_PLAIN(compute_logits(p, first, rows, err));
+    run->token_loss += crn_cross_entropy(rows, p->vocab, p->logits, &labels, p->lse, p->row);
+    if (run->wants_metrics)
+        run->correct += crn_count_correct(rows, p->vocab, p->logits, &labels, p->row);
+    if (p->dx != NULL) {
+        crn_cross_entropy_backward(rows, p->vocab, &labels, p->lse,
+                                   (float)(factor * p->spec.logits_scale * (double)run->loss_scale),
+                                   p->logits);
+        CRN_TRY_PLAIN(add_gradients(p, first, rows, err));
+    }
+out:
+    return rc;
+}
+
+/* In training it computes the gradients too: they need the same logits. */
+static cairn_status forward(crn_tape *tape, const crn_op *op, crn_run *run, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const pass p = make_pass(tape, op);
+    run->weight = 0.0;
+    run->token_loss = 0.0;
+    run->correct = 0.0;
+    for (int64_t r = 0; r < p.rows; r++)
+        run->weight += (double)crn_token_weight(&p.labels, r);
+    const double factor = crn_loss_factor(&p.spec.loss, run->weight);
+    for (int64_t first = 0; first < p.rows; first += p.spec.chunk_rows) {
+        const int64_t left = p.rows - first;
+        CRN_TRY_PLAIN(run_chunk(&p, first, left < p.spec.chunk_rows ? left : p.spec.chunk_rows,
+                                factor, run, err));
+    }
+    run->loss = run->token_loss * factor;
+out:
+    return rc;
+}
+
+static cairn_status backward(crn_tape *tape, const crn_op *op, crn_run *run, cairn_error *err)
+{
+    (void)run;
+    (void)err;
+    crn_copy(crn_value_rows(tape, op->in[X]) * crn_value_cols(tape, op->in[X]),
+             crn_op_saved(tape, op, DX), op->adds[X], crn_op_in_grad(tape, op, X));
+    return CAIRN_OK;
+}
+
+static const crn_op_kind k_head_loss = {
+    .name = "head and loss", .forward = forward, .backward = backward};
+
+void crn_op_head_loss(crn_tape *tape, crn_value x, crn_value weight, crn_value bias,
+                      crn_value labels, crn_value mask, const crn_head_loss_spec *spec)
+{
+    const int64_t rows = crn_value_rows(tape, x);
+    const int64_t in = crn_value_cols(tape, x);
+    const int64_t vocab = crn_value_rows(tape, weight);
+    if (in != crn_value_cols(tape, weight) ||
+        (bias != CRN_VALUE_NONE && crn_value_cols(tape, bias) != vocab)) {
+        (void)crn_tape_reject(tape, "the output layer");
+        return;
+    }
+    const crn_op_spec op = {.kind = &k_head_loss,
+                            .in = {x, weight, bias, labels, mask},
+                            .in_count = 5,
+                            .saved_floats = {crn_tape_is_training(tape) ? rows * in : 0},
+                            .scratch_floats =
+                                scratch_floats(spec->chunk_rows, vocab, bias != CRN_VALUE_NONE),
+                            .attributes = spec,
+                            .attributes_size = sizeof *spec};
+    (void)crn_tape_record(tape, &op);
+}
