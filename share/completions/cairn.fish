@@ -51,7 +51,7 @@ complete -c cairn -n '__fish_seen_subcommand_from validate_all' -l logging -x -a
 complete -c cairn -n '__fish_seen_subcommand_from validate_all' -l target_device -x -a CPU -d 'This version has CPU.'
 complete -c cairn -n '__fish_seen_subcommand_from validate_all' -l disable_version_check -d 'Accept a checkpoint of a newer format.'
 complete -c cairn -n '__fish_seen_subcommand_from validate_all' -F
-complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from check' -l verb -x -d 'As fit, validate or validate_all reads it; else all sections that are there.'
+complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from check' -l verb -x -d 'As this command reads it; else all that is there.'
 complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from check' -l set -x -d 'Set a value of the YAML; may be given often.'
 complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from check' -l model_dir -s o -x -a '(__fish_complete_directories)' -d 'As with that flag of fit.'
 complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from check' -l checkpoint_path -r -F -d 'Likewise.'
@@ -59,7 +59,7 @@ complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcom
 complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from check' -l max_time -x -d 'Likewise.'
 complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from check' -l json -d 'Print a JSON object for each file.'
 complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from check' -F
-complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from show' -l verb -x -d 'As fit, validate or validate_all reads it; else all sections that are there.'
+complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from show' -l verb -x -d 'As this command reads it; else all that is there.'
 complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from show' -l set -x -d 'Set a value of the YAML; may be given often.'
 complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from show' -l model_dir -s o -x -a '(__fish_complete_directories)' -d 'As with that flag of fit.'
 complete -c cairn -n '__fish_seen_subcommand_from config; and __fish_seen_subcommand_from show' -l checkpoint_path -r -F -d 'Likewise.'

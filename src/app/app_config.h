@@ -64,8 +64,8 @@ typedef struct crn_app_configs {
  */
 cairn_status crn_app_configs_read(const cairn_app_request *request, crn_verb verb,
                                   crn_app_configs *out, cairn_error *err);
-/* Likewise, but the problems go to @diag only, sorted by place, and are no failure. ECONFIG: there is
- * no file to read. */
+/* Likewise, but the problems go to @diag only, sorted by place, and are no failure. ECONFIG: there
+ * is no file to read. */
 cairn_status crn_app_configs_look(const cairn_app_request *request, crn_verb verb,
                                   crn_app_configs *out, crn_diag *diag, cairn_error *err);
 void crn_app_configs_dispose(crn_app_configs *configs);

@@ -16,7 +16,7 @@ struct config_flags {
 /* clang-format off */
 #define CONFIG_OPTIONS(flags)                                                                      \
     {"verb", 0, CLI_TEXT, &(flags).verb, "VERB",                                                   \
-     "As fit, validate or validate_all reads it; else all sections that are there."},              \
+     "As this command reads it; else all that is there."},              \
     {"set", 0, CLI_TEXTS, &(flags).sets, "PATH=VALUE",                                             \
      "Set a value of the YAML; may be given often."},                                              \
     {"model_dir", 'o', CLI_TEXT, &(flags).request.model_dir, "DIR", "As with that flag of fit."},  \

@@ -18,7 +18,7 @@ struct run_flags {
     bool is_dry_run;
 };
 
-#define CLUSTER "it concerns Cerebras clusters"
+#define CLUSTER  "it concerns Cerebras clusters"
 #define SET(key) "give --set trainer.init." key "=VALUE"
 #define DRY_RUN  "`cairn fit PARAMS.yaml --dry_run` tries everything without training"
 /* clang-format off */
@@ -77,8 +77,8 @@ static int finish_flags(struct run_flags *flags, const char *params_path)
     }
     if (flags->target_device != NULL && strcasecmp(flags->target_device, "CPU") != 0) {
         (void)fprintf(stderr,
-                      "cairn: --target_device: this version computes on the CPU, not on '%s'; leave "
-                      "the flag out\n",
+                      "cairn: --target_device: this version computes on the CPU, not on '%s'; "
+                      "leave the flag out\n",
                       flags->target_device);
         return CLI_EXIT_USAGE;
     }

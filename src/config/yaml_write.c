@@ -109,7 +109,7 @@ static void append_block(struct writer *w, const crn_node *node, int depth, bool
     }
 }
 
-static void write(struct writer *w, const crn_node *node)
+static void write_document(struct writer *w, const crn_node *node)
 {
     w->line_start = w->out->length;
     if (is_block(node))
@@ -121,11 +121,11 @@ static void write(struct writer *w, const crn_node *node)
 void crn_node_to_yaml(const crn_node *node, bool with_defaults, crn_str *out)
 {
     struct writer w = {.out = out, .with_defaults = with_defaults};
-    write(&w, node);
+    write_document(&w, node);
 }
 
 void crn_node_to_yaml_origins(const crn_node *node, crn_str *out)
 {
     struct writer w = {.out = out, .with_defaults = true, .with_origins = true};
-    write(&w, node);
+    write_document(&w, node);
 }

@@ -47,8 +47,8 @@ class CommandLineTest(kit.Case):
 
     def test_all_commands_are_walked(self):
         names = {" ".join(path) for path, _ in self.commands}
-        self.assertLessEqual({"fit", "validate", "validate_all", "config schema", "generate", "help",
-                              "checkpoint list", "checkpoint prune"}, names)
+        self.assertLessEqual({"fit", "validate", "validate_all", "config schema", "generate",
+                              "help", "checkpoint list", "checkpoint prune"}, names)
 
     def test_help_fits_a_screen_and_exits_0(self):
         for path, _ in self.commands + [(path, None) for path, _ in groups(self.described)]:
@@ -91,8 +91,8 @@ class CommandLineTest(kit.Case):
                 for wrong in (name + name[-1], name[:2] + name[3:]):
                     with self.subTest(path=path, wrong=wrong):
                         self.refused([*path, "--" + wrong],
-                                     r"unknown option '--%s'; did you mean '--%s'\?" % (wrong, name),
-                                     "usage: cairn " + " ".join(path))
+                                     r"unknown option '--%s'; did you mean '--%s'\?"
+                                     % (wrong, name), "usage: cairn " + " ".join(path))
 
     def test_an_option_that_is_like_none_is_refused_with_the_usage(self):
         for path, _ in self.commands:
@@ -203,7 +203,8 @@ class CszooTest(kit.Case):
                 for way in self.REFUSED.values() if way.startswith("--set ") and "num_" not in way]
         self.assertEqual(6, len(keys))
         sets = [word for key in keys for word in ("--set", key)]
-        done = self.fit(path, self.path("run"), *sets, "--set", "trainer.init.loop.eval_frequency=0")
+        done = self.fit(path, self.path("run"), *sets,
+                        "--set", "trainer.init.loop.eval_frequency=0")
         self.assertEqual(3, done.step)
 
     def test_devices(self):

@@ -181,7 +181,8 @@ class FailureTest(DryRunCase):
         config = self.config()
         config["trainer"]["fit"]["val_dataloader"]["data_dir"] = self.path("missing")
         self.fails(kit.DATA, config)
-        self.assertIn("vocab_size", self.fails(kit.DATA, self.config(model={"vocab_size": 100})).err)
+        failed = self.fails(kit.DATA, self.config(model={"vocab_size": 100}))
+        self.assertIn("vocab_size", failed.err)
 
     def test_checkpoints(self):
         self.fails(kit.CHECKPOINT, self.config(), "--checkpoint_path", self.path("no.mdl"))

@@ -5,10 +5,10 @@
 
 A line is a kind, a text and what comes of it, between tabs; \\n and \\t in the text are escaped.
 Kind "yaml": a document, and the same as JSON, in which .inf and .nan stand for themselves. Kinds
-"int", "float", "bool" and "str": a value, and what an option of that type makes of it. "refused" is an
-error. Left out is where we differ on purpose: timestamps are texts, a key given twice is an error,
-an anchor may be set again, "=" is a text, keys are texts, integers beyond 64 bits, floats with an
-underscore that is not between digits ("._5"), floats that overflow.
+"int", "float", "bool" and "str": a value, and what an option of that type makes of it. "refused" is
+an error. Left out is where we differ on purpose: timestamps are texts, a key given twice is
+an error, an anchor may be set again, "=" is a text, keys are texts, integers beyond 64 bits, floats
+with an underscore that is not between digits ("._5"), floats that overflow.
 """
 import itertools
 import json
@@ -31,9 +31,10 @@ Loader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
 
 WORDS = ("~ null Null NULL nULL none None '' yes Yes YES yEs no No NO nO on On ON oN off Off OFF "
-         "y Y n N t f true True TRUE tRUE false False FALSE nan NaN inf Infinity -inf .inf .Inf .INF "
-         ".iNF -.inf +.inf .nan .NaN .NAN .nAN -.nan - . + _ e 0x 0b 0o 1e 1e+ e5 1:2 1:2:3 1:60 "
-         "0:1 01:2 60:59 1:2.5 1:02.5 -1:2.5 1:2:3.4 1:2e5 '5' \"5\" 'yes' !!str !!null").split()
+         "y Y n N t f true True TRUE tRUE false False FALSE nan NaN inf Infinity -inf .inf .Inf "
+         ".INF .iNF -.inf +.inf .nan .NaN .NAN .nAN -.nan - . + _ e 0x 0b 0o 1e 1e+ e5 1:2 1:2:3 "
+         "1:60 0:1 01:2 60:59 1:2.5 1:02.5 -1:2.5 1:2:3.4 1:2e5 "
+         "'5' \"5\" 'yes' !!str !!null").split()
 SIGNS = ("", "-", "+")
 BODIES = ("0", "1", "7", "08", "017", "00", "0_1", "12", "1_000", "1__0_", "_1", "0x1F", "0xfg",
           "0X1f", "0b101", "0b12", "0o17", "1.", "1.0", "0.5", ".5", "._5", "1.5_5", "08.5", "1e5",
