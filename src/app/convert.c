@@ -82,24 +82,25 @@ cairn_status cairn_app_convert_legacy(const cairn_convert_options *options, char
     crn_doc *doc = NULL;
     crn_str yaml = {0};
     char *text = NULL;
+    char *made = NULL;
     char *path = NULL;
     size_t size = 0;
     CRN_TRY_PLAIN(crn_app_config_read_file(options->params_path, &text, &size, err));
     if (convert(options, text, size, &doc, &diag))
         crn_node_to_yaml(crn_doc_root(doc), true, &yaml);
     CRN_TRY_PLAIN(crn_app_config_conclude(options->log, options->params_path, &diag, err));
-    CRN_TRY_PLAIN(crn_str_check(&yaml, err));
-    if (options->out_path == NULL) {
-        *out_text = crn_str_take(&yaml);
-        CRN_NEED(err, *out_text, "the new file");
-        goto out;
+    made = crn_str_take(&yaml);
+    CRN_NEED(err, made, "the new file");
+    if (options->out_path != NULL) {
+        CRN_TRY_PLAIN(name_output(os, options->params_path, options->out_path, &path, err));
+        CRN_TRY_PLAIN(write_new(os, path, made, err));
     }
-    CRN_TRY_PLAIN(name_output(os, options->params_path, options->out_path, &path, err));
-    CRN_TRY_PLAIN(write_new(os, path, yaml.text, err));
-    *out_text = path;
+    *out_text = path != NULL ? path : made;
     path = NULL;
+    made = options->out_path != NULL ? made : NULL;
 out:
     crn_free(path);
+    crn_free(made);
     crn_str_dispose(&yaml);
     crn_doc_destroy(doc);
     crn_free(text);

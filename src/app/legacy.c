@@ -146,9 +146,9 @@ static bool is_moved(const char *from, const char *key)
 /* As in the original, which says nothing of them in the new file. */
 static bool is_empty(const crn_node *node)
 {
-    const bool has_children = node != NULL && node->first != NULL;
-    return crn_node_is_null(node) ||
-           ((node->kind == CRN_NODE_MAP || node->kind == CRN_NODE_LIST) && !has_children);
+    if (node == NULL || node->kind == CRN_NODE_NULL)
+        return true;
+    return (node->kind == CRN_NODE_MAP || node->kind == CRN_NODE_LIST) && node->first == NULL;
 }
 
 /* ---- Moving ---- */

@@ -248,8 +248,8 @@ class LegacyTest(kit.Case):
         for verb in ("fit", "validate", "validate_all"):
             done = kit.run([verb, self.old("gpt2_small")], kit.USAGE)
             self.assertEqual(1, len(done.err.splitlines()))
-            self.assertRegex(done.err, r"yaml:\d+:1: this file has the Model Zoo's layout of before "
-                             r"the Trainer .* `cairn config convert_legacy \S+ -o NEW.yaml`")
+            self.assertRegex(done.err, r"yaml:\d+:1: this file has the Model Zoo's layout of "
+                             r"before the Trainer .* `cairn config convert_legacy \S+ -o NEW.yaml`")
 
     def test_a_runconfig_beside_a_trainer_is_refused_in_one_line(self):
         config = kit.tiny_config(self.text)
