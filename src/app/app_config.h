@@ -83,6 +83,7 @@ cairn_status crn_app_config_conclude(const cairn_log *log, const char *path, con
 /* What the supervisor of restarts has to know before anything is read in earnest. */
 typedef struct crn_peek {
     uint64_t max_num_restarts; /* 0: no autorestart, or a configuration that cannot be read */
+    double backoff;            /* seconds */
     char *model_dir;
     char *text; /* of the file */
     size_t size;

@@ -255,7 +255,8 @@ typedef enum crn_row_kind {
     CRN_ROW_FLOATS,
     CRN_ROW_PAIR,
     CRN_ROW_INIT,
-    CRN_ROW_NESTED, /* text is the name of the section */
+    CRN_ROW_NESTED,  /* text is the name of the section */
+    CRN_ROW_NESTEDS, /* the same; the field has the layout of crn_items */
     CRN_ROW_REQUIRED,
     CRN_ROW_ALIAS,
     CRN_ROW_NO_EFFECT,
