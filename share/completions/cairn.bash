@@ -14,7 +14,7 @@ _cairn() {
     local command=${COMP_WORDS[1]} options=
     COMPREPLY=()
     if [[ $COMP_CWORD -eq 1 ]]; then
-        COMPREPLY=($(compgen -W "fit validate validate_all config checkpoint generate help" -- "$cur"))
+        COMPREPLY=($(compgen -W "fit validate validate_all config checkpoint data generate help" -- "$cur"))
         return
     fi
     if [[ $command == config ]]; then
@@ -26,7 +26,14 @@ _cairn() {
     fi
     if [[ $command == checkpoint ]]; then
         if [[ $COMP_CWORD -eq 2 ]]; then
-            COMPREPLY=($(compgen -W "info list verify pin unpin prune" -- "$cur"))
+            COMPREPLY=($(compgen -W "info list verify pin unpin convert prune" -- "$cur"))
+            return
+        fi
+        command="$command ${COMP_WORDS[2]}"
+    fi
+    if [[ $command == data ]]; then
+        if [[ $COMP_CWORD -eq 2 ]]; then
+            COMPREPLY=($(compgen -W "prepare" -- "$cur"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -146,6 +153,13 @@ _cairn() {
         options="--json --help"
         [[ $cur != -* ]] && { _cairn_files file; return; }
         ;;
+    "checkpoint convert")
+        case $prev in
+        --to) return ;;
+        esac
+        options="--to --json --help"
+        [[ $cur != -* ]] && { return; }
+        ;;
     "checkpoint prune")
         case $prev in
         --n | -n) return ;;
@@ -160,9 +174,23 @@ _cairn() {
         options="--n --every --best --metric --mode --minutes --dry_run --checkpoint_root --checkpoint_name --json --help"
         [[ $cur != -* ]] && { _cairn_files dir; return; }
         ;;
+    "data prepare")
+        case $prev in
+        --output | -o) _cairn_files file; return ;;
+        --tokenizer | -t) _cairn_files file; return ;;
+        --dtype) return ;;
+        --format) return ;;
+        --eos_token) return ;;
+        --val_fraction) return ;;
+        --val_output) _cairn_files file; return ;;
+        esac
+        options="--output --tokenizer --dtype --format --append_eos --eos_token --val_fraction --val_output --replace_invalid --overwrite --json --help"
+        [[ $cur != -* ]] && { _cairn_files file; return; }
+        ;;
     "generate")
         case $prev in
         --checkpoint_path) _cairn_files file; return ;;
+        --tokenizer) _cairn_files file; return ;;
         --prompt | -p) return ;;
         --max_tokens | -n) return ;;
         --temperature | -t) return ;;
@@ -173,7 +201,7 @@ _cairn() {
         --seed | -s) return ;;
         --threads) return ;;
         esac
-        options="--checkpoint_path --prompt --max_tokens --temperature --top_k --top_p --repetition_penalty --stop --seed --threads --help"
+        options="--checkpoint_path --tokenizer --prompt --max_tokens --temperature --top_k --top_p --repetition_penalty --stop --seed --threads --help"
         [[ $cur != -* ]] && { return; }
         ;;
     "help")

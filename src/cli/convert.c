@@ -1,38 +1,77 @@
-/* cairn config convert_legacy */
+/* cairn checkpoint convert */
 #include <stdio.h>
+#include <string.h>
 
+#include "cairn/interop.h"
 #include "cli/cli.h"
 
-int cli_config_convert_legacy(int argc, char **argv)
+static bool kind_from_text(const char *text, cairn_convert_to *out)
 {
-    const cairn_log log = cli_log(CAIRN_LOG_INFO);
-    cairn_convert_options convert = {.struct_size = sizeof convert, .log = &log};
+    if (strcmp(text, "hf") == 0)
+        *out = CAIRN_CONVERT_TO_HF;
+    else if (strcmp(text, "cairn") == 0)
+        *out = CAIRN_CONVERT_TO_CAIRN;
+    else
+        return false;
+    return true;
+}
+
+static void print_result(const cairn_convert_options *options, const cairn_convert_result *result,
+                         bool is_json)
+{
+    if (is_json) {
+        (void)printf("{\"path\":");
+        cli_print_json_text(options->destination);
+        (void)printf(",\"tensors\":%llu,\"positions\":%llu,\"max_difference\":%.17g,"
+                     "\"largest_logit\":%.17g}\n",
+                     (unsigned long long)result->tensors, (unsigned long long)result->positions,
+                     result->max_difference, result->largest_logit);
+        return;
+    }
+    (void)printf("%s: %llu tensors\n"
+                 "read back: logits of %llu positions, max |difference| %g (max |logit| %g)\n",
+                 options->destination, (unsigned long long)result->tensors,
+                 (unsigned long long)result->positions, result->max_difference,
+                 result->largest_logit);
+}
+
+int cli_checkpoint_convert(int argc, char **argv)
+{
+    const char *to = NULL;
+    bool is_json = false;
     const cli_option options[] = {
-        {"out", 'o', CLI_TEXT, &convert.out_path, "NEW.yaml",
-         "File to make, or a folder for OLD_v2.yaml; else the YAML is printed."},
-        {"model", 0, CLI_TEXT, &convert.model_name, "NAME",
-         "Name of a model that has none: gpt2 (default), gpt3, llama."},
+        {"to", 0, CLI_TEXT, &to, "hf|cairn",
+         "What to make: a Hugging Face folder, or one with a checkpoint and params.yaml."},
+        {"json", 0, CLI_FLAG, &is_json, NULL, "Print JSON."},
     };
     const cli_command command = {
-        .usage = "cairn config convert_legacy OLD.yaml [-o NEW.yaml]",
-        .about =
-            "Rewrites a Model Zoo file of before the Trainer (train_input, eval_input, model,\n"
-            "optimizer, runconfig) as one with a trainer. Comments are lost.",
-        .example = "cairn config convert_legacy params_gpt2_small.yaml -o gpt2_small.yaml",
+        .usage = "cairn checkpoint convert SRC DST --to hf|cairn [options]",
+        .about = "Converts the model of a checkpoint to a Hugging Face folder, or the other way.\n"
+                 "DST is a new folder. What was written is read back and compared before it is "
+                 "there.",
+        .example = "cairn checkpoint convert run1/checkpoint_200.mdl gpt2-hf --to hf",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .positional_min = 1,
-        .positional_max = 1,
+        .positional_min = 2,
+        .positional_max = 2,
     };
+    const char *paths[2] = {NULL, NULL};
     size_t count = 0;
-    char *text = NULL;
     cairn_error err = {0};
-    const int code = cli_parse(&command, argc, argv, &convert.params_path, &count);
+    cairn_convert_result result;
+    const cairn_log log = cli_log(CAIRN_LOG_WARNING);
+    cairn_convert_options convert = {.struct_size = sizeof convert, .log = &log};
+    const int code = cli_parse(&command, argc, argv, paths, &count);
     if (code >= 0)
         return code;
-    if (cairn_app_convert_legacy(&convert, &text, &err) != CAIRN_OK)
+    if (to == NULL || !kind_from_text(to, &convert.to)) {
+        (void)fprintf(stderr, "cairn: --to must be hf or cairn\nusage: %s\n", command.usage);
+        return CLI_EXIT_USAGE;
+    }
+    convert.source = paths[0];
+    convert.destination = paths[1];
+    if (cairn_checkpoint_convert(&convert, &result, &err) != CAIRN_OK)
         return cli_fail(&err);
-    (void)printf(convert.out_path != NULL ? "%s\n" : "%s", text);
-    cairn_app_free(text);
+    print_result(&convert, &result, is_json);
     return cli_finish_output(CLI_EXIT_OK);
 }

@@ -57,6 +57,8 @@ static uint64_t place_of(const crn_mixture *mixture, size_t set, uint64_t k)
 {
     const wide own = places_of(mixture, set);
     uint64_t place = 0;
+    if (own == 0)
+        return mixture->begin[mixture->count]; /* It has no sample. */
     for (size_t i = 0; i < mixture->count; i++) {
         const wide time = (wide)(2 * k + 1) * places_of(mixture, i);
         if (i < set && time >= own)

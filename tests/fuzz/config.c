@@ -15,7 +15,7 @@ static void convert(const char *path)
     crn_diag diag = {0};
     crn_doc *doc = NULL;
     char *text = NULL;
-    const cairn_convert_options options = {.struct_size = sizeof options, .params_path = path};
+    const cairn_legacy_options options = {.struct_size = sizeof options, .params_path = path};
     const cairn_status status = cairn_app_convert_legacy(&options, &text, &err);
     CHECK(status == CAIRN_OK || status == CAIRN_ECONFIG);
     if (status == CAIRN_OK) {

@@ -54,6 +54,7 @@ static void epoch__has_every_place_of_every_set_once(void **state)
         {2, {10, 10}, {1.0, 1.0}}, /* every time belongs to both */
         {2, {9, 2}, {3.0, 1.0}},
         {3, {100, 7, 13}, {0.5, 0.3, 0.2}},
+        {3, {4, 4, 4}, {1.0, 1e-9, 1.0}}, /* no place for the second */
         {5, {20, 30, 40, 50, 60}, {1.0, 2.0, 3.0, 4.0, 0.1}},
     };
     for (size_t i = 0; i < sizeof k_cases / sizeof k_cases[0]; i++) {

@@ -54,7 +54,7 @@ out:
 }
 
 /* The file as a tree in the new layout. */
-static bool convert(const cairn_convert_options *options, const char *text, size_t size,
+static bool convert(const cairn_legacy_options *options, const char *text, size_t size,
                     crn_doc **out, crn_diag *diag)
 {
     const char *const path = options->params_path;
@@ -73,7 +73,7 @@ static bool convert(const cairn_convert_options *options, const char *text, size
     return false;
 }
 
-cairn_status cairn_app_convert_legacy(const cairn_convert_options *options, char **out_text,
+cairn_status cairn_app_convert_legacy(const cairn_legacy_options *options, char **out_text,
                                       cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
