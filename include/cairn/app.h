@@ -193,6 +193,25 @@ CAIRN_API cairn_status cairn_app_help(const char *section, char **out_text, cair
 /** `cairn config schema`: the configuration as JSON Schema (draft 7), for editors.
  *  @param out_text  Yours: cairn_app_free.  @retval CAIRN_ENOMEM */
 CAIRN_API cairn_status cairn_app_schema(char **out_text, cairn_error *err);
+typedef struct cairn_legacy_options {
+    size_t struct_size;
+    const char *params_path;
+    const char *out_path;   /**< A file to make, or a folder that gets NAME_v2.yaml; NULL: nothing
+                                 is written. */
+    const char *model_name; /**< For a model without a name; NULL: gpt2, with a notice. */
+    const cairn_log *log;   /**< Hears of what is left out. May be NULL. */
+} cairn_legacy_options;
+
+/**
+ * `cairn config convert_legacy`: a file with the Model Zoo's layout of before the Trainer
+ * (train_input, eval_input, model, optimizer, runconfig) as one with a trainer. Comments are lost.
+ * @param out_text  Yours, cairn_app_free: the YAML, or with out_path the path of the new file.
+ * @retval CAIRN_ECONFIG  The file cannot be read, has another layout, or contradicts itself.
+ * @retval CAIRN_EEXISTS  There is a file called out_path; it is left as it is.
+ * @retval CAIRN_EIO, CAIRN_ENOMEM  Nothing was made.
+ */
+CAIRN_API cairn_status cairn_app_convert_legacy(const cairn_legacy_options *options,
+                                                char **out_text, cairn_error *err);
 /**
  * `cairn config check`: reads the file that @p request names, with its assignments and flags, as
  * the verb @p verb would ("fit", "validate", "validate_all"; NULL: every section that is there),

@@ -188,6 +188,8 @@ static const cli_entry k_commands[] = {
     {"check", config_check, "PARAMS.yaml...", "tell all that is wrong with a YAML file"},
     {"show", config_show, "PARAMS.yaml", "print it with all defaults and origins"},
     {"diff", config_diff, "A B", "compare two files or checkpoints"},
+    {"convert_legacy", cli_config_convert_legacy, "OLD.yaml",
+     "rewrite a file of before the Trainer (train_input, runconfig)"},
     {"schema", config_schema, "", "print what a YAML file may hold, for editors"},
 };
 

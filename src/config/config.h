@@ -220,6 +220,13 @@ crn_node *crn_doc_put_float(crn_doc *doc, crn_node *map, const char *key, double
 crn_node *crn_doc_put_text(crn_doc *doc, crn_node *map, const char *key, const char *value,
                            bool is_default, crn_diag *diag);
 
+/* Sets @key of @map to a copy of @value, a node of the same doc, which keeps its place in the file.
+ * NULL (and diag failed) if memory ran out. */
+crn_node *crn_doc_put_copy(crn_doc *doc, crn_node *map, const char *key, const crn_node *value,
+                           crn_diag *diag);
+/* Adds an empty map to @list. Likewise. */
+crn_node *crn_doc_add_map(crn_doc *doc, crn_node *list, crn_diag *diag);
+
 /*
  * Reads a class with its arguments: {Name: {...}}, {Name: null} or the bare text Name, which
  * becomes {Name: null} in the tree. *@args is the value: a null or whatever stands there.
