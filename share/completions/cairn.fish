@@ -20,6 +20,7 @@ complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and not __fish_see
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and not __fish_seen_subcommand_from info list verify pin unpin convert prune' -a unpin -d 'take a pin back'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and not __fish_seen_subcommand_from info list verify pin unpin convert prune' -a convert -d 'from and to Hugging Face folders'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and not __fish_seen_subcommand_from info list verify pin unpin convert prune' -a prune -d 'delete old checkpoints, or say which would be'
+complete -c cairn -n '__fish_seen_subcommand_from data; and not __fish_seen_subcommand_from prepare' -a prepare -d 'turn text files into a file of tokens'
 complete -c cairn -n '__fish_seen_subcommand_from fit' -l resume -d 'Go on with the run, if it was interrupted; else start it.'
 complete -c cairn -n '__fish_seen_subcommand_from fit' -l dry_run -d 'Try all that can fail, print the plan, leave nothing.'
 complete -c cairn -n '__fish_seen_subcommand_from fit' -l validate_only -d 'The same (its name in cszoo).'
