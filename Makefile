@@ -2,7 +2,8 @@
 PREFIX ?= /usr/local
 SOURCES = $(shell find src include tests examples bench -name '*.[ch]' 2>/dev/null)
 
-.PHONY: all demo test test-fast torture fuzz bench bench-checkpoint bench-train install format generate docs clean help deps
+.PHONY: all demo test test-fast torture fuzz bench bench-callbacks bench-checkpoint bench-train \
+	install format generate docs clean help deps
 
 all: deps
 	@test -f build/build.ninja || cmake --preset release
@@ -37,7 +38,11 @@ torture:
 	  --test-output-size-passed 10000000 --test-output-size-failed 10000000; code=$$?; \
 	python3 tools/reliability_table.py build/dev/torture.xml; exit $$code
 
-bench: bench-checkpoint bench-train
+bench: bench-checkpoint bench-train bench-callbacks
+
+bench-callbacks: all
+	@cmake --build build --target bench_turns
+	@python3 bench/callbacks.py
 
 bench-checkpoint: all
 	@cmake --build build --target bench_checkpoint

@@ -170,10 +170,10 @@ static cairn_status model_declare(void *self, cairn_state *state, cairn_error *e
     const int64_t hidden = model->options.hidden_size;
     const int64_t classes = model->options.classes;
     const cairn_tensor_spec specs[TENSORS] = {
-        [W1] = {"fc1.weight", CAIRN_DTYPE_F32, CAIRN_ROLE_WEIGHT, 2, {hidden, INPUTS}},
-        [B1] = {"fc1.bias", CAIRN_DTYPE_F32, CAIRN_ROLE_BIAS, 1, {hidden}},
-        [W2] = {"fc2.weight", CAIRN_DTYPE_F32, CAIRN_ROLE_WEIGHT, 2, {classes, hidden}},
-        [B2] = {"fc2.bias", CAIRN_DTYPE_F32, CAIRN_ROLE_BIAS, 1, {classes}},
+        [W1] = {"fc1.weight", CAIRN_DTYPE_F32, CAIRN_ROLE_WEIGHT, 2, {hidden, INPUTS}, 0.0},
+        [B1] = {"fc1.bias", CAIRN_DTYPE_F32, CAIRN_ROLE_BIAS, 1, {hidden}, 0.0},
+        [W2] = {"fc2.weight", CAIRN_DTYPE_F32, CAIRN_ROLE_WEIGHT, 2, {classes, hidden}, 0.0},
+        [B2] = {"fc2.bias", CAIRN_DTYPE_F32, CAIRN_ROLE_BIAS, 1, {classes}, 0.0},
     };
     cairn_status rc = CAIRN_OK;
     for (size_t i = 0; i < TENSORS && rc == CAIRN_OK; i++)

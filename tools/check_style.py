@@ -22,18 +22,19 @@ BANNED = [
     ("rand srand random srandom drand48", (), "use base/rng.h"),
     ("gmtime localtime ctime asctime", (), "use the _r variant"),
     ("malloc calloc realloc reallocarray free strdup strndup asprintf vasprintf aligned_alloc "
-     "posix_memalign", ("base", "cli"), "use base/mem.h"),
+     "posix_memalign", ("base", "cli", "h5"), "use base/mem.h"),
     ("mmap munmap mprotect", ("base", "os"), "use crn_pages_alloc"),
     ("printf fprintf vprintf vfprintf dprintf puts fputs putchar fputc putc fwrite perror",
-     ("cli",), "the library never prints: use the log"),
-    ("exit _exit _Exit quick_exit abort", ("cli", "base", "os"), "return a status"),
+     ("cli", "h5"), "the library never prints: use the log"),
+    ("exit _exit _Exit quick_exit abort", ("cli", "base", "os", "h5"), "return a status"),
     ("dlopen dlmopen dlsym dlclose", ("os",), "use crn_object_load (os/os.h)"),
     ("open openat creat fopen fdopen freopen close fclose read pread readv preadv write pwrite "
      "writev pwritev rename renameat renameat2 link linkat symlink unlink unlinkat remove fsync "
      "fdatasync sync syncfs opendir fdopendir readdir scandir mkdir mkdirat rmdir stat lstat fstat "
      "fstatat access truncate ftruncate fallocate posix_fallocate fcntl flock lockf realpath "
      "mkstemp mkdtemp clock_gettime gettimeofday time getrandom signal sigaction fork execv execve "
-     "execvp waitpid kill getpid getppid gethostname", ("os", "cli"), "use the crn_os table (os/os.h)"),
+     "execvp waitpid kill getpid getppid gethostname", ("os", "cli", "h5"),
+     "use the crn_os table (os/os.h)"),
 ]
 LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 

@@ -79,6 +79,8 @@ def yaml_value(value):
 def type_text(schema):
     if "enum" in schema:
         return "one of " + ", ".join(code(yaml_value(value)) for value in schema["enum"])
+    if schema.get("anyOf", [{}])[0].get("type") == "array":
+        return "list of maps, or null"
     if "anyOf" in schema:
         return "an [initializer](model.md#initializers), or null"
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]

@@ -1,7 +1,9 @@
 """How `make docs` makes a site of docs/. The order of the pages is that of the links in the lists of
-docs/README.md and of each folder's README.md; a page that none of them names is an error."""
+docs/README.md and of each folder's README.md; a page that none of them names is an error. Those of
+design/ have numbers, and no list."""
 import posixpath
 import re
+from pathlib import Path
 
 project = "Cairn"
 root_doc = "README"
@@ -19,11 +21,13 @@ html_copy_source = False
 suppress_warnings = ["misc.highlighting_failure"]
 
 
-def add_pages(_app, docname, source):
+def add_pages(app, docname, source):
     """Pages that a list of @docname links to stand below it in the contents."""
     if posixpath.basename(docname) != "README":
         return
     pages = re.findall(r"^ *(?:- |\d+\. |\| )\[[^]]*\]\(([^)#:]+)\.md\)", source[0], re.MULTILINE)
+    if docname == "design/README":
+        pages = sorted(path.stem for path in Path(app.srcdir, "design").glob("[0-9]*.md"))
     source[0] += "\n```{toctree}\n:hidden:\n\n%s\n```\n" % "\n".join(dict.fromkeys(pages))
 
 

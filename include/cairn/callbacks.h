@@ -24,8 +24,9 @@ CAIRN_API cairn_status cairn_save_checkpoint_state_new(
 CAIRN_API cairn_status cairn_keep_n_checkpoints_new(const cairn_keep_n_checkpoints_options *options,
                                                     cairn_callback *out, cairn_error *err);
 
-/** Stops the run before the update when the loss is not finite, or the gradient, unless the loss
- *  scaler skips the update for that (CAIRN_ENONFINITE). */
+/** Stops the run after the forward pass whose loss is not finite, in training and in validations,
+ *  and before the update whose gradient is not, unless the loss scaler skips the update for that
+ *  (CAIRN_ENONFINITE). */
 CAIRN_API cairn_status cairn_check_loss_new(cairn_callback *out, cairn_error *err);
 
 /** Ends the run, saved and complete, when a metric was not better `patience` times in a row. What

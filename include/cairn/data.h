@@ -27,6 +27,45 @@ extern "C" {
 CAIRN_API cairn_status cairn_text_data_new(const cairn_text_data_options *options, cairn_data *out,
                                            cairn_error *err);
 
+/**
+ * TokenBinDataProcessor: shards of tokens, as llm.c writes them (a header of 256 int32, then uint16
+ * or uint32 tokens) or nanoGPT (tokens only). Numbers are little-endian. Samples never cross the
+ * end of a shard: sample i of a shard has the inputs [iL, iL + L) and the labels
+ * [iL + 1, iL + L + 1) of its tokens, L = max_sequence_length; those of the next file follow.
+ * @retval CAIRN_EDATA  A file is missing, unreadable, cut off, or contradicts its header; a folder
+ *                      has files named for training and for validation and split is all; or no
+ *                      file has L + 1 tokens.
+ */
+CAIRN_API cairn_status cairn_token_bin_data_new(const cairn_token_bin_data_options *options,
+                                                cairn_data *out, cairn_error *err);
+
+/**
+ * GptHDF5DataProcessor: the Model Zoo's HDF5 files of samples: `data` is [N][3 or more][T]
+ * integers, input_ids, loss mask and labels; of each file the attribute n_examples, if it is there,
+ * says how many samples count. Files are read in the order of their paths, by a process of its own
+ * that can do nothing else (cairn-hdf5): files may come from anywhere.
+ * @param program  File of cairn-hdf5; NULL: beside this program, in ../libexec/cairn from there, or
+ *                 where it was installed.
+ * @retval CAIRN_EDATA         A file is missing, damaged, has another layout, or would make its
+ *                             reader open other files.
+ * @retval CAIRN_EUNSUPPORTED  cairn-hdf5 is nowhere: the library was built without HDF5.
+ */
+CAIRN_API cairn_status cairn_gpt_hdf5_data_new(const cairn_gpt_hdf5_data_options *options,
+                                               const char *program, cairn_data *out,
+                                               cairn_error *err);
+/**
+ * GptHDF5MapDataProcessor: the same, and corpora: `data` is [tokens], all files one behind the
+ * other; sample i has the inputs [iL, iL + L) and the labels [iL + 1, iL + L + 1),
+ * L = max_sequence_length. data_subset and mixture choose and weigh; with shuffle the sets of a
+ * mixture stand one behind the other, without they are spread evenly. num_samples, drop_last (with
+ * carry_last) and pad_last are the loader's.
+ * @retval CAIRN_ECONFIG  data_dir and mixture, or neither; an impossible data_subset or weight.
+ * Others as above.
+ */
+CAIRN_API cairn_status cairn_gpt_hdf5_map_data_new(const cairn_gpt_hdf5_map_data_options *options,
+                                                   const char *program, cairn_data *out,
+                                                   cairn_error *err);
+
 typedef struct cairn_loader cairn_loader;
 
 typedef struct cairn_loader_options {
@@ -35,6 +74,15 @@ typedef struct cairn_loader_options {
     bool shuffle;
     cairn_opt_int shuffle_seed; /**< Null: the seed that cairn_loader_set_seed gives. */
     bool drop_last;
+    /** Null: all, once. Else an epoch has so many samples: whole rounds through the data, and for
+     *  the rest the first ones, or with shuffle random ones, none of them twice. */
+    cairn_opt_int num_samples;
+    /** With drop_last, the samples of a last batch that is not full begin the next epoch: batches
+     *  cross its end, and none is left out. */
+    bool carry_last;
+    /** Without drop_last, a last batch that is not full is filled with CAIRN_DATA_PAD, which the
+     *  data must know. */
+    bool pad_last;
 } cairn_loader_options;
 
 /** @param data  Taken, also on failure.
@@ -48,7 +96,7 @@ CAIRN_API void cairn_loader_set_seed(cairn_loader *loader, uint64_t seed);
 /** The seed in use. */
 CAIRN_API uint64_t cairn_loader_seed(const cairn_loader *loader);
 CAIRN_API uint64_t cairn_loader_batches_per_epoch(const cairn_loader *loader);
-/** Samples consumed in one epoch (those of a dropped batch are not). */
+/** Samples consumed in one epoch (those of a dropped batch are not; those carried over are). */
 CAIRN_API uint64_t cairn_loader_samples_per_epoch(const cairn_loader *loader);
 /** Samples consumed since the beginning. */
 CAIRN_API uint64_t cairn_loader_position(const cairn_loader *loader);
@@ -57,7 +105,7 @@ CAIRN_API void cairn_loader_seek(cairn_loader *loader, uint64_t position);
 CAIRN_API const cairn_data *cairn_loader_data(const cairn_loader *loader);
 /**
  * The next batch; after the last one of an epoch the first of the next. @p out is valid until the
- * next call. A batch never crosses the end of an epoch. @retval CAIRN_EDATA
+ * next call. A batch crosses the end of an epoch with carry_last only. @retval CAIRN_EDATA
  */
 CAIRN_API cairn_status cairn_loader_next(cairn_loader *loader, cairn_batch *out, cairn_error *err);
 /** Sample that stands at @p place (0 .. samples) of epoch @p epoch; for tests and tools. */

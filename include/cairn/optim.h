@@ -33,8 +33,11 @@ typedef struct cairn_param_filter {
     cairn_opt_list params;
     const char *tag; /**< The matching parameters get this tag; NULL: none. */
     /** ScalePerParamLR multiplies their learning rate by it; 0 is "not set". The first filter with
-     *  a factor that matches a parameter decides. */
+     *  a factor that matches a parameter decides, before the model's (cairn_tensor_spec). */
     double learning_rate_factor;
+    /** Where it was written, such as "params.yaml:7:3", for the error that says it matches nothing;
+     *  NULL: not known. */
+    const char *place;
 } cairn_param_filter;
 
 /** The parameters of a model, each in one group. */
@@ -43,8 +46,9 @@ typedef struct cairn_param_groups cairn_param_groups;
 /**
  * Splits the parameters of @p model as the Model Zoo does (common/optim_utils.py 2.10): by their
  * tags, each of these into decayed and not decayed (biases and norms, by their role), each of these
- * by factor. Without filters there are two groups, 0 decayed and 1 not, even if one is empty; with
- * filters only groups with parameters, in the order of the parameters.
+ * by factor: that of a filter, else that of the model (cairn_tensor_spec). Without filters the
+ * groups without a factor, decayed and not, are there even if empty (0 and 1 in a model without
+ * factors); with filters only groups with parameters, in the order of the parameters.
  * @param filters  [count], not kept; may be NULL.
  * @param out      Yours: cairn_param_groups_destroy.
  * @retval CAIRN_ECONFIG  A filter matches no parameter, or there are more than 32 tags.
@@ -59,7 +63,7 @@ CAIRN_API size_t cairn_param_groups_count(const cairn_param_groups *groups);
 /** Group of tensor number @p tensor of the model's state, which is a parameter. */
 CAIRN_API size_t cairn_param_groups_of(const cairn_param_groups *groups, size_t tensor);
 CAIRN_API bool cairn_param_groups_is_decayed(const cairn_param_groups *groups, size_t group);
-/** 1.0 where no filter sets it. */
+/** 1.0 where neither a filter nor the model sets it. */
 CAIRN_API double cairn_param_groups_factor(const cairn_param_groups *groups, size_t group);
 /** NULL asks for groups without any tag. */
 CAIRN_API bool cairn_param_groups_has_tag(const cairn_param_groups *groups, size_t group,
@@ -122,8 +126,10 @@ CAIRN_API cairn_status cairn_sgd_new(const cairn_sgd_options *options, cairn_opt
                                      cairn_error *err);
 /** b2 = 1 - s^decay_rate; moments of g^2 + eps1, of matrices their means over rows and columns
  *  only; u = g / sqrt(moment) / max(1, rms(u)); lr *= max(eps2, rms(p)) with scale_parameter;
- *  p -= lr wd p + lr u. Shazeer and Stern 2018. Tensors exp_avg_sq_row (shape without the last
- *  axis) and exp_avg_sq_col (without the last but one), of vectors exp_avg_sq; value step. */
+ *  p -= lr wd p + lr u. With relative_step lr, where no scheduler sets it, is the smaller of 0.01
+ *  (with warmup_init 1e-6 s) and 1 / sqrt(s). Shazeer and Stern 2018. Tensors exp_avg_sq_row
+ *  (shape without the last axis) and exp_avg_sq_col (without the last but one), of vectors
+ *  exp_avg_sq; value step. */
 CAIRN_API cairn_status cairn_adafactor_new(const cairn_adafactor_options *options,
                                            cairn_optimizer *out, cairn_error *err);
 /** p -= lr wd p; p -= lr sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g. Chen et al. 2023. Tensor
@@ -284,8 +290,24 @@ CAIRN_API void cairn_scheduler_destroy(cairn_scheduler *scheduler);
 /** 2-norm of all gradients of @p model together, in fixed partial sums: the same bits for the same
  *  thread count. */
 CAIRN_API double cairn_gradient_norm(cairn_state *model);
+/** cairn_gradient_norm that leaves its partial sums in @p squares
+ *  [cairn_gradient_square_count(model)], so that sums over parts of the gradients cost little. */
+CAIRN_API double cairn_gradient_norm_kept(cairn_state *model, double *squares);
+CAIRN_API size_t cairn_gradient_square_count(cairn_state *model);
+/** The sum of the squares of @p range gradients from @p first on, most of it out of @p squares;
+ *  deterministic likewise. */
+CAIRN_API double cairn_gradient_squares(cairn_state *model, const double *squares,
+                                        const float *first, size_t range);
 /** The sum of the squares of @p x [count] in double, in fixed partial sums likewise. */
 CAIRN_API double cairn_sum_of_squares(const float *x, size_t count);
+/** Floats that lie side by side. */
+typedef struct cairn_floats {
+    const float *values;
+    size_t count;
+} cairn_floats;
+/** out[i] = cairn_sum_of_squares of ranges[i], to the same bits, with one start of the threads for
+ *  all: over many small ranges those starts take longer than the sums. @p out: [count] */
+CAIRN_API void cairn_sums_of_squares(const cairn_floats *ranges, size_t count, double *out);
 /** Multiplies all gradients by max_norm / (norm + 1e-6) if that is below 1 (PyTorch's
  *  clip_grad_norm_). @p norm is that of cairn_gradient_norm. */
 CAIRN_API void cairn_clip_gradients(cairn_state *model, double norm, double max_norm);

@@ -323,6 +323,8 @@ null_or_default: what the option is when the key is left out; the kinds that
  *   CRN_OPT_INIT(name, help)                                     cairn_initializer, DEFAULT
  *   CRN_OPT_NESTED(name, section, help)                          cairn_<section>_options, a map of
  *                                                                the keys of that section
+ *   CRN_OPT_NESTEDS(name, section, help)                         cairn_<section>_list, a list of
+ *                                                                such maps, empty
  *   CRN_OPT_REQUIRED(name)       the option above must be given
  *   CRN_OPT_ALIAS(other, name)   an older or other spelling of an option above
  *   CRN_OPT_NO_EFFECT(name, why) a Model Zoo key without meaning here: accepted, one notice
@@ -491,6 +493,23 @@ typedef struct cairn_gpt2_options {
 typedef struct cairn_text_data_options {
 #include "cairn/options/text_data.def"
 } cairn_text_data_options;
+typedef struct cairn_token_bin_data_options {
+#include "cairn/options/token_bin_data.def"
+} cairn_token_bin_data_options;
+typedef struct cairn_hdf5_mixture_options {
+#include "cairn/options/hdf5_mixture.def"
+} cairn_hdf5_mixture_options;
+/** The sets of a mixture. */
+typedef struct cairn_hdf5_mixture_list {
+    const cairn_hdf5_mixture_options *items;
+    size_t count;
+} cairn_hdf5_mixture_list;
+typedef struct cairn_gpt_hdf5_data_options {
+#include "cairn/options/gpt_hdf5_data.def"
+} cairn_gpt_hdf5_data_options;
+typedef struct cairn_gpt_hdf5_map_data_options {
+#include "cairn/options/gpt_hdf5_map_data.def"
+} cairn_gpt_hdf5_map_data_options;
 
 #include "cairn/options/rows_end.h"
 
@@ -551,6 +570,10 @@ CAIRN_API cairn_attention_params_options cairn_attention_params_options_default(
 CAIRN_API cairn_pos_scaling_options cairn_pos_scaling_options_default(void);
 CAIRN_API cairn_gpt2_options cairn_gpt2_options_default(void);
 CAIRN_API cairn_text_data_options cairn_text_data_options_default(void);
+CAIRN_API cairn_token_bin_data_options cairn_token_bin_data_options_default(void);
+CAIRN_API cairn_hdf5_mixture_options cairn_hdf5_mixture_options_default(void);
+CAIRN_API cairn_gpt_hdf5_data_options cairn_gpt_hdf5_data_options_default(void);
+CAIRN_API cairn_gpt_hdf5_map_data_options cairn_gpt_hdf5_map_data_options_default(void);
 
 #ifdef __cplusplus
 }

@@ -90,6 +90,9 @@ typedef struct cairn_tensor_spec {
     cairn_role role;
     int rank;
     int64_t shape[CAIRN_TENSOR_AXES_MAX];
+    /** What the model wants the learning rate of a parameter to be multiplied with, as muP does;
+     *  0: with nothing. See cairn_param_groups_new. */
+    double learning_rate_factor;
 } cairn_tensor_spec;
 
 /**

@@ -80,6 +80,7 @@ typedef struct cairn_tensor {
     uint64_t offset;  /**< From the start of the arena; set when the tree is allocated. */
     const void *data; /**< In the arena; NULL before the tree is allocated. */
     float *grad;      /**< Same shape, fp32, not saved; NULL unless gradients were allocated. */
+    double learning_rate_factor; /**< See cairn_tensor_spec. */
 } cairn_tensor;
 
 /** Elements of @p tensor: the product of its shape. */

@@ -208,7 +208,9 @@ typedef void (*cairn_validated_fn)(void *user, const cairn_validated *validated)
 
 /**
  * Validates every checkpoint with every loader; @p fn (may be NULL) gets each result as it comes.
- * Takes no lock and writes nothing. Once per trainer. The first failure ends it.
+ * Takes no lock and writes nothing. Once per trainer. The first failure ends it. A checkpoint that
+ * was found by a pattern or in the model_dir and is deleted before it is opened, by a fit beside
+ * this, is no failure: what is there then is looked for once more.
  * @retval CAIRN_ENOTFOUND  There is no checkpoint, or a pattern matches none; nothing was computed.
  * @retval CAIRN_ECANCELED  stop_requested, or loop.max_time.
  */

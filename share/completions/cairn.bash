@@ -26,7 +26,7 @@ _cairn() {
     fi
     if [[ $command == checkpoint ]]; then
         if [[ $COMP_CWORD -eq 2 ]]; then
-            COMPREPLY=($(compgen -W "info list verify pin unpin prune" -- "$cur"))
+            COMPREPLY=($(compgen -W "info list verify pin unpin convert prune" -- "$cur"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -145,6 +145,13 @@ _cairn() {
         options="--json --help"
         [[ $cur != -* ]] && { _cairn_files file; return; }
         ;;
+    "checkpoint convert")
+        case $prev in
+        --to) return ;;
+        esac
+        options="--to --json --help"
+        [[ $cur != -* ]] && { return; }
+        ;;
     "checkpoint prune")
         case $prev in
         --n | -n) return ;;
@@ -193,7 +200,7 @@ _cairn() {
         case $prev in
         esac
         options="--help"
-        [[ $cur != -* ]] && { COMPREPLY=($(compgen -W "checkpoint loop logging precision autorestart load_checkpoint_states save_checkpoint_state keep_n_checkpoints tensorboard_logger early_stopping ema log_optimizer_param_group nan_checker norm_tensor_listener summary_tensor_listener count_params skip_samples flop_utilization adamw adam sgd adafactor lion lamb muon rmsprop nadam radam adagrad adamax adadelta asgd rprop constant_lr linear_lr polynomial_lr exponential_lr inverse_exponential_time_decay_lr inverse_square_root_decay_lr cosine_decay_lr cosine_annealing_lr cosine_annealing_warm_restarts step_lr multi_step_lr multiplicative_lr piecewise_constant_lr cyclic_lr one_cycle_lr constant_wd linear_wd polynomial_wd exponential_wd inverse_exponential_time_decay_wd inverse_square_root_decay_wd cosine_decay_wd cosine_annealing_wd cosine_annealing_warm_restarts_wd step_wd multi_step_wd multiplicative_wd piecewise_constant_wd cyclic_wd one_cycle_wd gpt2 attention_params pos_scaling text_data" -- "$cur")); return; }
+        [[ $cur != -* ]] && { COMPREPLY=($(compgen -W "checkpoint loop logging precision autorestart load_checkpoint_states save_checkpoint_state keep_n_checkpoints tensorboard_logger early_stopping ema log_optimizer_param_group nan_checker norm_tensor_listener summary_tensor_listener count_params skip_samples flop_utilization adamw adam sgd adafactor lion lamb muon rmsprop nadam radam adagrad adamax adadelta asgd rprop constant_lr linear_lr polynomial_lr exponential_lr inverse_exponential_time_decay_lr inverse_square_root_decay_lr cosine_decay_lr cosine_annealing_lr cosine_annealing_warm_restarts step_lr multi_step_lr multiplicative_lr piecewise_constant_lr cyclic_lr one_cycle_lr constant_wd linear_wd polynomial_wd exponential_wd inverse_exponential_time_decay_wd inverse_square_root_decay_wd cosine_decay_wd cosine_annealing_wd cosine_annealing_warm_restarts_wd step_wd multi_step_wd multiplicative_wd piecewise_constant_wd cyclic_wd one_cycle_wd gpt2 attention_params pos_scaling text_data token_bin_data gpt_hdf5_data gpt_hdf5_map_data hdf5_mixture" -- "$cur")); return; }
         ;;
     esac
     COMPREPLY=($(compgen -W "$options" -- "$cur"))

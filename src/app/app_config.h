@@ -75,6 +75,7 @@ void crn_app_config_assign(crn_doc *doc, const char *assignment, crn_diag *diag)
 /* What the supervisor of restarts has to know before anything is read in earnest. */
 typedef struct crn_peek {
     uint64_t max_num_restarts; /* 0: no autorestart, or a configuration that cannot be read */
+    double backoff;            /* seconds */
     char *model_dir;
     char *text; /* of the file */
     size_t size;

@@ -176,18 +176,50 @@ static cairn_status make_tensorboard(const void *options, void *out, cairn_error
     return cairn_tensorboard_logger_new(options, out, err);
 }
 
+/* The rows of dataloader.def in the options of any processor. */
+#define LOADER_OPTIONS(from)                                                                       \
+    {                                                                                              \
+        .struct_size = sizeof(cairn_loader_options), .batch_size = (uint64_t)(from)->batch_size,   \
+        .shuffle = (from)->shuffle, .shuffle_seed = (from)->shuffle_seed,                          \
+        .drop_last = (from)->drop_last                                                             \
+    }
+
 static cairn_status make_text(const void *options, void *out, cairn_error *err)
 {
     const cairn_text_data_options *const text = options;
-    const cairn_loader_options loader = {
-        .struct_size = sizeof loader,
-        .batch_size = (uint64_t)text->batch_size,
-        .shuffle = text->shuffle,
-        .shuffle_seed = text->shuffle_seed,
-        .drop_last = text->drop_last,
-    };
+    const cairn_loader_options loader = LOADER_OPTIONS(text);
     cairn_data data = {0};
     const cairn_status rc = cairn_text_data_new(text, &data, err);
+    return rc == CAIRN_OK ? cairn_loader_new(data, &loader, out, err) : rc;
+}
+
+static cairn_status make_token_bin(const void *options, void *out, cairn_error *err)
+{
+    const cairn_token_bin_data_options *const shards = options;
+    const cairn_loader_options loader = LOADER_OPTIONS(shards);
+    cairn_data data = {0};
+    const cairn_status rc = cairn_token_bin_data_new(shards, &data, err);
+    return rc == CAIRN_OK ? cairn_loader_new(data, &loader, out, err) : rc;
+}
+
+static cairn_status make_gpt_hdf5(const void *options, void *out, cairn_error *err)
+{
+    const cairn_gpt_hdf5_data_options *const hdf5 = options;
+    const cairn_loader_options loader = LOADER_OPTIONS(hdf5);
+    cairn_data data = {0};
+    const cairn_status rc = cairn_gpt_hdf5_data_new(hdf5, NULL, &data, err);
+    return rc == CAIRN_OK ? cairn_loader_new(data, &loader, out, err) : rc;
+}
+
+static cairn_status make_gpt_hdf5_map(const void *options, void *out, cairn_error *err)
+{
+    const cairn_gpt_hdf5_map_data_options *const hdf5 = options;
+    cairn_loader_options loader = LOADER_OPTIONS(hdf5);
+    cairn_data data = {0};
+    loader.num_samples = hdf5->num_samples;
+    loader.carry_last = true;
+    loader.pad_last = hdf5->pad_last;
+    const cairn_status rc = cairn_gpt_hdf5_map_data_new(hdf5, NULL, &data, err);
     return rc == CAIRN_OK ? cairn_loader_new(data, &loader, out, err) : rc;
 }
 
@@ -308,8 +340,9 @@ static const crn_class k_loggers[] = {
 
 static const crn_class k_processors[] = {
     {"TextDataProcessor", "text_data", make_text, false},
-    {"GptHDF5DataProcessor", NULL, NULL, false},
-    {"GptHDF5MapDataProcessor", NULL, NULL, false},
+    {"TokenBinDataProcessor", "token_bin_data", make_token_bin, false},
+    {"GptHDF5DataProcessor", "gpt_hdf5_data", make_gpt_hdf5, false},
+    {"GptHDF5MapDataProcessor", "gpt_hdf5_map_data", make_gpt_hdf5_map, false},
 };
 
 #define REGISTRY(what_, table)                                                                     \

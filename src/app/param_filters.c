@@ -1,7 +1,10 @@
 /* optimizer.params: tags; optimizer.adjust_learning_rate: factors. */
+#include <string.h>
 
 #include "app/schedules.h"
 #include "base/mem.h"
+
+enum { PLACE_FILE_SIZE = 512 };
 
 /* The names that the Model Zoo has for groups of parameters, beside globs. */
 static const struct {
@@ -10,10 +13,30 @@ static const struct {
     size_t count;
 } k_known[] = {
     {"embedding", {"*embedding*weight"}, 1},
-    {"decoder_kernel", {"*decoder*dense*weight", "*decoder*linear*weight"}, 2},
+    {"decoder_attention", {"*decoder*attn*dense*weight"}, 1},
+    {"decoder_input_ffn", {"*decoder*ffn.ffn.[!1]*weight"}, 1},
+    {"decoder_output_ffn", {"*decoder*ffn.ffn.[1]*weight"}, 1},
+    {"decoder_kernel", {"*decoder*dense*weight", "*decoder*linear*weight"}, 2}, /* until 2.2 */
 };
 
-static cairn_param_filter *add(crn_param_filters *filters, size_t globs, crn_diag *diag)
+/* "params.yaml:7:3": of the key if that is the glob, else of the value. NULL: no memory. The
+ * caller's. */
+static char *place_of(const crn_node *node, bool is_key)
+{
+    crn_str place = {0};
+    char file[PLACE_FILE_SIZE];
+    const char *const origin = node->origin != NULL ? node->origin : "the configuration";
+    crn_str_append(&place, crn_escape(origin, strlen(origin), file, sizeof file));
+    if (is_key && node->key_line > 0)
+        crn_str_printf(&place, ":%zu:%zu", node->key_line, node->key_column);
+    else if (node->line > 0)
+        crn_str_printf(&place, ":%zu:%zu", node->line, node->column);
+    return crn_str_take(&place);
+}
+
+/* @node: where its globs are written. */
+static cairn_param_filter *add(crn_param_filters *filters, const crn_node *node, bool is_key,
+                               size_t globs, crn_diag *diag)
 {
     if (crn_grow(&filters->items, &filters->capacity, filters->count + 1, sizeof *filters->items,
                  NULL) != CAIRN_OK) {
@@ -21,12 +44,15 @@ static cairn_param_filter *add(crn_param_filters *filters, size_t globs, crn_dia
         return NULL;
     }
     const char **const items = crn_calloc(globs, sizeof *items);
-    if (items == NULL) {
+    char *const place = place_of(node, is_key);
+    if (items == NULL || place == NULL) {
         diag->is_failed = true;
+        crn_free(items);
+        crn_free(place);
         return NULL;
     }
     cairn_param_filter *const filter = &filters->items[filters->count++];
-    *filter = (cairn_param_filter){.params = {.items = items}};
+    *filter = (cairn_param_filter){.params = {.items = items}, .place = place};
     return filter;
 }
 
@@ -38,6 +64,15 @@ static const char **globs_of(const cairn_param_filter *filter)
         const char **out;
     } cast = {.in = filter->params.items};
     return cast.out;
+}
+
+static void free_place(const cairn_param_filter *filter)
+{
+    union {
+        const char *in;
+        char *out;
+    } cast = {.in = filter->place};
+    crn_free(cast.out);
 }
 
 static void read_globs(const crn_node *node, const char *where, cairn_param_filter *filter,
@@ -72,7 +107,7 @@ static void read_tag(const crn_node *node, const char *where, crn_param_filters 
         return;
     }
     cairn_param_filter *const filter =
-        add(filters, params->kind == CRN_NODE_LIST ? params->count : 1, diag);
+        add(filters, params, false, params->kind == CRN_NODE_LIST ? params->count : 1, diag);
     if (filter == NULL)
         return;
     crn_where_join(inner, where, "params");
@@ -94,7 +129,8 @@ static void read_factor(const crn_node *node, const char *where, crn_param_filte
            !crn_names_equal(node->name, k_known[known].name))
         known++;
     const bool is_known = known < sizeof k_known / sizeof k_known[0];
-    cairn_param_filter *const filter = add(filters, is_known ? k_known[known].count : 1, diag);
+    cairn_param_filter *const filter =
+        add(filters, node, true, is_known ? k_known[known].count : 1, diag);
     if (filter == NULL)
         return;
     filter->learning_rate_factor = factor;
@@ -130,8 +166,10 @@ void crn_read_param_filters(const crn_node *args, const char *where, crn_param_f
 
 void crn_param_filters_dispose(crn_param_filters *filters)
 {
-    for (size_t i = 0; i < filters->count; i++)
+    for (size_t i = 0; i < filters->count; i++) {
         crn_free(globs_of(&filters->items[i]));
+        free_place(&filters->items[i]);
+    }
     crn_free(filters->items);
     *filters = (crn_param_filters){0};
 }

@@ -5,14 +5,16 @@
 #include "base/mem.h"
 #include "os/os.h"
 
-/* @init is trainer.init of one trainer; its restarts, 0 for none or an error. */
-static uint64_t restarts_of(crn_doc *doc, crn_node *init, crn_diag *diag)
+/* @init is trainer.init of one trainer; its restarts, 0 for none or an error. Raises *backoff to
+ * its own. */
+static uint64_t restarts_of(crn_doc *doc, crn_node *init, double *backoff, crn_diag *diag)
 {
     cairn_autorestart_options options;
     crn_node *const node = crn_node_get(init, "autorestart");
     if (crn_node_is_null(node) ||
         !crn_section_read(crn_section_find("autorestart"), NULL, doc, node, &options, diag))
         return 0;
+    *backoff = options.backoff > *backoff ? options.backoff : *backoff;
     return (uint64_t)options.max_num_restarts;
 }
 
@@ -26,15 +28,15 @@ static crn_doc *parse(const cairn_app_request *request, const crn_peek *peek, cr
     return doc;
 }
 
-/* The least of all trainers of a list: all have it or none. */
-static uint64_t restarts_of_all(crn_doc *doc, crn_node *trainer, crn_diag *diag)
+/* The least of all trainers of a list, and the longest wait: all have it or none. */
+static uint64_t restarts_of_all(crn_doc *doc, crn_node *trainer, double *backoff, crn_diag *diag)
 {
     uint64_t least = UINT64_MAX;
     if (trainer == NULL || trainer->kind != CRN_NODE_LIST)
-        return restarts_of(doc, crn_node_get(trainer, "init"), diag);
+        return restarts_of(doc, crn_node_get(trainer, "init"), backoff, diag);
     for (crn_node *item = trainer->first; item != NULL; item = item->next) {
         crn_node *const init = crn_node_get(crn_node_get(item, "trainer"), "init");
-        const uint64_t restarts = restarts_of(doc, init, diag);
+        const uint64_t restarts = restarts_of(doc, init, backoff, diag);
         least = restarts < least ? restarts : least;
     }
     return trainer->count > 0 ? least : 0;
@@ -62,7 +64,7 @@ void crn_app_config_peek(const cairn_app_request *request, crn_peek *out)
         crn_node *const trainer = crn_node_get(crn_doc_root(doc), "trainer");
         out->model_dir = crn_strdup(model_dir_of(request, trainer));
         if (out->model_dir != NULL)
-            out->max_num_restarts = restarts_of_all(doc, trainer, &diag);
+            out->max_num_restarts = restarts_of_all(doc, trainer, &out->backoff, &diag);
     }
     crn_doc_destroy(doc);
     crn_diag_dispose(&diag);

@@ -1,8 +1,11 @@
 #include "app/restarts.h"
 
+#include <math.h>
 #include <signal.h>
 
 enum { EXIT_FINISHED = 0, EXIT_STOPPED = 75 };
+
+static const double k_longest_wait = 60.0; /* seconds */
 
 /* Exit codes after which the same command would do the same again, or should not. */
 static const struct {
@@ -55,6 +58,13 @@ crn_restart_verdict crn_restarts_decide(crn_restarts *restarts, const crn_child_
     else
         restarts->without_progress++;
     return restarts->without_progress > restarts->max ? CRN_RESTART_GIVEN_UP : CRN_RESTART_AGAIN;
+}
+
+double crn_restarts_wait(const crn_restarts *restarts)
+{
+    const double longest = fmax(k_longest_wait, restarts->backoff);
+    const double doublings = fmax((double)restarts->without_progress - 1.0, 0.0);
+    return fmin(restarts->backoff * exp2(doublings), longest);
 }
 
 const char *crn_restart_verdict_text(crn_restart_verdict verdict)

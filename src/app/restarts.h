@@ -9,6 +9,7 @@
 
 typedef struct crn_restarts {
     uint64_t max;              /* max_num_restarts */
+    double backoff;            /* seconds */
     uint64_t failures;         /* attempts that failed and would be worth another one */
     uint64_t without_progress; /* of these, in a row, those without a new checkpoint */
 } crn_restarts;
@@ -28,6 +29,10 @@ typedef enum crn_restart_verdict {
  */
 crn_restart_verdict crn_restarts_decide(crn_restarts *restarts, const crn_child_end *end,
                                         bool has_result, bool has_progress, const char **out_why);
+
+/* Seconds to wait before the attempt that crn_restarts_decide asked for: backoff, doubled for each
+ * further one without progress, up to a minute or backoff, if that is longer. */
+double crn_restarts_wait(const crn_restarts *restarts);
 
 /* "finished", "restarted", "not restarted", "given up". Static. */
 const char *crn_restart_verdict_text(crn_restart_verdict verdict);

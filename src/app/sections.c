@@ -31,6 +31,17 @@ static void read_section(crn_app_config *config, crn_node *parent, const char *k
 
 /* ---- Model, optimizer, clipping ---- */
 
+/* As the Model Zoo's is_mup (common/utils/model/mup_utils.py 2.10): a model that sets factors of
+ * learning rates. */
+static bool is_mup(const crn_node *model)
+{
+    static const char k_keys[] = "mup_base_";
+    for (const crn_node *item = model->first; item != NULL; item = item->next)
+        if (strncmp(item->name, k_keys, strlen(k_keys)) == 0 && !crn_node_is_null(item))
+            return true;
+    return false;
+}
+
 /* Options that are good each and cannot be together. A plugin's model is made once only. */
 static void check_model(const crn_app_config *config, const crn_node *node, crn_diag *diag)
 {
@@ -62,6 +73,7 @@ static void read_model(crn_app_config *config, crn_node *init, crn_diag *diag)
     if (crn_registry_read(&models, name->text, config->doc, model, model, "trainer.init.model",
                           &config->model, diag))
         check_model(config, model, diag);
+    config->param_filters.has_factors = is_mup(model);
 }
 
 /* One that cannot be made is reported at its place in the file. */

@@ -167,8 +167,10 @@ static void say(struct supervisor *s, const crn_restart_attempt *attempt, const 
         break;
     case CRN_RESTART_AGAIN:
         level = CAIRN_LOG_WARNING;
-        crn_str_printf(&text,
-                       "; starting again (%" PRIu64 " of %" PRIu64 " restarts without progress)",
+        crn_str_append(&text, "; starting again");
+        if (crn_restarts_wait(&s->restarts) > 0.0)
+            crn_str_printf(&text, " in %g s", crn_restarts_wait(&s->restarts));
+        crn_str_printf(&text, " (%" PRIu64 " of %" PRIu64 " restarts without progress)",
                        s->restarts.without_progress, s->restarts.max);
         break;
     case CRN_RESTART_FINAL:
@@ -246,6 +248,8 @@ static cairn_status supervise(struct supervisor *s, cairn_supervised *out, cairn
         crn_restart_log_add(&s->log, &attempt);
         say(s, &attempt, why);
         write_log(s, &attempt);
+        if (attempt.verdict == CRN_RESTART_AGAIN)
+            crn_child_pause((int64_t)(crn_restarts_wait(&s->restarts) * 1e9));
     } while (attempt.verdict == CRN_RESTART_AGAIN);
     CRN_TRY_PLAIN(conclude(s, &attempt, out, err));
 out:
@@ -268,6 +272,7 @@ cairn_status cairn_app_supervise(const cairn_app_request *request, int argc, cha
     out->is_supervised = true;
     s.model_dir = peek.model_dir;
     s.restarts.max = peek.max_num_restarts;
+    s.restarts.backoff = peek.backoff;
     s.log = (crn_restart_log){.log = request->log,
                               .max_num_restarts = peek.max_num_restarts,
                               .params = peek.text,

@@ -20,6 +20,8 @@ struct norms {
     int64_t *layers; /* [tensors of the model] number of its layer, or NO_LAYER */
     double *squares; /* [layer_count] */
     size_t layer_count;
+    cairn_floats *ranges; /* [tensors of the model] */
+    double *sums;         /* likewise */
 };
 
 /* The number in "...layers.7...."; NO_LAYER if there is none. */
@@ -59,21 +61,42 @@ static cairn_status post_setup(void *self, const cairn_event *event, cairn_contr
     }
     norms->squares = crn_calloc(norms->layer_count, sizeof *norms->squares);
     CRN_NEED(err, norms->squares, k_name);
+    norms->ranges = crn_calloc(count, sizeof *norms->ranges);
+    CRN_NEED(err, norms->ranges, k_name);
+    norms->sums = crn_calloc(count, sizeof *norms->sums);
+    CRN_NEED(err, norms->sums, k_name);
 out:
     return rc;
+}
+
+/* Of tensors that lie side by side one range, since its middle is known already. */
+static void add_layer_squares(const struct norms *norms, const cairn_trainer *trainer,
+                              const cairn_state *model)
+{
+    const size_t count = cairn_state_tensor_count(model);
+    memset(norms->squares, 0, norms->layer_count * sizeof *norms->squares);
+    for (size_t i = 0; i < count;) {
+        const int64_t layer = norms->layers[i];
+        const cairn_tensor *const first = cairn_state_tensor_at(model, i++);
+        const cairn_tensor *last = first;
+        if (layer == NO_LAYER || first->grad == NULL)
+            continue;
+        for (; i < count && norms->layers[i] == layer; i++) {
+            const cairn_tensor *const next = cairn_state_tensor_at(model, i);
+            if (next->grad == NULL || next->grad < last->grad)
+                break;
+            last = next;
+        }
+        norms->squares[layer] += cairn_trainer_gradient_squares(
+            trainer, first->grad,
+            (size_t)(last->grad - first->grad) + (size_t)cairn_tensor_elements(last));
+    }
 }
 
 static cairn_status log_layers(const struct norms *norms, cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    const cairn_state *const model = cairn_trainer_model_state(trainer);
-    memset(norms->squares, 0, norms->layer_count * sizeof *norms->squares);
-    for (size_t i = 0; i < cairn_state_tensor_count(model); i++) {
-        const cairn_tensor *const tensor = cairn_state_tensor_at(model, i);
-        if (norms->layers[i] != NO_LAYER && tensor->grad != NULL)
-            norms->squares[norms->layers[i]] +=
-                cairn_sum_of_squares(tensor->grad, (size_t)cairn_tensor_elements(tensor));
-    }
+    add_layer_squares(norms, trainer, cairn_trainer_model_state(trainer));
     for (size_t i = 0; i < norms->layer_count; i++) {
         char name[METRIC_SIZE];
         (void)snprintf(name, sizeof name, "per_layer_grad_norm/layer_%zu", i);
@@ -83,14 +106,20 @@ out:
     return rc;
 }
 
-static double params_norm(const cairn_state *model)
+/* All sums at once. What is no parameter is an empty range. */
+static double params_norm(const struct norms *norms, const cairn_state *model)
 {
     double squares = 0.0;
-    for (size_t i = 0; i < cairn_state_tensor_count(model); i++) {
+    const size_t count = cairn_state_tensor_count(model);
+    for (size_t i = 0; i < count; i++) {
         const cairn_tensor *const tensor = cairn_state_tensor_at(model, i);
-        if (tensor->dtype == CAIRN_DTYPE_F32 && tensor->role != CAIRN_ROLE_OTHER)
-            squares += cairn_sum_of_squares(tensor->data, (size_t)cairn_tensor_elements(tensor));
+        const bool is_param = tensor->dtype == CAIRN_DTYPE_F32 && tensor->role != CAIRN_ROLE_OTHER;
+        norms->ranges[i] =
+            (cairn_floats){tensor->data, is_param ? (size_t)cairn_tensor_elements(tensor) : 0};
     }
+    cairn_sums_of_squares(norms->ranges, count, norms->sums);
+    for (size_t i = 0; i < count; i++)
+        squares += norms->sums[i];
     return sqrt(squares);
 }
 
@@ -100,11 +129,12 @@ static cairn_status on_before_optimizer_step(void *self, const cairn_event *even
     const struct norms *const norms = self;
     cairn_status rc = CAIRN_OK;
     cairn_trainer *const trainer = event->trainer;
+    const cairn_state *const model = cairn_trainer_model_state(trainer);
     (void)control; /* asks for nothing */
     if (!event->is_log_step)
         return CAIRN_OK;
     CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, "model_wise_params_norm",
-                                           params_norm(cairn_trainer_model_state(trainer)), err));
+                                           params_norm(norms, model), err));
     CRN_TRY_PLAIN(
         cairn_trainer_add_metric(trainer, "model_wise_grad_norm", event->gradient_norm, err));
     CRN_TRY_PLAIN(log_layers(norms, trainer, err));
@@ -119,6 +149,8 @@ static void destroy(void *self)
         return;
     crn_free(norms->layers);
     crn_free(norms->squares);
+    crn_free(norms->ranges);
+    crn_free(norms->sums);
     crn_free(norms);
 }
 

@@ -107,6 +107,7 @@ int cli_checkpoint(int argc, char **argv);
 int cli_checkpoint_pin(int argc, char **argv);
 int cli_checkpoint_unpin(int argc, char **argv);
 int cli_checkpoint_prune(int argc, char **argv);
+int cli_checkpoint_convert(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_data(int argc, char **argv);
 int cli_generate(int argc, char **argv);

@@ -1,5 +1,6 @@
 /* Options that a program filled in, held to the ranges of their table. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/try.h"
 #include "config/config_priv.h"
@@ -58,6 +59,20 @@ out:
     return rc;
 }
 
+static cairn_status check_nesteds(const crn_row *row, const char *who, const void *field,
+                                  cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const crn_section *const section = crn_section_find(row->text);
+    crn_items list;
+    memcpy(&list, field, sizeof list);
+    for (size_t i = 0; i < list.count; i++)
+        CRN_TRY_PLAIN(crn_section_check(section, who,
+                                        (const char *)list.items + i * section->struct_size, err));
+out:
+    return rc;
+}
+
 static cairn_status check_row(const crn_row *row, const char *who, const void *field,
                               cairn_error *err)
 {
@@ -80,6 +95,8 @@ static cairn_status check_row(const crn_row *row, const char *who, const void *f
         return check_pair(row, who, field, err);
     case CRN_ROW_NESTED:
         return crn_section_check(crn_section_find(row->text), who, field, err);
+    case CRN_ROW_NESTEDS:
+        return check_nesteds(row, who, field, err);
     case CRN_ROW_NUMBER:
     case CRN_ROW_NUMBER_NULL:
     case CRN_ROW_BOOL:

@@ -108,6 +108,7 @@ struct crn_node {
     crn_node_kind kind; /* As PyYAML's safe loader resolves it. */
     bool is_big;        /* INT that does not fit int64_t: i is the nearest, f approximates it. */
     bool is_default;    /* Added by crn_section_read, not given. */
+    bool is_shared;     /* While it is parsed: the children are those of an anchor. */
     bool b;             /* BOOL. */
     int64_t i;          /* INT. */
     double f;           /* FLOAT; also INT as a float. */
@@ -248,7 +249,8 @@ typedef enum crn_row_kind {
     CRN_ROW_FLOATS,
     CRN_ROW_PAIR,
     CRN_ROW_INIT,
-    CRN_ROW_NESTED, /* text is the name of the section */
+    CRN_ROW_NESTED,  /* text is the name of the section */
+    CRN_ROW_NESTEDS, /* the same; the field has the layout of crn_items */
     CRN_ROW_REQUIRED,
     CRN_ROW_ALIAS,
     CRN_ROW_NO_EFFECT,

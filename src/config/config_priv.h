@@ -6,6 +6,12 @@
 
 enum { CRN_WHERE_SIZE = 256, CRN_ROWS_MAX = 128, CRN_F64_TEXT_SIZE = 40 };
 
+/* A field of the kind NESTEDS, whatever its items are. */
+typedef struct crn_items {
+    const void *items;
+    size_t count;
+} crn_items;
+
 struct crn_doc {
     struct crn_chunk *chunks; /* Newest first. */
     crn_node *root;

@@ -63,6 +63,7 @@ static void append_default(const crn_row *row, crn_str *out)
     case CRN_ROW_BOOL_NULL:
     case CRN_ROW_INIT:
     case CRN_ROW_NESTED:
+    case CRN_ROW_NESTEDS:
     case CRN_ROW_REQUIRED:
     case CRN_ROW_ALIAS:
     case CRN_ROW_NO_EFFECT:
@@ -185,7 +186,8 @@ static const char *fault_of_option(const crn_row *row)
     if (row->kind == CRN_ROW_CHOICE &&
         (row->text == NULL || row->text[0] == '\0' || !has_choice(row->choices, row->text)))
         return "its default is not one of its choices";
-    if (row->kind == CRN_ROW_NESTED && crn_section_find(row->text) == NULL)
+    if ((row->kind == CRN_ROW_NESTED || row->kind == CRN_ROW_NESTEDS) &&
+        crn_section_find(row->text) == NULL)
         return "its section is unknown";
     return NULL;
 }

@@ -134,13 +134,38 @@ static bool read_number(const crn_row *row, const char *where, const crn_node *n
     return true;
 }
 
+static bool read_nesteds(const crn_row *row, crn_doc *doc, const char *where, crn_node *node,
+                         void *field, crn_diag *diag)
+{
+    const crn_section *const section = crn_section_find(row->text);
+    char path[CRN_WHERE_SIZE];
+    crn_items list = {0};
+    if (node->kind != CRN_NODE_LIST) {
+        crn_diag_error(diag, node, "%s must be a list of maps, not %s", where,
+                       crn_node_kind_phrase(node->kind));
+        return false;
+    }
+    char *const items = crn_doc_alloc(doc, (node->count + 1) * section->struct_size, diag);
+    for (crn_node *item = node->first; items != NULL && item != NULL; item = item->next) {
+        (void)snprintf(path, sizeof path, "%.200s[%zu]", where, list.count);
+        if (!crn_section_read(section, path, doc, item, items + list.count * section->struct_size,
+                              diag))
+            return false;
+        list.count++;
+    }
+    list.items = items;
+    memcpy(field, &list, sizeof list);
+    return items != NULL;
+}
+
 static bool takes_null(const crn_row *row)
 {
     return row->kind == CRN_ROW_INT_NULL || row->kind == CRN_ROW_FLOAT_NULL ||
            row->kind == CRN_ROW_NUMBER_NULL || row->kind == CRN_ROW_NUMBER ||
            row->kind == CRN_ROW_LIST || row->kind == CRN_ROW_INTS || row->kind == CRN_ROW_FLOATS ||
            row->kind == CRN_ROW_INIT || row->kind == CRN_ROW_NESTED ||
-           row->kind == CRN_ROW_BOOL_NULL || (row->kind == CRN_ROW_TEXT && row->text == NULL);
+           row->kind == CRN_ROW_NESTEDS || row->kind == CRN_ROW_BOOL_NULL ||
+           (row->kind == CRN_ROW_TEXT && row->text == NULL);
 }
 
 static bool read_value(const crn_row *row, crn_doc *doc, const char *where, crn_node *node,
@@ -186,6 +211,8 @@ static bool read_value(const crn_row *row, crn_doc *doc, const char *where, crn_
         return crn_init_read(doc, node, where, field, diag);
     case CRN_ROW_NESTED:
         return crn_section_read(crn_section_find(row->text), where, doc, node, field, diag);
+    case CRN_ROW_NESTEDS:
+        return read_nesteds(row, doc, where, node, field, diag);
     case CRN_ROW_REQUIRED:
     case CRN_ROW_ALIAS:
     case CRN_ROW_NO_EFFECT:
@@ -339,6 +366,7 @@ static crn_node *complete_option(crn_doc *doc, crn_node *map, const crn_row *row
     case CRN_ROW_BOOL_NULL:
     case CRN_ROW_INIT:
     case CRN_ROW_NESTED:
+    case CRN_ROW_NESTEDS:
     case CRN_ROW_REQUIRED:
     case CRN_ROW_ALIAS:
     case CRN_ROW_NO_EFFECT:

@@ -90,6 +90,8 @@
 #define CRN_OPT_INIT(n, help_) {.kind = CRN_ROW_INIT, CRN_OPT_FIELD(n), .unit = "", .help = help_},
 #define CRN_OPT_NESTED(n, section_, help_)                                                         \
     {.kind = CRN_ROW_NESTED, CRN_OPT_FIELD(n), .unit = "", .help = help_, .text = #section_},
+#define CRN_OPT_NESTEDS(n, section_, help_)                                                        \
+    {.kind = CRN_ROW_NESTEDS, CRN_OPT_FIELD(n), .unit = "", .help = help_, .text = #section_},
 
 /* Rows without a field. */
 #define CRN_OPT_REQUIRED(n)                                                                        \

@@ -82,8 +82,10 @@ static void append_numbers(crn_str *out, const crn_row *row)
 
 static void append_nested(crn_str *out, const crn_row *row)
 {
-    crn_str_append(out, "\"anyOf\":[");
+    const bool is_list = row->kind == CRN_ROW_NESTEDS;
+    crn_str_append(out, is_list ? "\"anyOf\":[{\"type\":\"array\",\"items\":" : "\"anyOf\":[");
     crn_section_schema(crn_section_find(row->text), out);
+    crn_str_append(out, is_list ? "}" : "");
     crn_str_append(out, ",{\"type\":\"null\"}],\"default\":null");
 }
 
@@ -144,6 +146,7 @@ static void append_value(crn_str *out, const crn_row *row)
         append_pair(out, row);
         return;
     case CRN_ROW_NESTED:
+    case CRN_ROW_NESTEDS:
         append_nested(out, row);
         return;
     case CRN_ROW_INIT:

@@ -68,6 +68,7 @@ static void set_default(const crn_row *row, void *field)
     case CRN_ROW_FLOAT_NULL:
     case CRN_ROW_NUMBER_NULL:
     case CRN_ROW_BOOL_NULL:
+    case CRN_ROW_NESTEDS:
     case CRN_ROW_LIST:
     case CRN_ROW_INTS:
     case CRN_ROW_FLOATS:

@@ -415,6 +415,30 @@ static const crn_row k_text_data_rows[] = {
 };
 #undef CRN_OPT_STRUCT
 
+#define CRN_OPT_STRUCT cairn_token_bin_data_options
+static const crn_row k_token_bin_data_rows[] = {
+#include "cairn/options/token_bin_data.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_hdf5_mixture_options
+static const crn_row k_hdf5_mixture_rows[] = {
+#include "cairn/options/hdf5_mixture.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_gpt_hdf5_data_options
+static const crn_row k_gpt_hdf5_data_rows[] = {
+#include "cairn/options/gpt_hdf5_data.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_gpt_hdf5_map_data_options
+static const crn_row k_gpt_hdf5_map_data_rows[] = {
+#include "cairn/options/gpt_hdf5_map_data.def"
+};
+#undef CRN_OPT_STRUCT
+
 #include "cairn/options/rows_end.h"
 #undef CRN_OPT_FIELD
 
@@ -532,6 +556,13 @@ static const crn_section k_sections[] = {
     SECTION(attention_params, "model.extra_attention_params", "More options of the attention."),
     SECTION(pos_scaling, "model.pos_scaling_extra_args", "More options of rotary positions."),
     SECTION(text_data, "dataloader.TextDataProcessor", "Text files whose bytes are the tokens."),
+    SECTION(token_bin_data, "dataloader.TokenBinDataProcessor",
+            "Token shards as llm.c and nanoGPT write them."),
+    SECTION(gpt_hdf5_data, "dataloader.GptHDF5DataProcessor", "HDF5 files of samples."),
+    SECTION(gpt_hdf5_map_data, "dataloader.GptHDF5MapDataProcessor",
+            "HDF5 files of samples, or of a corpus that is cut into samples."),
+    SECTION(hdf5_mixture, "dataloader.GptHDF5MapDataProcessor.mixture",
+            "One of the sets that an epoch is mixed of."),
 };
 
 #define DEFAULTS(section)                                                                          \
@@ -594,6 +625,10 @@ DEFAULTS(attention_params)
 DEFAULTS(pos_scaling)
 DEFAULTS(gpt2)
 DEFAULTS(text_data)
+DEFAULTS(token_bin_data)
+DEFAULTS(hdf5_mixture)
+DEFAULTS(gpt_hdf5_data)
+DEFAULTS(gpt_hdf5_map_data)
 
 const crn_section *crn_sections(size_t *count)
 {

@@ -207,6 +207,14 @@ out:
 
 /* ---- Parameters ---- */
 
+/* What muP multiplies the learning rate of a decoder's matrices with, by the width that it goes by;
+ * 0: nothing. The groups decoder_attention, decoder_input_ffn and decoder_output_ffn of the Model
+ * Zoo (gpt2_model.py 2.10). */
+static double mup_factor(cairn_opt_float base, int64_t size)
+{
+    return base.is_set ? base.value / (double)size : 0.0;
+}
+
 static cairn_status declare_attention(crn_gpt2 *m, crn_gpt2_block *b, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
@@ -235,6 +243,7 @@ static cairn_status declare_block(crn_gpt2 *m, int64_t number, cairn_error *err)
     const int64_t c = o->hidden_size;
     crn_params *const p = &m->params;
     crn_gpt2_block *const b = &m->blocks[number];
+    p->learning_rate_factor = mup_factor(o->mup_base_hidden_size, c);
     (void)snprintf(p->prefix, sizeof p->prefix, "transformer_decoder.layers.%lld.",
                    (long long)number);
     CRN_TRY_PLAIN(declare_attention(m, b, err));
@@ -245,10 +254,12 @@ static cairn_status declare_block(crn_gpt2 *m, int64_t number, cairn_error *err)
     if (m->is_gated)
         CRN_TRY_PLAIN(crn_params_add_linear(p, "ffn.ffn.0.linear_layer_for_glu", c, o->filter_size,
                                             o->use_ffn_bias, &m->decoder_init, &b->gate, err));
+    p->learning_rate_factor = mup_factor(o->mup_base_filter_size, o->filter_size);
     CRN_TRY_PLAIN(crn_params_add_linear(p, "ffn.ffn.1.linear_layer", o->filter_size, c,
                                         o->use_ffn_bias, &m->ffn_out_init, &b->ffn1, err));
 out:
     p->prefix[0] = '\0';
+    p->learning_rate_factor = 0.0;
     return rc;
 }
 

@@ -28,7 +28,12 @@ static cairn_status add(crn_params *params, const char *name, const char *last, 
     char full[NAME_SIZE];
     (void)snprintf(full, sizeof full, "%s%s.%s", params->prefix, name, last);
     const cairn_tensor_spec matrix = {
-        .name = full, .dtype = CAIRN_DTYPE_F32, .role = role, .rank = 2, .shape = {rows, cols}};
+        .name = full,
+        .dtype = CAIRN_DTYPE_F32,
+        .role = role,
+        .rank = 2,
+        .shape = {rows, cols},
+        .learning_rate_factor = role == CAIRN_ROLE_WEIGHT ? params->learning_rate_factor : 0.0};
     const cairn_tensor_spec vector = {
         .name = full, .dtype = CAIRN_DTYPE_F32, .role = role, .rank = 1, .shape = {cols}};
     CRN_TRY_PLAIN(

@@ -16,6 +16,7 @@ typedef struct crn_param {
 typedef struct crn_params {
     cairn_state *state;                  /* Where they are declared; borrowed. */
     char prefix[CRN_PARAMS_PREFIX_SIZE]; /* Goes before every name; set by the model. */
+    double learning_rate_factor;         /* Of the weights of linear layers; set by the model. */
     crn_param *items;                    /* Release with crn_params_dispose. */
     size_t count;
     size_t capacity;

@@ -5,6 +5,7 @@
  */
 #include <math.h>
 
+#include "base/try.h"
 #include "optim/optimizer.h"
 
 enum { BLOCK_COLUMNS = 64 };
@@ -80,6 +81,14 @@ static void advance(const void *options, double counters[CRN_COUNTERS_MAX])
 {
     (void)options;
     counters[0] += 1.0;
+}
+
+/* Shazeer and Stern 2018, algorithm 5; PyTorch-Fairseq's names and warm-up. */
+static double rate(const void *options, const double counters[CRN_COUNTERS_MAX])
+{
+    const cairn_adafactor_options *const o = options;
+    const double most = o->warmup_init ? 1e-6 * counters[0] : 1e-2;
+    return o->relative_step ? fmin(most, 1.0 / sqrt(counters[0])) : o->lr.value;
 }
 
 static void prepare(const void *options, const double counters[CRN_COUNTERS_MAX],
@@ -298,6 +307,7 @@ static const crn_optimizer_class k_adafactor = {
     .moments = moments,
     .counters = {{.name = "step", .is_count = true}},
     .advance = advance,
+    .rate = rate,
     .prepare = prepare,
     .step_tensor = step_tensor,
     .scratch = scratch,
@@ -306,5 +316,13 @@ static const crn_optimizer_class k_adafactor = {
 cairn_status cairn_adafactor_new(const cairn_adafactor_options *options, cairn_optimizer *out,
                                  cairn_error *err)
 {
-    return crn_optimizer_new(&k_adafactor, options, options->lr, options->weight_decay, out, err);
+    cairn_status rc = CAIRN_OK;
+    if (options->lr.is_set == options->relative_step)
+        CRN_FAIL(err, CAIRN_ECONFIG, "Adafactor needs lr or relative_step: true, and not both");
+    if (options->warmup_init && !options->relative_step)
+        CRN_FAIL(err, CAIRN_ECONFIG, "Adafactor: warmup_init needs relative_step: true");
+    CRN_TRY_PLAIN(crn_optimizer_new(&k_adafactor, options, options->lr.value, options->weight_decay,
+                                    out, err));
+out:
+    return rc;
 }

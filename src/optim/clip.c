@@ -9,6 +9,29 @@ double cairn_gradient_norm(cairn_state *model)
     return grad != NULL ? sqrt(crn_sum_of_squares(grad, count)) : 0.0;
 }
 
+size_t cairn_gradient_square_count(cairn_state *model)
+{
+    size_t count = 0;
+    (void)cairn_state_gradients(model, &count);
+    return crn_square_count(count);
+}
+
+double cairn_gradient_norm_kept(cairn_state *model, double *squares)
+{
+    size_t count = 0;
+    const float *const grad = cairn_state_gradients(model, &count);
+    return grad != NULL ? sqrt(crn_sum_of_squares_kept(grad, count, squares)) : 0.0;
+}
+
+double cairn_gradient_squares(cairn_state *model, const double *squares, const float *first,
+                              size_t range)
+{
+    size_t count = 0;
+    const float *const grad = cairn_state_gradients(model, &count);
+    return grad != NULL ? crn_sum_of_squares_in(grad, count, squares, (size_t)(first - grad), range)
+                        : 0.0;
+}
+
 double cairn_sum_of_squares(const float *x, size_t count)
 {
     return crn_sum_of_squares(x, count);

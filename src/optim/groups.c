@@ -88,7 +88,8 @@ static bool is_decayed(const cairn_tensor *param)
     return param->role != CAIRN_ROLE_BIAS && param->role != CAIRN_ROLE_NORM;
 }
 
-/* The wish of all filters for one parameter; those that match are marked in @used. */
+/* The wish of all filters for one parameter, 0 for no factor; those that match are marked in
+ * @used. */
 static void ask_filters(const cairn_param_groups *groups, const cairn_param_filter *filters,
                         size_t count, const char *name, bool *used, uint32_t *out_tags,
                         double *out_factor)
@@ -104,8 +105,6 @@ static void ask_filters(const cairn_param_groups *groups, const cairn_param_filt
         if (*out_factor == 0.0)
             *out_factor = filters[i].learning_rate_factor;
     }
-    if (*out_factor == 0.0)
-        *out_factor = 1.0;
 }
 
 static cairn_status place(cairn_param_groups *groups, const cairn_state *model, size_t index,
@@ -116,10 +115,12 @@ static cairn_status place(cairn_param_groups *groups, const cairn_state *model, 
     const cairn_tensor *const param = cairn_state_tensor_at(model, index);
     crn_str name = {0};
     uint32_t tags = 0;
-    double factor = 1.0;
+    double factor = 0.0;
     crn_str_printf(&name, "model.%s", param->name);
     CRN_TRY_PLAIN(crn_str_check(&name, err));
     ask_filters(groups, filters, count, name.text, used, &tags, &factor);
+    if (factor == 0.0)
+        factor = param->learning_rate_factor > 0.0 ? param->learning_rate_factor : 1.0;
     const size_t group = find_group(groups, tags, is_decayed(param), factor);
     if (group == SIZE_MAX)
         CRN_FAIL(err, CAIRN_ENOMEM, "no memory for parameter groups");
@@ -135,8 +136,10 @@ static cairn_status check_used(const cairn_param_filter *filters, size_t count, 
     cairn_status rc = CAIRN_OK;
     for (size_t i = 0; i < count; i++) {
         const bool has_tag = filters[i].tag != NULL;
+        const bool has_place = filters[i].place != NULL;
         if (!used[i])
-            CRN_FAIL(err, CAIRN_ECONFIG, "no parameter matches '%s'%s of optimizer.%s%s%s",
+            CRN_FAIL(err, CAIRN_ECONFIG, "%s%sno parameter matches '%s'%s of optimizer.%s%s%s",
+                     has_place ? filters[i].place : "", has_place ? ": " : "",
                      filters[i].params.count > 0 ? filters[i].params.items[0] : "",
                      filters[i].params.count > 1 ? " or the other globs" : "",
                      has_tag ? "params, tag '" : "adjust_learning_rate",

@@ -49,7 +49,13 @@ void crn_optimizer_destroy(void *self)
 double crn_optimizer_learning_rate(const void *self)
 {
     const crn_optimizer *const optimizer = self;
-    return optimizer->learning_rate;
+    const crn_optimizer_class *const class = optimizer->class;
+    double counters[CRN_COUNTERS_MAX];
+    if (class->rate == NULL)
+        return optimizer->learning_rate;
+    memcpy(counters, optimizer->counters, sizeof counters);
+    class->advance(optimizer->options, counters);
+    return class->rate(optimizer->options, counters);
 }
 
 double crn_optimizer_weight_decay(const void *self)

@@ -56,6 +56,8 @@ typedef struct crn_optimizer_class {
     crn_counter counters[CRN_COUNTERS_MAX];
     /* From the counters of the last step to those of the coming one. NULL: none. */
     void (*advance)(const void *options, double counters[CRN_COUNTERS_MAX]);
+    /* The rate where no scheduler sets it, by the counters of the coming step. NULL: the option. */
+    double (*rate)(const void *options, const double counters[CRN_COUNTERS_MAX]);
     /* What is the same for all elements of a group in one step; @counters are the coming step's. */
     void (*prepare)(const void *options, const double counters[CRN_COUNTERS_MAX],
                     double learning_rate, double weight_decay, void *scalars);
@@ -129,5 +131,11 @@ typedef double (*crn_chunk_fn)(const void *what, size_t first, size_t count);
 double crn_sum_chunks(size_t count, crn_chunk_fn chunk, const void *what);
 /* Sum of the squares of @x. */
 double crn_sum_of_squares(const float *x, size_t count);
+/* The same; @squares [crn_square_count(count)] gets its parts. */
+double crn_sum_of_squares_kept(const float *x, size_t count, double *squares);
+size_t crn_square_count(size_t count);
+/* Sum of the squares of x[first .. first + range), most of it out of those parts. */
+double crn_sum_of_squares_in(const float *x, size_t count, const double *squares, size_t first,
+                             size_t range);
 
 #endif

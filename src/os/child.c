@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/os.h"
@@ -101,6 +102,25 @@ int crn_child_run(char *const *words, crn_child_end *out)
     if (child == 0)
         become(words, parent);
     return wait_for(child, &waited, out);
+}
+
+void crn_child_pause(int64_t ns)
+{
+    enum { NS_IN_S = 1000000000 };
+    const crn_os *const os = crn_os_posix();
+    const int64_t end = os->monotonic_ns(os) + ns;
+    sigset_t stops;
+    (void)sigemptyset(&stops);
+    (void)sigaddset(&stops, SIGTERM);
+    (void)sigaddset(&stops, SIGINT);
+    for (int64_t left = ns; left > 0; left = end - os->monotonic_ns(os)) {
+        const struct timespec time = {.tv_sec = left / NS_IN_S, .tv_nsec = left % NS_IN_S};
+        const int number = sigtimedwait(&stops, NULL, &time);
+        if (number > 0) {
+            (void)raise(number); /* It is blocked: it waits for the next child. */
+            return;
+        }
+    }
 }
 
 const char *crn_signal_name(int number, char buf[32])

@@ -28,7 +28,7 @@ bool crn_memory_field(const char *text, const char *key, uint64_t *out)
     const size_t length = strlen(key);
     const char *line = text;
     while (line != NULL) {
-        if (strncmp(line, key, length) == 0 && (line[length] == ' ' || line[length] == '\t')) {
+        if (strcspn(line, " \t\n") == length && strncmp(line, key, length) == 0) {
             *out = strtoull(line + length, NULL, 10);
             return true;
         }

@@ -166,6 +166,31 @@ typedef struct crn_child_end {
  * value: no child was started, or it was lost.
  */
 int crn_child_run(char *const *words, crn_child_end *out);
+/* For the process between two children: waits so long, or until SIGTERM or SIGINT comes, which the
+ * next child then gets. */
+void crn_child_pause(int64_t ns);
+
+/*
+ * Helper programs: another program that does one thing for this process behind a socket, such as
+ * reading files nobody vouches for. It gets the socket as descriptor 3, nothing to read from or
+ * write to besides, all signals blocked, and of the environment only what its loader and sanitizers
+ * need. For any number of threads; a helper is used by one at a time.
+ */
+enum { CRN_HELPER_SOCKET = 3 };
+typedef struct crn_helper {
+    int socket; /* -1: none */
+    int64_t process;
+} crn_helper;
+/* Starts @path. Returns an errno value; ENOENT if there is no such program. */
+int crn_helper_start(const char *path, crn_helper *out);
+/* Sends @size bytes and, if it is not -1, the descriptor @fd. EPIPE: the helper has ended. */
+int crn_helper_send(const crn_helper *helper, const void *bytes, size_t size, int fd);
+/* Waits for exactly @size bytes. EPIPE: the helper has ended; ETIMEDOUT: nothing came for
+ * @timeout_ms. */
+int crn_helper_receive(const crn_helper *helper, void *bytes, size_t size, int timeout_ms);
+/* Ends the helper, whatever it does. Accepts one that was not started. */
+void crn_helper_end(crn_helper *helper);
+
 /* "SIGSEGV"; "signal 77" for one without a name. Returns @buf. */
 const char *crn_signal_name(int number, char buf[32]);
 

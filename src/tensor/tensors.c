@@ -88,6 +88,7 @@ static crn_tensor_box *box_new(const cairn_tensor_spec *spec, uint64_t bytes)
     box->tensor.name = box->name;
     box->tensor.dtype = spec->dtype;
     box->tensor.role = spec->role;
+    box->tensor.learning_rate_factor = spec->learning_rate_factor;
     box->tensor.rank = spec->rank;
     box->tensor.bytes = bytes;
     for (int i = 0; i < spec->rank; i++)

@@ -1,5 +1,7 @@
 /* Validation: the mean loss over tokens of a loader, from its start, without touching the state. */
+#include <errno.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/try.h"
@@ -220,6 +222,33 @@ static cairn_status canceled(const char *reason, cairn_error *err)
                          "validation was stopped before its end (%s)", reason);
 }
 
+/*
+ * A fit beside us may delete a checkpoint between our look at the folder and the opening of the
+ * file, which then is an old one that nobody misses. What a person has named is missed.
+ */
+static bool is_gone(const cairn_trainer *trainer)
+{
+    crn_file_stat info;
+    if (trainer->loaded_path == NULL ||
+        trainer->os->stat(trainer->os, CRN_OS_CWD, trainer->loaded_path, &info) != ENOENT)
+        return false;
+    cairn_log_message(trainer->options.log, CAIRN_LOG_INFO,
+                      "%s was deleted after it had been found; looking once more",
+                      trainer->loaded_path);
+    return true;
+}
+
+/* The latest is looked for twice. */
+static cairn_status load_one(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_error *err)
+{
+    const cairn_status rc = crn_trainer_start_validation(trainer, ckpt, err);
+    if (rc == CAIRN_OK || ckpt.kind != CAIRN_CKPT_OMITTED || !is_gone(trainer))
+        return rc;
+    *err = (cairn_error){0};
+    return crn_trainer_start_validation(trainer, ckpt, err);
+}
+
+/* @err is not NULL. */
 static cairn_status validate_one(cairn_trainer *trainer, cairn_loader *val, cairn_ckpt ckpt,
                                  cairn_validate_result *out, cairn_error *err)
 {
@@ -227,7 +256,7 @@ static cairn_status validate_one(cairn_trainer *trainer, cairn_loader *val, cair
     const char *stop = NULL;
     cairn_event event = validation_event(trainer, 1);
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_enter_validate, &event, err));
-    CRN_TRY_PLAIN(crn_trainer_start_validation(trainer, ckpt, err));
+    CRN_TRY_PLAIN(load_one(trainer, ckpt, err));
     CRN_TRY_PLAIN(evaluate(trainer, val, event, out, &stop, err));
     if (stop != NULL)
         CRN_TRY_PLAIN(canceled(stop, err));
@@ -250,15 +279,20 @@ cairn_status cairn_trainer_validate(cairn_trainer *trainer, cairn_loader *val, c
     return rc;
 }
 
-static cairn_status validate_ckpt(cairn_trainer *trainer, const struct round *round,
+/* *out_gone: nothing was validated, since the file that had been found is gone. @err is not NULL.
+ */
+static cairn_status validate_ckpt(cairn_trainer *trainer, const struct round *round, bool *out_gone,
                                   cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const char *stop = crn_trainer_stop_reason(trainer);
     const cairn_ckpt ckpt = {.kind = round->checkpoint != NULL ? CAIRN_CKPT_PATH : CAIRN_CKPT_NULL,
                              .path = round->checkpoint};
+    *out_gone = false;
     if (stop == NULL) {
-        CRN_TRY_PLAIN(crn_trainer_start_validation(trainer, ckpt, err));
+        rc = crn_trainer_start_validation(trainer, ckpt, err);
+        *out_gone = rc != CAIRN_OK && is_gone(trainer);
+        CRN_TRY_PLAIN(rc);
         CRN_TRY_PLAIN(run_round(trainer, round, &stop, err));
     }
     if (stop != NULL)
@@ -267,21 +301,61 @@ out:
     return rc;
 }
 
+static bool has_path(const crn_path_list *list, const char *path)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i], path) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * The checkpoints of @paths that are not in @done. Those that are gone are passed over if
+ * @may_miss; *out_missed: there were such.
+ */
+static cairn_status validate_paths(cairn_trainer *trainer, struct round *round,
+                                   const crn_path_list *paths, const crn_path_list *done,
+                                   bool may_miss, bool *out_missed, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    bool gone = false;
+    *out_missed = false;
+    for (size_t i = 0; i < paths->count; i++) {
+        round->checkpoint = paths->items[i];
+        if (has_path(done, round->checkpoint))
+            continue;
+        rc = validate_ckpt(trainer, round, &gone, err);
+        if (!gone || !may_miss)
+            CRN_TRY_PLAIN(rc);
+        if (gone)
+            *err = (cairn_error){0};
+        *out_missed = *out_missed || gone;
+    }
+    rc = CAIRN_OK;
+out:
+    return rc;
+}
+
+/* A second look finds what was saved meanwhile, and misses what was named by a person. */
 static cairn_status validate_ckpts(cairn_trainer *trainer, struct round *round,
                                    const cairn_ckpts *ckpts, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_path_list paths = {0};
+    crn_path_list more = {0};
+    bool missed = false;
     cairn_event event = validation_event(trainer, round->count);
     CRN_TRY_PLAIN(crn_trainer_find_ckpts(trainer, ckpts, &paths, err));
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_on_enter_validate_all, &event, err));
     if (paths.count == 0)
-        CRN_TRY_PLAIN(validate_ckpt(trainer, round, err));
-    for (size_t i = 0; i < paths.count; i++) {
-        round->checkpoint = paths.items[i];
-        CRN_TRY_PLAIN(validate_ckpt(trainer, round, err));
+        CRN_TRY_PLAIN(validate_ckpt(trainer, round, &missed, err));
+    CRN_TRY_PLAIN(validate_paths(trainer, round, &paths, &more, true, &missed, err));
+    if (missed) {
+        CRN_TRY_PLAIN(crn_trainer_find_ckpts(trainer, ckpts, &more, err));
+        CRN_TRY_PLAIN(validate_paths(trainer, round, &more, &paths, false, &missed, err));
     }
 out:
+    crn_path_list_dispose(&more);
     crn_path_list_dispose(&paths);
     return rc;
 }
@@ -290,7 +364,9 @@ cairn_status cairn_trainer_validate_all(cairn_trainer *trainer, cairn_loader **v
                                         size_t val_count, const cairn_ckpts *ckpts,
                                         cairn_validated_fn fn, void *user, cairn_error *err)
 {
+    cairn_error own = {0};
+    cairn_error *const failure = err != NULL ? err : &own;
     struct round round = {.loaders = val, .count = val_count, .fn = fn, .user = user};
-    const cairn_status rc = begin(trainer, err);
-    return rc == CAIRN_OK ? validate_ckpts(trainer, &round, ckpts, err) : rc;
+    const cairn_status rc = begin(trainer, failure);
+    return rc == CAIRN_OK ? validate_ckpts(trainer, &round, ckpts, failure) : rc;
 }

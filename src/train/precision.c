@@ -44,9 +44,15 @@ out:
 double crn_trainer_finish_gradients(cairn_trainer *trainer, bool *out_is_skipped)
 {
     cairn_unscale_gradients(trainer->model_state, cairn_loss_scaler_scale(trainer->scaler));
-    const double norm = cairn_gradient_norm(trainer->model_state);
+    const double norm = cairn_gradient_norm_kept(trainer->model_state, trainer->gradient_squares);
     *out_is_skipped = cairn_loss_scaler_is_dynamic(trainer->scaler) && !isfinite(norm);
     return norm;
+}
+
+double cairn_trainer_gradient_squares(const cairn_trainer *trainer, const float *first,
+                                      size_t range)
+{
+    return cairn_gradient_squares(trainer->model_state, trainer->gradient_squares, first, range);
 }
 
 void crn_trainer_clip(cairn_trainer *trainer, double norm)

@@ -21,6 +21,8 @@ static void free_texts(const cairn_param_filter *filter)
     crn_free(cast.out);
     cast.in = filter->tag;
     crn_free(cast.out);
+    cast.in = filter->place;
+    crn_free(cast.out);
 }
 
 static void dispose_filters(cairn_param_filter *filters, size_t count)
@@ -47,6 +49,10 @@ static cairn_status copy_filter(const cairn_param_filter *from, cairn_param_filt
     if (from->tag != NULL) {
         to->tag = crn_strdup(from->tag);
         CRN_NEED(err, to->tag, "a parameter filter");
+    }
+    if (from->place != NULL) {
+        to->place = crn_strdup(from->place);
+        CRN_NEED(err, to->place, "a parameter filter");
     }
 out:
     return rc;

@@ -112,6 +112,7 @@ void cairn_trainer_destroy(cairn_trainer *trainer)
         trainer->optimizer.ops->destroy(trainer->optimizer.self);
     crn_rates_dispose(&trainer->rates);
     cairn_loss_scaler_destroy(trainer->scaler);
+    crn_free(trainer->gradient_squares);
     crn_free(trainer->observers);
     cairn_store_close(trainer->store); /* Before the tree, which a save may be reading. */
     cairn_state_tree_destroy(trainer->tree);

@@ -96,6 +96,7 @@ struct cairn_trainer {
     crn_metric_list metrics;
     cairn_control asked; /* by callbacks since the last step ended */
     cairn_loss_scaler *scaler;
+    double *gradient_squares; /* parts of the norm of this step's gradients; NULL: validating */
     cairn_check train_check;
     cairn_check validation_check;
     crn_observer *observers;

@@ -1,4 +1,5 @@
 /* What the state tree of a trainer holds, and the counters that live in it as values. */
+#include "base/mem.h"
 #include "base/try.h"
 #include "train/trainer_priv.h"
 
@@ -26,6 +27,17 @@ out:
     return rc;
 }
 
+static cairn_status allocate_gradients(cairn_trainer *trainer, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY_PLAIN(cairn_state_allocate_gradients(trainer->model_state, err));
+    trainer->gradient_squares = crn_calloc(cairn_gradient_square_count(trainer->model_state),
+                                           sizeof *trainer->gradient_squares);
+    CRN_NEED(err, trainer->gradient_squares, "the norm of the gradients");
+out:
+    return rc;
+}
+
 cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
@@ -44,7 +56,7 @@ cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cai
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_post_setup, &event, err));
     CRN_TRY_PLAIN(cairn_state_tree_allocate(trainer->tree, err));
     if (is_training)
-        CRN_TRY_PLAIN(cairn_state_allocate_gradients(trainer->model_state, err));
+        CRN_TRY_PLAIN(allocate_gradients(trainer, err));
 out:
     return rc;
 }

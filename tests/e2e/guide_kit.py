@@ -1,7 +1,7 @@
 """Runs the pages of the guide: what stands in a page is typed, and what it shows is compared.
 
-A page has a folder of its own, in which `cairn` and `build/cairn` are the program under test. Its
-blocks are taken in order; CONTRIBUTING.md says what an author has to know:
+A page has a folder of its own, in which `cairn` and `build/cairn` are the program under test, and
+configs, docs, examples, tests and README.md those of the repository. Its blocks are taken in order:
 
     yaml      laid over the params.yaml of the first run and left as params.yaml for what follows;
               then tried: a fit of three steps in a folder of its own
@@ -13,6 +13,8 @@ blocks are taken in order; CONTRIBUTING.md says what an author has to know:
 A comment in the line before a block changes that:
 
     <!-- test: file NAME -->                    yaml: written to NAME as it stands, then tried
+    <!-- test: refused -->                      yaml: params.yaml as it stands, with which fit must
+                                                end with exit code 2
     <!-- test: shared -->                       every page begins with this block
     <!-- test: signal NAME after PATTERN -->    console: the first command gets SIGNAME as soon as
                                                 a line of its output matches
@@ -42,6 +44,9 @@ NUMBER = (r"[0-9a-f]{32}|\d{8}_\d{6}|\d{4}-\d\d-\d\dT[\d:.]+Z|\d+:\d\d(?::\d\d)?
           r"|-?\d+\.\d+(?:e[+-]?\d+)?|\d{6,}|\d{1,3}(?:,\d{3})+")
 TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ", re.MULTILINE)
 TRIED_STEPS = 3
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+REPOSITORY = ("configs", "docs", "examples", "tests", "README.md")
+FIT_KEYS = ("ckpt_path", "train_dataloader", "val_dataloader")
 
 
 class PageError(AssertionError):
@@ -78,7 +83,7 @@ class Block:
 
     def check(self):
         """Refuses what would be passed over in silence."""
-        known = ("file", "shared", "signal", "not run")
+        known = ("file", "refused", "shared", "signal", "not run")
         for mark in self.marks:
             if not any(self.mark(name) is not None and mark.startswith(name) for name in known):
                 self.fail("unknown mark 'test: %s'" % mark)
@@ -202,6 +207,8 @@ class Page:
             path = os.path.join(folder, name if "/" in name else os.path.join("bin", name))
             os.makedirs(os.path.dirname(path), exist_ok=True)
             os.symlink(kit.BIN, path)
+        for name in REPOSITORY:
+            os.symlink(os.path.join(ROOT, name), os.path.join(folder, name))
         self.env = kit.environment()
         self.env["PATH"] = os.path.join(folder, "bin") + os.pathsep + self.env["PATH"]
         self.env["LC_ALL"] = "C.UTF-8"
@@ -235,8 +242,13 @@ class Page:
 
     def run_yaml(self, block):
         value = block.yaml()
+        if value is None:  # A comment alone.
+            return
         name = block.mark("file")
-        if name:
+        is_refused = block.mark("refused") is not None
+        if is_refused:
+            name, text = name or "params.yaml", block.text
+        elif name:
             text = block.text
             if self.base is None:
                 self.base = value
@@ -250,18 +262,22 @@ class Page:
                    "trainer.init.loop.max_steps=%d" % TRIED_STEPS]
         if "checkpoint_root" in text:
             command += ["--set", "trainer.init.checkpoint.checkpoint_root=" + tried]
-        self.must(block, command)
+        if is_refused:
+            code, output = self.process(command)
+            if code != kit.USAGE:
+                block.fail("exit code %d of what should be refused\n%s" % (code, output))
+        else:
+            self.must(block, command)
 
     def laid_over(self, block, value):
         """The text of the first run's configuration with @value in its place."""
-        if value is None:
-            return block.text
         if not isinstance(value, dict):
             block.fail("this YAML is no map of options")
         if "trainer" not in value:
-            fit = {key: value[key] for key in value if key in ("fit", "validate", "validate_all")}
-            init = {key: value[key] for key in value if key not in fit}
-            value = {"trainer": {"init": init, **fit}}
+            verbs = {key: value.pop(key) for key in ("fit", "validate", "validate_all")
+                     if key in value}
+            fit = {key: value.pop(key) for key in FIT_KEYS if key in value}
+            value = {"trainer": kit.merge({"init": value, "fit": fit}, verbs)}
         if isinstance(value["trainer"], list):
             value = {"trainer": [self.merged(one) for one in value["trainer"]]}
         else:
@@ -269,9 +285,14 @@ class Page:
         return yaml.safe_dump(value, sort_keys=False)
 
     def merged(self, value):
+        """The base with @value laid over it; one class replaces another."""
         base = kit.merge(self.base, {})
         if "optimizer" in (value["trainer"].get("init") or {}):
-            del base["trainer"]["init"]["optimizer"]  # One class replaces another.
+            del base["trainer"]["init"]["optimizer"]
+        for name, loader in (value["trainer"].get("fit") or {}).items():
+            old = base["trainer"]["fit"].get(name)
+            if old and loader and loader.get("data_processor") not in (None, old["data_processor"]):
+                del base["trainer"]["fit"][name]
         return kit.merge(base, value)
 
     # ---- Commands and what they print --------------------------------------------------------

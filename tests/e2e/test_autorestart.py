@@ -50,7 +50,7 @@ class RestartCase(kit.Case):
             "plugins": [PLUGIN],
             "callbacks": [{"Crash": {"steps": list(crashes), "memory": self.path("memory"),
                                      "is_always": always}}],
-            "autorestart": {"max_num_restarts": restarts},
+            "autorestart": {"max_num_restarts": restarts, "backoff": 0},
         }, init)
         return self.write_config(kit.tiny_config(self.text, **init), name)
 
@@ -146,7 +146,7 @@ class SeveralTest(RestartCase):
                 self.text, model_dir=self.path(name), plugins=[PLUGIN],
                 loop={"max_steps": 20}, checkpoint={"steps": 5, "asynchronous": False},
                 callbacks=[{"Crash": {"steps": crashes, "memory": self.path(name + ".memory")}}],
-                autorestart=restarts and {"max_num_restarts": restarts}))
+                autorestart=restarts and {"max_num_restarts": restarts, "backoff": 0}))
             trainers[-1]["trainer"]["fit"]["ckpt_path"] = None
         return self.write_config({"trainer": trainers}, "several.yaml")
 
@@ -276,6 +276,17 @@ class SignalTest(RestartCase):
             done = running.finish()
         self.assertEqual(130, done.code, done.err)
         self.assertEqual("failed", done.result["result"])
+
+    def test_a_stop_cuts_the_wait_for_a_restart_short(self):
+        config = self.config(["8:kill"], autorestart={"backoff": 3600})
+        with kit.Running(self.fit_args(config, self.path("run"))) as running:
+            self.assertTrue(running.wait_for(r"starting again in 3600 s \(1 of 2"))
+            running.signal(signal.SIGTERM)
+            done = running.finish()
+        # The attempt that gets it has nothing new to save.
+        self.assertEqual(kit.STOPPED, done.code, done.err)
+        self.assertEqual(("stopped", "SIGTERM"), (done.result["result"], done.result["reason"]))
+        self.finish()
 
     def test_sigusr1_to_the_parent_saves(self):
         config = self.config(checkpoint={"steps": STEPS})

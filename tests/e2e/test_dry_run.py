@@ -97,9 +97,6 @@ class PlanTest(DryRunCase):
         self.assertEqual((0, None, 0), (found["validations"], found["val_loss"],
                                         found["validation_seconds"]))
 
-    def test_loggers_make_no_files(self):
-        self.dry_run(self.config(loggers=["TensorBoardLogger"]), self.path("run"))
-
     def test_autorestart_does_not_count(self):
         config = self.config(autorestart={"max_num_restarts": 3})
         self.assertEqual("tried", self.found(config, self.path("run"))["result"])

@@ -88,7 +88,7 @@ class Links(kit.Case):
         self.assertEqual(["#x"], broken_links(Path(self.path("b.md"))))
 
     def test_every_page_has_its_place_in_the_order(self):
-        for folder in ("guide", "design", "reference"):
+        for folder in ("guide", "reference"):
             index = (ROOT / "docs" / folder / "README.md").read_text(encoding="utf-8")
             for page in (ROOT / "docs" / folder).glob("*.md"):
                 if page.name != "README.md":
@@ -119,6 +119,17 @@ class Runner(kit.Case):
     def test_a_key_that_does_not_exist_is_found(self):
         self.refused(r"page.md:3: exit code 2\n(.|\n)*unknown key 'stops'",
                      "Text\n\n```yaml\n    checkpoint: {stops: 2}\n```\n")
+
+    def test_a_configuration_that_should_be_refused_and_is_not_is_found(self):
+        self.assertEqual((1, 0), self.page("<!-- test: refused -->\n```yaml\ntrainer: 1\n```\n"))
+        self.refused("exit code 0 of what should be refused", "<!-- test: refused -->\n```yaml\n"
+                     + guide_kit.blocks_of(FIRST_RUN.read_text(encoding="utf-8"), "")[2].text
+                     + "```\n")
+
+    def test_one_data_processor_replaces_another(self):
+        self.refused("NoSuchProcessor",
+                     "```yaml\ntrain_dataloader: {data_processor: NoSuchProcessor}\n"
+                     "model: {num_heads: 1}\n```\n")
 
     def test_a_command_that_fails_is_found(self):
         self.refused("page.md:1: exit code 1", "```sh\nfalse\ntrue\n```\n")

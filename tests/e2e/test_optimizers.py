@@ -1,5 +1,6 @@
 """Every optimizer and parameter groups from a YAML; an interrupted run equals the uninterrupted."""
 import os
+import re
 import unittest
 
 import numpy
@@ -90,6 +91,49 @@ class OptimizersTest(kit.Case):
         done = kit.run(["fit", name, "-o", self.path("none")], kit.USAGE)
         self.assertRegex(done.err, r"no parameter matches '\*nothing' of optimizer\.params")
         self.assertFalse(os.path.exists(self.path("none")))
+
+    def test_mup__divides_the_rates_of_the_matrices_of_the_decoder_by_the_width(self):
+        """hidden_size 16 over 4 and filter_size 32 over 4 make factors of 1/4 and 1/8."""
+        init = {"model": {"mup_base_hidden_size": 4, "mup_base_filter_size": 4,
+                          "nonlinearity": "swiglu", "initializer_range": 0.5},
+                "checkpoint": {"steps": 1, "save_initial_checkpoint": True},
+                "loop": {"max_steps": 1}, "precision": None,
+                "schedulers": [{"ConstantLR": {"learning_rate": 0.5}}]}
+        ours = self.config(optimizer={"SGD": {"lr": 1.0}}, **init)
+        undone = dict.fromkeys(("decoder_attention", "decoder_input_ffn", "decoder_output_ffn"), 1)
+        plain = self.config(optimizer={"SGD": {"lr": 1.0, "adjust_learning_rate": undone}}, **init)
+        before, after = (kit.tensors(os.path.join(self.fit(ours, "mup"), "checkpoint_%d.mdl" % i))
+                         for i in (0, 1))
+        other = kit.tensors(os.path.join(self.fit(plain, "plain"), "checkpoint_1.mdl"))
+        factors = set()
+        for name in [name for name in before if name.startswith("model.")]:
+            start, end, full = (numpy.frombuffer(tensors[name], "<f4").astype("f8")
+                                for tensors in (before, after, other))
+            factor = (0.125 if "ffn.ffn.1" in name else 0.25) if re.search(
+                r"decoder\.layers.*(attn|ffn).*weight$", name) else 1.0
+            factors.add(factor)
+            numpy.testing.assert_allclose(end - start, factor * (full - start), rtol=1e-3,
+                                          atol=2e-7, err_msg=name)
+            if factor < 1.0:
+                self.assertGreater(abs(full - start).max(), 1e-5, name)
+        self.assertEqual({1.0, 0.25, 0.125}, factors)
+        rates = kit.read_metrics(self.path("mup")).steps[1]
+        self.assertEqual([0.5, 0.125, 0.0625, 0.5],
+                         [float(rates["lr/%d" % group]) for group in range(4)])
+
+    def test_globs_that_match_nothing__are_named_with_their_place(self):
+        for options, globs in (({"params": [{"params": "*bias", "tag": "b"},
+                                            {"params": ["*nothing", "*none"], "tag": "a"}]},
+                                "*nothing"),
+                               ({"adjust_learning_rate": {"*no_such": 0.5}}, "*no_such")):
+            path = self.write_config(self.config(optimizer={"AdamW": options}))
+            done = kit.run(["fit", path, "-o", self.path("none")], kit.USAGE)
+            match = re.search(r"(\S+params\.yaml):(\d+):(\d+): no parameter matches '(\S+)'",
+                              done.err)
+            self.assertEqual((path, globs), (match.group(1), match.group(4)), done.err)
+            with open(path, encoding="utf-8") as file:
+                line = file.read().splitlines()[int(match.group(2)) - 1]
+            self.assertRegex(line[int(match.group(3)) - 1:], r"^(\[|\"\*no_such)")
 
     def test_clipping_by_value_and_by_norm__is_refused_with_its_place(self):
         config = self.config(precision={"max_gradient_norm": 1.0, "max_gradient_value": 0.5})

@@ -206,6 +206,11 @@ class LoggerExampleTest(ExampleCase):
         self.assertEqual(expected, written)
         self.assertGreaterEqual(len({step for step, _ in written}), 20)
 
+    def test_a_dry_run_makes_no_loggers(self):
+        done = self.fit_here("logger", "run", "--dry_run")
+        self.assertEqual("tried", done.result["result"])
+        self.assertFalse(os.path.exists(self.path("run")))
+
 
 class ModelExampleTest(ExampleCase):
     def test_it_learns(self):

@@ -6,7 +6,17 @@
 
 #include "cairn/optim.h"
 
-enum { V = 97, P = 16, C = 32, B = 4, T = 16, STEPS = 20, BATCHES = 4, GRADIENTS_MAX = 64 };
+enum {
+    V = 97,
+    P = 16,
+    C = 32,
+    B = 4,
+    T = 16,
+    STEPS = 20,
+    BATCHES = 4,
+    GRADIENTS_MAX = 64,
+    GROUPS_MAX = 8
+};
 
 static const double k_limit = 1e-5;
 
@@ -175,13 +185,18 @@ static void check_losses(const cairn_gpt2_options *o, const figures *want)
     const cairn_adamw_options adamw = {
         .lr = 1e-2, .betas = {0.9, 0.95}, .eps = 1e-8, .weight_decay = 0.1, .correct_bias = true};
     cairn_param_groups *groups = NULL;
-    const double rates[] = {1e-2, 1e-2};
-    const double decays[] = {adamw.weight_decay, 0.0};
+    double rates[GROUPS_MAX];
+    double decays[GROUPS_MAX];
     tiny_declare(&t, o);
     tiny_ok(&t, cairn_adamw_new(&adamw, &optimizer, &t.err));
     tiny_ok(&t, cairn_state_tree_add(t.tree, "optimizer", &optimizer_state, &t.err));
     tiny_ok(&t, cairn_param_groups_new(t.state, NULL, 0, &groups, &t.err));
     tiny_ok(&t, optimizer.ops->declare(optimizer.self, t.state, groups, optimizer_state, &t.err));
+    assert_true(cairn_param_groups_count(groups) <= GROUPS_MAX);
+    for (size_t i = 0; i < cairn_param_groups_count(groups); i++) {
+        rates[i] = adamw.lr; /* PyTorch's were all alike, also with muP. */
+        decays[i] = cairn_param_groups_is_decayed(groups, i) ? adamw.weight_decay : 0.0;
+    }
     cairn_param_groups_destroy(groups);
     tiny_allocate(&t);
     tiny_ok(&t, optimizer.ops->reset(optimizer.self, t.tree, &t.err));

@@ -15,6 +15,7 @@
 #undef CRN_OPT_PAIR
 #undef CRN_OPT_INIT
 #undef CRN_OPT_NESTED
+#undef CRN_OPT_NESTEDS
 #undef CRN_OPT_REQUIRED
 #undef CRN_OPT_ALIAS
 #undef CRN_OPT_NO_EFFECT

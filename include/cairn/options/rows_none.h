@@ -47,6 +47,9 @@
 #ifndef CRN_OPT_NESTED
 #define CRN_OPT_NESTED(name, section, help)
 #endif
+#ifndef CRN_OPT_NESTEDS
+#define CRN_OPT_NESTEDS(name, section, help)
+#endif
 #ifndef CRN_OPT_REQUIRED
 #define CRN_OPT_REQUIRED(name)
 #endif

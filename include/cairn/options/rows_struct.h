@@ -16,6 +16,7 @@
 #define CRN_OPT_PAIR(name, preset1, preset2, min, max, help) cairn_opt_pair name;
 #define CRN_OPT_INIT(name, help) cairn_initializer name;
 #define CRN_OPT_NESTED(name, section, help) cairn_##section##_options name;
+#define CRN_OPT_NESTEDS(name, section, help) cairn_##section##_list name;
 #define CRN_OPT_REQUIRED(name)
 #define CRN_OPT_ALIAS(other, name)
 #define CRN_OPT_NO_EFFECT(name, why)

@@ -201,6 +201,11 @@ CAIRN_API void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, 
  */
 CAIRN_API cairn_status cairn_trainer_add_metric(cairn_trainer *trainer, const char *name,
                                                 double value, cairn_error *err);
+/** In on_before_optimizer_step: the sum of the squares of @p range gradients of the model's state
+ *  from @p first on (tensor->grad), as they were when gradient_norm was computed. Most of it is
+ *  known from there. Tensors of a layer lie side by side, with zeros between them. */
+CAIRN_API double cairn_trainer_gradient_squares(const cairn_trainer *trainer, const float *first,
+                                                size_t range);
 /** The metrics added since the last on_log, such as those of a validation in its on_validate_end.
  *  Borrowed, until the next one is added. */
 CAIRN_API const cairn_metric *cairn_trainer_metrics(const cairn_trainer *trainer, size_t *count);

@@ -13,6 +13,10 @@
 extern "C" {
 #endif
 
+/** In place of a sample's number: an empty one, whose tokens are 0 and do not count. Only loaders
+ *  with pad_last ask for it. */
+#define CAIRN_DATA_PAD UINT64_MAX
+
 typedef struct cairn_data_ops {
     size_t struct_size;
     const char *name; /**< Such as "TextDataProcessor"; static. */

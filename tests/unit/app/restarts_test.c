@@ -105,6 +105,24 @@ static void decide__counts_failures_without_progress(void **state)
     feed(0, ".", "1", true);
 }
 
+static void wait__doubles_without_progress_up_to_a_minute(void **state)
+{
+    static const struct {
+        double backoff;
+        uint64_t without_progress;
+        double seconds;
+    } k_rows[] = {
+        {1.0, 0, 1.0},           {1.0, 1, 1.0}, {1.0, 2, 2.0},   {1.0, 5, 16.0},  {1.0, 7, 60.0},
+        {1.0, UINT64_MAX, 60.0}, {0.0, 9, 0.0}, {90.0, 1, 90.0}, {90.0, 9, 90.0}, {0.5, 3, 2.0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof k_rows / sizeof k_rows[0]; i++) {
+        const crn_restarts restarts = {.backoff = k_rows[i].backoff,
+                                       .without_progress = k_rows[i].without_progress};
+        assert_true(crn_restarts_wait(&restarts) == k_rows[i].seconds);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +131,7 @@ int main(void)
         cmocka_unit_test(decide__tells_a_crash_from_a_wish_by_the_signal),
         cmocka_unit_test(decide__never_starts_again_what_was_asked_to_stop),
         cmocka_unit_test(decide__counts_failures_without_progress),
+        cmocka_unit_test(wait__doubles_without_progress_up_to_a_minute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 
 #include "cairn/callbacks.h"
 #include "cairn/model.h"
+#include "cairn/optim.h"
 #include "kit/kit.h"
 
 enum { CK_METRICS_MAX = 32, CK_NAME_SIZE = 96, CK_LOG_SIZE = 4096, CK_OBSERVERS_MAX = 2 };
@@ -68,6 +69,13 @@ const char *cairn_trainer_model_dir(const cairn_trainer *trainer)
 const char *cairn_trainer_run_dir(const cairn_trainer *trainer)
 {
     return trainer->model_dir[0] != '\0' ? trainer->model_dir : NULL;
+}
+
+double cairn_trainer_gradient_squares(const cairn_trainer *trainer, const float *first,
+                                      size_t range)
+{
+    (void)trainer;
+    return cairn_sum_of_squares(first, range);
 }
 
 cairn_status cairn_trainer_add_metric(cairn_trainer *trainer, const char *name, double value,
@@ -155,9 +163,21 @@ static inline void ck_init(struct cairn_trainer *t)
     static const cairn_model_ops k_ops = {
         .struct_size = sizeof k_ops, .name = "toy", .takes_weights = true};
     static const cairn_tensor_spec k_specs[] = {
-        {"layers.0.w", CAIRN_DTYPE_F32, CAIRN_ROLE_WEIGHT, 1, {4}},
-        {"layers.1.w", CAIRN_DTYPE_F32, CAIRN_ROLE_WEIGHT, 2, {2, 3}},
-        {"embed", CAIRN_DTYPE_F32, CAIRN_ROLE_EMBEDDING, 1, {5}},
+        {.name = "layers.0.w",
+         .dtype = CAIRN_DTYPE_F32,
+         .role = CAIRN_ROLE_WEIGHT,
+         .rank = 1,
+         .shape = {4}},
+        {.name = "layers.1.w",
+         .dtype = CAIRN_DTYPE_F32,
+         .role = CAIRN_ROLE_WEIGHT,
+         .rank = 2,
+         .shape = {2, 3}},
+        {.name = "embed",
+         .dtype = CAIRN_DTYPE_F32,
+         .role = CAIRN_ROLE_EMBEDDING,
+         .rank = 1,
+         .shape = {5}},
     };
     *t = (struct cairn_trainer){.model = {.ops = &k_ops}};
     t->log = (cairn_log){.level = CAIRN_LOG_DEBUG, .write = ck_write_log, .user = t};

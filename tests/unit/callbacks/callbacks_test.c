@@ -619,14 +619,18 @@ static void keep_n__refuses_wrong_options(void **state)
 
 /* ---- CheckLoss ---- */
 
+/* The two hooks in the order of a step: the second one is not called if the first fails. */
 static cairn_status check_loss(double loss, double norm, cairn_error *err)
 {
     cairn_callback callback;
     cairn_control control = {0};
-    const cairn_event event = {
-        .struct_size = sizeof event, .step = 41, .loss = loss, .gradient_norm = norm};
+    cairn_event event = {.struct_size = sizeof event, .step = 41, .loss = loss};
     assert_int_equal(cairn_check_loss_new(&callback, NULL), CAIRN_OK);
-    return callback.ops->on_before_optimizer_step(callback.self, &event, &control, err);
+    const cairn_status rc = callback.ops->on_after_forward(callback.self, &event, &control, err);
+    event.gradient_norm = norm;
+    return rc == CAIRN_OK
+               ? callback.ops->on_before_optimizer_step(callback.self, &event, &control, err)
+               : rc;
 }
 
 static void check_loss__stops_before_the_update_when_something_is_not_finite(void **state)
@@ -641,6 +645,23 @@ static void check_loss__stops_before_the_update_when_something_is_not_finite(voi
     tk_assert_error_has(&err, "the loss of step 42 is -inf; ");
     assert_int_equal(check_loss(8.3, (double)INFINITY, &err), CAIRN_ENONFINITE);
     tk_assert_error_has(&err, "the gradient norm of step 42 is inf; ");
+}
+
+static void check_loss__stops_a_validation_at_the_batch_that_is_not_finite(void **state)
+{
+    cairn_error err = {0};
+    cairn_callback callback;
+    cairn_control control = {0};
+    const cairn_event event = {.struct_size = sizeof event,
+                               .step = 41,
+                               .is_validation = true,
+                               .batch_index = 2,
+                               .loss = (double)NAN};
+    (void)state;
+    assert_int_equal(cairn_check_loss_new(&callback, NULL), CAIRN_OK);
+    assert_int_equal(callback.ops->on_after_forward(callback.self, &event, &control, &err),
+                     CAIRN_ENONFINITE);
+    tk_assert_error_has(&err, "the loss of batch 3 is nan in the validation after step 41");
 }
 
 int main(void)
@@ -666,6 +687,7 @@ int main(void)
         cmocka_unit_test(keep_n__ends_the_run_when_its_memory_ends),
         cmocka_unit_test(keep_n__refuses_wrong_options),
         cmocka_unit_test(check_loss__stops_before_the_update_when_something_is_not_finite),
+        cmocka_unit_test(check_loss__stops_a_validation_at_the_batch_that_is_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -443,14 +443,16 @@ static void features_we_lack__are_refused_unless_they_are_off(void **state)
 {
     (void)state;
     crn_diag diag = {0};
-    cairn_adafactor_options options;
-    assert_true(read_section("adafactor", "lr: 1\nrelative_step: false\nwarmup_init: null",
-                             &options, &diag, NULL));
-    assert_true(read_section("adafactor", "lr: 1\nrelative_step: 'None'", &options, &diag, NULL));
+    cairn_count_params_options options;
+    assert_true(read_section("count_params", "descending: true\nsearch_and_replace: null", &options,
+                             &diag, NULL));
+    assert_true(read_section("count_params", "search_and_replace: 'None'", &options, &diag, NULL));
+    assert_true(read_section("count_params", "search_and_replace: false", &options, &diag, NULL));
     crn_diag_dispose(&diag);
-    assert_section_refuses("adafactor", "{lr: 1, relative_step: true}",
-                           "p.yaml:1:24: optimizer.Adafactor.relative_step: this version lacks "
-                           "learning rates that Adafactor chooses\n");
+    assert_section_refuses(
+        "count_params", "{descending: true, search_and_replace: x}",
+        "p.yaml:1:40: callbacks.CountParams.search_and_replace: this version lacks "
+        "other names in the table of parameters\n");
 }
 
 static void numbers_stand_for_their_text__where_a_text_is_wanted(void **state)
@@ -545,8 +547,8 @@ static void help__tells_name_default_meaning_and_range(void **state)
                         "learning\n"
                         "      rate.\n");
     crn_str_dispose(&text);
-    crn_section_help(section("adafactor"), &text);
-    assert_non_null(strstr(text.text, "  Not in this version: relative_step, warmup_init.\n"));
+    crn_section_help(section("count_params"), &text);
+    assert_non_null(strstr(text.text, "  Not in this version: search_and_replace.\n"));
     crn_str_dispose(&text);
     crn_section_help(section("PiecewiseConstantWD"), &text);
     assert_non_null(strstr(text.text, "  schedulers.PiecewiseConstantWD.vals  (required)\n"

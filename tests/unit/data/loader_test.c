@@ -198,6 +198,94 @@ static void next__never_crosses_an_epoch_at_a_position_of_another_batch_size(voi
     cairn_loader_destroy(dropped);
 }
 
+static cairn_loader *make_epoch(uint64_t count, cairn_loader_options options)
+{
+    cairn_loader *loader = NULL;
+    options.struct_size = sizeof options;
+    assert_int_equal(cairn_loader_new(numbered_new(count, NULL), &options, &loader, NULL),
+                     CAIRN_OK);
+    return loader;
+}
+
+static void next__carries_the_rest_of_an_epoch_into_the_next(void **state)
+{
+    (void)state;
+    int64_t ids[COUNT_MAX];
+    bool seen[10] = {false};
+    cairn_loader *const loader = make_epoch(
+        10, (cairn_loader_options){
+                .batch_size = 4, .shuffle = true, .drop_last = true, .carry_last = true});
+    assert_int_equal(cairn_loader_batches_per_epoch(loader), 2);
+    assert_int_equal(cairn_loader_samples_per_epoch(loader), 10);
+    for (int batch = 0; batch < 3; batch++) {
+        assert_int_equal(next(loader, ids), 4);
+        for (uint64_t i = 0; i < 4; i++) {
+            const uint64_t at = (uint64_t)batch * 4 + i;
+            assert_int_equal(ids[i], cairn_loader_sample_at(loader, at / 10, at % 10));
+            if (at < 10) {
+                assert_false(seen[ids[i]]);
+                seen[ids[i]] = true;
+            }
+        }
+    }
+    assert_int_equal(cairn_loader_position(loader), 12);
+    cairn_loader_destroy(loader);
+}
+
+static void next__fills_a_short_batch_with_pad_last(void **state)
+{
+    (void)state;
+    int64_t ids[COUNT_MAX];
+    cairn_loader *const loader =
+        make_epoch(5, (cairn_loader_options){.batch_size = 4, .pad_last = true});
+    assert_int_equal(next(loader, ids), 4);
+    assert_int_equal(next(loader, ids), 4);
+    assert_int_equal(ids[0], 4);
+    for (int i = 1; i < 4; i++)
+        assert_true((uint64_t)ids[i] == CAIRN_DATA_PAD);
+    assert_int_equal(cairn_loader_position(loader), 5);
+    assert_int_equal(next(loader, ids), 4);
+    assert_int_equal(ids[0], 0);
+    cairn_loader_destroy(loader);
+}
+
+/* How often each of @count samples comes in an epoch of @num_samples. */
+static void count_epoch(uint64_t count, int64_t num_samples, bool shuffle, uint64_t epoch,
+                        int times[COUNT_MAX])
+{
+    cairn_loader *const loader = make_epoch(
+        count, (cairn_loader_options){.batch_size = 1,
+                                      .shuffle = shuffle,
+                                      .num_samples = {.is_set = true, .value = num_samples}});
+    assert_int_equal(cairn_loader_samples_per_epoch(loader), num_samples);
+    memset(times, 0, COUNT_MAX * sizeof *times);
+    for (uint64_t place = 0; place < (uint64_t)num_samples; place++)
+        times[cairn_loader_sample_at(loader, epoch, place)]++;
+    cairn_loader_destroy(loader);
+}
+
+static void num_samples__repeats_all_and_chooses_the_rest(void **state)
+{
+    (void)state;
+    int times[COUNT_MAX];
+    int other[COUNT_MAX];
+    count_epoch(10, 24, false, 0, times);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(times[i], i < 4 ? 3 : 2);
+    count_epoch(10, 4, false, 1, times);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(times[i], i < 4 ? 1 : 0);
+    count_epoch(10, 24, true, 0, times);
+    count_epoch(10, 24, true, 1, other);
+    int extra = 0;
+    for (int i = 0; i < 10; i++) {
+        assert_true(times[i] == 2 || times[i] == 3);
+        extra += times[i] - 2;
+    }
+    assert_int_equal(extra, 4);
+    assert_memory_not_equal(times, other, sizeof times); /* others in another epoch */
+}
+
 static void seek__costs_nothing_far_away(void **state)
 {
     (void)state;
@@ -309,6 +397,9 @@ int main(void)
         cmocka_unit_test(next__gives_every_sample_once_an_epoch_when_shuffled),
         cmocka_unit_test(seek__equals_reading_up_to_there),
         cmocka_unit_test(next__never_crosses_an_epoch_at_a_position_of_another_batch_size),
+        cmocka_unit_test(next__carries_the_rest_of_an_epoch_into_the_next),
+        cmocka_unit_test(next__fills_a_short_batch_with_pad_last),
+        cmocka_unit_test(num_samples__repeats_all_and_chooses_the_rest),
         cmocka_unit_test(seek__costs_nothing_far_away),
         cmocka_unit_test(next__keeps_the_position_when_the_data_fails),
         cmocka_unit_test(set_seed__serves_only_where_no_shuffle_seed_is_given),

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef _OPENMP
@@ -101,6 +102,57 @@ static void norm__has_the_same_bits_for_any_thread_count(void **state)
         assert_true(cairn_gradient_norm(f.model) == one);
     }
     set_threads(2);
+    cairn_state_tree_destroy(f.tree);
+}
+
+static void sums__are_those_of_each_range_to_the_same_bits(void **state)
+{
+    enum { RANGES = 1200 }; /* more than are collected at a time */
+    struct fixture f;
+    static cairn_floats ranges[RANGES];
+    static double sums[RANGES];
+    (void)state;
+    make(&f);
+    fill(&f);
+    ranges[0] = (cairn_floats){f.large, LARGE};
+    ranges[1] = (cairn_floats){NULL, 0};
+    for (size_t i = 2; i < RANGES; i++)
+        ranges[i] = (cairn_floats){f.large + i, i % 7 * 100};
+    for (int threads = 1; threads <= 3; threads++) {
+        set_threads(threads);
+        cairn_sums_of_squares(ranges, RANGES, sums);
+        for (size_t i = 0; i < RANGES; i++)
+            assert_true(sums[i] == cairn_sum_of_squares(ranges[i].values, ranges[i].count));
+    }
+    set_threads(2);
+    assert_true(sums[0] > 0.0 && sums[1] == 0.0);
+    cairn_sums_of_squares(NULL, 0, NULL);
+    cairn_state_tree_destroy(f.tree);
+}
+
+static void squares__of_any_part_come_out_of_the_norms(void **state)
+{
+    struct fixture f;
+    static const size_t k_parts[][2] = {
+        {0, 0},         {0, 1},      {0, 32768},   {5, 32763},
+        {32768, 65536}, {7, 100000}, {70000, 100}, {299999, LARGE - 299999},
+        {0, LARGE}};
+    (void)state;
+    make(&f);
+    fill(&f);
+    double *const squares = calloc(cairn_gradient_square_count(f.model), sizeof *squares);
+    assert_non_null(squares);
+    assert_true(cairn_gradient_norm_kept(f.model, squares) == cairn_gradient_norm(f.model));
+    for (size_t i = 0; i < sizeof k_parts / sizeof k_parts[0]; i++) {
+        const float *const first = f.large + k_parts[i][0];
+        const double want = cairn_sum_of_squares(first, k_parts[i][1]);
+        const double have = cairn_gradient_squares(f.model, squares, first, k_parts[i][1]);
+        assert_true(fabs(have - want) <= 1e-13 * want);
+    }
+    /* What is known is not read again. */
+    f.large[40000] = 1e9f;
+    assert_true(cairn_gradient_squares(f.model, squares, f.large, 65536) < 1e9);
+    free(squares);
     cairn_state_tree_destroy(f.tree);
 }
 
@@ -230,6 +282,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norm__is_the_root_of_the_sum_of_squares),
         cmocka_unit_test(norm__has_the_same_bits_for_any_thread_count),
+        cmocka_unit_test(sums__are_those_of_each_range_to_the_same_bits),
+        cmocka_unit_test(squares__of_any_part_come_out_of_the_norms),
         cmocka_unit_test(norm__does_not_overflow_where_float_would),
         cmocka_unit_test(norm__is_not_finite_if_one_gradient_is_not),
         cmocka_unit_test(norm__counts_every_element_of_a_large_model),

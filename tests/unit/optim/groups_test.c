@@ -26,6 +26,25 @@ static cairn_state_tree *make_model(cairn_state **model)
     return tree;
 }
 
+/* One that wants a factor for its matrices. */
+static cairn_state_tree *make_mup_model(cairn_state **model)
+{
+    cairn_state_tree *tree = NULL;
+    assert_int_equal(cairn_state_tree_new(&tree, NULL), CAIRN_OK);
+    assert_int_equal(cairn_state_tree_add(tree, "model", model, NULL), CAIRN_OK);
+    for (int i = 0; i < PARAMS; i++) {
+        const cairn_tensor_spec spec = {.name = k_params[i].name,
+                                        .dtype = CAIRN_DTYPE_F32,
+                                        .role = k_params[i].role,
+                                        .rank = 1,
+                                        .shape = {2},
+                                        .learning_rate_factor =
+                                            k_params[i].role == CAIRN_ROLE_WEIGHT ? 0.25 : 0.0};
+        assert_int_equal(cairn_state_add_tensor(*model, &spec, NULL, NULL), CAIRN_OK);
+    }
+    return tree;
+}
+
 static cairn_param_filter filter(const char *const *globs, size_t count, const char *tag,
                                  double factor)
 {
@@ -216,6 +235,35 @@ static void new__fails_cleanly_at_every_allocation(void **state)
     cairn_state_tree_destroy(tree);
 }
 
+static void factors_of_the_model__make_groups_and_give_way_to_filters(void **state)
+{
+    cairn_state *model = NULL;
+    cairn_param_groups *groups = NULL;
+    cairn_state_tree *const tree = make_mup_model(&model);
+    static const size_t k_alone[] = {0, 2, 1, 2, 0, 1, 2};
+    static const size_t k_filtered[] = {0, 3, 1, 3, 0, 2, 3};
+    static const char *const k_globs[] = {"*ffn*weight"};
+    const cairn_param_filter ffn = filter(k_globs, 1, NULL, 1.0);
+    const cairn_param_filter half = filter(k_globs, 1, NULL, 0.5);
+    (void)state;
+    assert_int_equal(cairn_param_groups_new(model, NULL, 0, &groups, NULL), CAIRN_OK);
+    assert_groups(groups, 3, k_alone);
+    assert_true(cairn_param_groups_factor(groups, 0) == 1.0);
+    assert_true(cairn_param_groups_factor(groups, 1) == 0.25);
+    assert_true(cairn_param_groups_is_decayed(groups, 1));
+    assert_true(cairn_param_groups_factor(groups, 2) == 1.0);
+    cairn_param_groups_destroy(groups);
+    assert_int_equal(cairn_param_groups_new(model, &half, 1, &groups, NULL), CAIRN_OK);
+    assert_groups(groups, 4, k_filtered);
+    assert_true(cairn_param_groups_factor(groups, 1) == 0.25);
+    assert_true(cairn_param_groups_factor(groups, 2) == 0.5);
+    cairn_param_groups_destroy(groups);
+    assert_int_equal(cairn_param_groups_new(model, &ffn, 1, &groups, NULL), CAIRN_OK);
+    assert_true(cairn_param_groups_factor(groups, cairn_param_groups_of(groups, 5)) == 1.0);
+    cairn_param_groups_destroy(groups);
+    cairn_state_tree_destroy(tree);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +275,7 @@ int main(void)
         cmocka_unit_test(factors__split_groups_and_the_first_match_counts),
         cmocka_unit_test(too_many_tags__are_refused),
         cmocka_unit_test(new__fails_cleanly_at_every_allocation),
+        cmocka_unit_test(factors_of_the_model__make_groups_and_give_way_to_filters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

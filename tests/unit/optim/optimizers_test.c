@@ -132,6 +132,56 @@ static void adafactor__keeps_rows_and_columns_of_matrices(void **state)
     ok_dispose(&m);
 }
 
+static void adafactor__chooses_its_rate_with_relative_step(void **state)
+{
+    static const struct {
+        const char *options;
+        uint64_t steps;
+        double rate;
+    } k_rows[] = {
+        {"{relative_step: true}", 0, 1e-2},
+        {"{relative_step: true}", 9999, 1e-2},
+        {"{relative_step: true}", 39999, 0.005},
+        {"{relative_step: true, warmup_init: true}", 0, 1e-6},
+        {"{relative_step: true, warmup_init: true}", 6, 7e-6},
+        {"{relative_step: true, warmup_init: true}", 39999, 0.005},
+        {"{lr: 0.25}", 6, 0.25},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof k_rows / sizeof k_rows[0]; i++) {
+        ok_model m;
+        ok_make(&m, "Adafactor", k_rows[i].options, false);
+        assert_int_equal(cairn_state_set_u64(m.state, "step", k_rows[i].steps, NULL), CAIRN_OK);
+        assert_int_equal(m.optimizer.ops->loaded(m.optimizer.self, NULL), CAIRN_OK);
+        const double rate = m.optimizer.ops->learning_rate(m.optimizer.self);
+        if (!(fabs(rate - k_rows[i].rate) <= 1e-12))
+            fail_msg("%s after %d steps: %.9g", k_rows[i].options, (int)k_rows[i].steps, rate);
+        ok_dispose(&m);
+    }
+}
+
+static void adafactor__has_a_rate_or_chooses_it(void **state)
+{
+    static const struct {
+        const char *options;
+        const char *says;
+    } k_rows[] = {
+        {"{}", "needs lr or relative_step"},
+        {"{lr: 1, relative_step: true}", "and not both"},
+        {"{lr: 1, warmup_init: true}", "warmup_init needs relative_step"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof k_rows / sizeof k_rows[0]; i++) {
+        cairn_optimizer optimizer = {0};
+        cairn_error err = {0};
+        char text[512];
+        assert_int_equal(ok_try_make("Adafactor", k_rows[i].options, &optimizer, &err),
+                         CAIRN_ECONFIG);
+        (void)cairn_error_format(&err, text, sizeof text);
+        assert_non_null(strstr(text, k_rows[i].says));
+    }
+}
+
 static void muon__leaves_embeddings_and_vectors_to_adamw(void **state)
 {
     ok_model m;
@@ -415,6 +465,8 @@ int main(void)
         cmocka_unit_test(reset__brings_back_the_first_step),
         cmocka_unit_test(declare__names_state_after_its_parameter),
         cmocka_unit_test(adafactor__keeps_rows_and_columns_of_matrices),
+        cmocka_unit_test(adafactor__chooses_its_rate_with_relative_step),
+        cmocka_unit_test(adafactor__has_a_rate_or_chooses_it),
         cmocka_unit_test(muon__leaves_embeddings_and_vectors_to_adamw),
         cmocka_unit_test(lamb__counts_a_norm_of_at_most_ten),
         cmocka_unit_test(muon__steps_along_a_nearly_orthogonal_matrix),
