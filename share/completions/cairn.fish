@@ -87,7 +87,7 @@ complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_su
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from pin' -F
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from unpin' -l json -d 'Print one JSON object a file.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from unpin' -F
-complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l to -x -d 'What to make: a Hugging Face folder, or one with a checkpoint and params.yaml.'
+complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l to -x -d 'A Hugging Face folder, or ours with params.yaml.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l json -d 'Print JSON.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -l n -s n -x -d 'Keep the N newest.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -l every -x -d 'Keep steps that are multiples of M.'
