@@ -125,15 +125,65 @@ typedef struct cairn_generate_options {
     /** Polled between tokens; NULL: never. */
     const char *(*stop_requested)(void *user);
     void *user;
+    const char *tokenizer; /**< As of cairn_tokenizer_open; NULL: "bytes". */
 } cairn_generate_options;
 
 /**
  * `cairn generate`: continues a prompt with the model of a checkpoint; the model's shape comes from
  * the parameters in the file.
  * @retval CAIRN_ENOTFOUND, CAIRN_ECORRUPT, CAIRN_EINCOMPATIBLE  The checkpoint.
- * @retval CAIRN_ECONFIG  An option is out of range.
+ * @retval CAIRN_ECONFIG  An option is out of range, or the prompt has a token that the model lacks.
+ * @retval CAIRN_EDATA, CAIRN_EUNSUPPORTED  The tokenizer, or the prompt is no UTF-8.
  */
 CAIRN_API cairn_status cairn_app_generate(const cairn_generate_options *options, cairn_error *err);
+
+/** What `cairn data prepare` makes of texts. Zeroed is the default where none is named. */
+typedef struct cairn_prepare_options {
+    size_t struct_size;
+    const char *const *inputs; /**< [input_count] Text files, in this order. */
+    size_t input_count;
+    const char *output;     /**< The file of tokens. */
+    const char *val_output; /**< The file for the end of the text; NULL: none. */
+    double val_fraction;    /**< Share of the bytes that goes there; 0 just if there is none. */
+    const char *tokenizer;  /**< As of cairn_tokenizer_open. */
+    const char *dtype;      /**< "uint16", "uint32"; NULL or "auto": the smaller that will do. */
+    const char *format;     /**< "llmc": with the header of llm.c; NULL or "nanogpt": without. */
+    bool append_eos;        /**< A token that ends a text after each file. */
+    const char *eos_token;  /**< Its text; NULL: the tokenizer's own, for bytes the byte 0. */
+    bool replace_invalid;   /**< As in cairn_encoder_options. */
+    bool overwrite;         /**< Files that are there are replaced. */
+    /** A progress bar for a terminal, "" erases it; NULL: none. */
+    void (*bar)(void *user, const char *text);
+    /** Polled; a reason ends it, and no file appears. NULL: never. */
+    const char *(*stop_requested)(void *user);
+    void *user;
+} cairn_prepare_options;
+
+typedef struct cairn_prepare_result {
+    uint64_t bytes;      /**< Of all texts. */
+    uint64_t tokens;     /**< In `output`. */
+    uint64_t val_tokens; /**< In `val_output`. */
+    uint64_t replaced;   /**< Ill-formed parts that became U+FFFD. */
+    uint32_t vocab_size; /**< Of the tokenizer: what a model needs at least. */
+    unsigned token_bytes;
+    bool has_eos; /**< Whether eos_id was appended. */
+    uint32_t eos_id;
+} cairn_prepare_result;
+
+/**
+ * `cairn data prepare`: texts to a file of tokens, little-endian, read by any trainer that reads
+ * nanoGPT's or llm.c's. Memory does not grow with the texts. The files appear complete and durable
+ * at the end, or not at all.
+ *
+ * With val_fraction the texts are cut once: at the first line end at or behind the byte
+ * total - floor(total * val_fraction), or the end of the file that this byte is in.
+ * @retval CAIRN_ECONFIG  An option is wrong, or the ids need more than dtype has.
+ * @retval CAIRN_EDATA    A text cannot be read or is no UTF-8; the tokenizer cannot be used.
+ * @retval CAIRN_EEXISTS  A file is there already and overwrite is not set.
+ * @retval CAIRN_ECANCELED  stop_requested said so.
+ */
+CAIRN_API cairn_status cairn_app_prepare(const cairn_prepare_options *options,
+                                         cairn_prepare_result *out, cairn_error *err);
 
 /**
  * Text of `cairn help SECTION`; with @p section NULL the list of sections.
@@ -143,6 +193,25 @@ CAIRN_API cairn_status cairn_app_help(const char *section, char **out_text, cair
 /** `cairn config schema`: the configuration as JSON Schema (draft 7), for editors.
  *  @param out_text  Yours: cairn_app_free.  @retval CAIRN_ENOMEM */
 CAIRN_API cairn_status cairn_app_schema(char **out_text, cairn_error *err);
+typedef struct cairn_legacy_options {
+    size_t struct_size;
+    const char *params_path;
+    const char *out_path;   /**< A file to make, or a folder that gets NAME_v2.yaml; NULL: nothing
+                                 is written. */
+    const char *model_name; /**< For a model without a name; NULL: gpt2, with a notice. */
+    const cairn_log *log;   /**< Hears of what is left out. May be NULL. */
+} cairn_legacy_options;
+
+/**
+ * `cairn config convert_legacy`: a file with the Model Zoo's layout of before the Trainer
+ * (train_input, eval_input, model, optimizer, runconfig) as one with a trainer. Comments are lost.
+ * @param out_text  Yours, cairn_app_free: the YAML, or with out_path the path of the new file.
+ * @retval CAIRN_ECONFIG  The file cannot be read, has another layout, or contradicts itself.
+ * @retval CAIRN_EEXISTS  There is a file called out_path; it is left as it is.
+ * @retval CAIRN_EIO, CAIRN_ENOMEM  Nothing was made.
+ */
+CAIRN_API cairn_status cairn_app_convert_legacy(const cairn_legacy_options *options,
+                                                char **out_text, cairn_error *err);
 /**
  * `cairn config check`: reads the file that @p request names, with its assignments and flags, as
  * the verb @p verb would ("fit", "validate", "validate_all"; NULL: every section that is there),

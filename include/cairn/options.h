@@ -329,7 +329,8 @@ null_or_default: what the option is when the key is left out; the kinds that
  *   CRN_OPT_ALIAS(other, name)   an older or other spelling of an option above
  *   CRN_OPT_NO_EFFECT(name, why) a Model Zoo key without meaning here: accepted, one notice
  *   CRN_OPT_LACKING(name, feature) a Model Zoo key whose feature we lack: refused, feature named.
- *                                A null, false or "none" value is accepted in silence.
+ *                                A null, false, 0, "none", "default" or empty value
+ *                                asks for nothing and is accepted in silence.
  *   CRN_OPT_SECTION(name, help)  a nested section; read by its owner, no field
  */
 
@@ -347,6 +348,9 @@ typedef struct cairn_logging_options {
 typedef struct cairn_precision_options {
 #include "cairn/options/precision.def"
 } cairn_precision_options;
+typedef struct cairn_backend_options {
+#include "cairn/options/backend.def"
+} cairn_backend_options;
 typedef struct cairn_autorestart_options {
 #include "cairn/options/autorestart.def"
 } cairn_autorestart_options;
@@ -518,6 +522,7 @@ CAIRN_API cairn_checkpoint_options cairn_checkpoint_options_default(void);
 CAIRN_API cairn_loop_options cairn_loop_options_default(void);
 CAIRN_API cairn_logging_options cairn_logging_options_default(void);
 CAIRN_API cairn_precision_options cairn_precision_options_default(void);
+CAIRN_API cairn_backend_options cairn_backend_options_default(void);
 CAIRN_API cairn_autorestart_options cairn_autorestart_options_default(void);
 CAIRN_API cairn_load_checkpoint_states_options cairn_load_checkpoint_states_options_default(void);
 CAIRN_API cairn_save_checkpoint_state_options cairn_save_checkpoint_state_options_default(void);

@@ -14,19 +14,26 @@ _cairn() {
     local command=${COMP_WORDS[1]} options=
     COMPREPLY=()
     if [[ $COMP_CWORD -eq 1 ]]; then
-        COMPREPLY=($(compgen -W "fit validate validate_all config checkpoint generate help" -- "$cur"))
+        COMPREPLY=($(compgen -W "fit validate validate_all config checkpoint data generate help" -- "$cur"))
         return
     fi
     if [[ $command == config ]]; then
         if [[ $COMP_CWORD -eq 2 ]]; then
-            COMPREPLY=($(compgen -W "check show diff schema" -- "$cur"))
+            COMPREPLY=($(compgen -W "check show diff convert_legacy schema" -- "$cur"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
     fi
     if [[ $command == checkpoint ]]; then
         if [[ $COMP_CWORD -eq 2 ]]; then
-            COMPREPLY=($(compgen -W "info list verify pin unpin prune" -- "$cur"))
+            COMPREPLY=($(compgen -W "info list verify pin unpin convert prune" -- "$cur"))
+            return
+        fi
+        command="$command ${COMP_WORDS[2]}"
+    fi
+    if [[ $command == data ]]; then
+        if [[ $COMP_CWORD -eq 2 ]]; then
+            COMPREPLY=($(compgen -W "prepare" -- "$cur"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -100,6 +107,14 @@ _cairn() {
         options="--json --help"
         [[ $cur != -* ]] && { return; }
         ;;
+    "config convert_legacy")
+        case $prev in
+        --out | -o) _cairn_files yaml; return ;;
+        --model) return ;;
+        esac
+        options="--out --model --help"
+        [[ $cur != -* ]] && { _cairn_files yaml; return; }
+        ;;
     "config schema")
         case $prev in
         esac
@@ -138,6 +153,13 @@ _cairn() {
         options="--json --help"
         [[ $cur != -* ]] && { _cairn_files file; return; }
         ;;
+    "checkpoint convert")
+        case $prev in
+        --to) return ;;
+        esac
+        options="--to --json --help"
+        [[ $cur != -* ]] && { return; }
+        ;;
     "checkpoint prune")
         case $prev in
         --n | -n) return ;;
@@ -152,9 +174,23 @@ _cairn() {
         options="--n --every --best --metric --mode --minutes --dry_run --checkpoint_root --checkpoint_name --json --help"
         [[ $cur != -* ]] && { _cairn_files dir; return; }
         ;;
+    "data prepare")
+        case $prev in
+        --output | -o) _cairn_files file; return ;;
+        --tokenizer | -t) _cairn_files file; return ;;
+        --dtype) return ;;
+        --format) return ;;
+        --eos_token) return ;;
+        --val_fraction) return ;;
+        --val_output) _cairn_files file; return ;;
+        esac
+        options="--output --tokenizer --dtype --format --append_eos --eos_token --val_fraction --val_output --replace_invalid --overwrite --json --help"
+        [[ $cur != -* ]] && { _cairn_files file; return; }
+        ;;
     "generate")
         case $prev in
         --checkpoint_path) _cairn_files file; return ;;
+        --tokenizer) _cairn_files file; return ;;
         --prompt | -p) return ;;
         --max_tokens | -n) return ;;
         --temperature | -t) return ;;
@@ -165,14 +201,14 @@ _cairn() {
         --seed | -s) return ;;
         --threads) return ;;
         esac
-        options="--checkpoint_path --prompt --max_tokens --temperature --top_k --top_p --repetition_penalty --stop --seed --threads --help"
+        options="--checkpoint_path --tokenizer --prompt --max_tokens --temperature --top_k --top_p --repetition_penalty --stop --seed --threads --help"
         [[ $cur != -* ]] && { return; }
         ;;
     "help")
         case $prev in
         esac
         options="--help"
-        [[ $cur != -* ]] && { COMPREPLY=($(compgen -W "checkpoint loop logging precision autorestart load_checkpoint_states save_checkpoint_state keep_n_checkpoints tensorboard_logger early_stopping ema log_optimizer_param_group nan_checker norm_tensor_listener summary_tensor_listener count_params skip_samples flop_utilization adamw adam sgd adafactor lion lamb muon rmsprop nadam radam adagrad adamax adadelta asgd rprop constant_lr linear_lr polynomial_lr exponential_lr inverse_exponential_time_decay_lr inverse_square_root_decay_lr cosine_decay_lr cosine_annealing_lr cosine_annealing_warm_restarts step_lr multi_step_lr multiplicative_lr piecewise_constant_lr cyclic_lr one_cycle_lr constant_wd linear_wd polynomial_wd exponential_wd inverse_exponential_time_decay_wd inverse_square_root_decay_wd cosine_decay_wd cosine_annealing_wd cosine_annealing_warm_restarts_wd step_wd multi_step_wd multiplicative_wd piecewise_constant_wd cyclic_wd one_cycle_wd gpt2 attention_params pos_scaling text_data token_bin_data gpt_hdf5_data gpt_hdf5_map_data hdf5_mixture" -- "$cur")); return; }
+        [[ $cur != -* ]] && { COMPREPLY=($(compgen -W "checkpoint loop logging precision backend autorestart load_checkpoint_states save_checkpoint_state keep_n_checkpoints tensorboard_logger early_stopping ema log_optimizer_param_group nan_checker norm_tensor_listener summary_tensor_listener count_params skip_samples flop_utilization adamw adam sgd adafactor lion lamb muon rmsprop nadam radam adagrad adamax adadelta asgd rprop constant_lr linear_lr polynomial_lr exponential_lr inverse_exponential_time_decay_lr inverse_square_root_decay_lr cosine_decay_lr cosine_annealing_lr cosine_annealing_warm_restarts step_lr multi_step_lr multiplicative_lr piecewise_constant_lr cyclic_lr one_cycle_lr constant_wd linear_wd polynomial_wd exponential_wd inverse_exponential_time_decay_wd inverse_square_root_decay_wd cosine_decay_wd cosine_annealing_wd cosine_annealing_warm_restarts_wd step_wd multi_step_wd multiplicative_wd piecewise_constant_wd cyclic_wd one_cycle_wd gpt2 attention_params pos_scaling text_data token_bin_data gpt_hdf5_data gpt_hdf5_map_data hdf5_mixture" -- "$cur")); return; }
         ;;
     esac
     COMPREPLY=($(compgen -W "$options" -- "$cur"))

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/keys.h"
+#include "app/legacy.h"
 #include "base/mem.h"
 #include "base/try.h"
 #include "os/os.h"
@@ -20,7 +21,8 @@ const char *crn_verb_name(crn_verb verb)
 
 /* ---- The file ---- */
 
-static cairn_status read_file(const char *path, char **out_text, size_t *out_size, cairn_error *err)
+cairn_status crn_app_config_read_file(const char *path, char **out_text, size_t *out_size,
+                                      cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const int e =
@@ -61,7 +63,7 @@ static cairn_status parse_file(const cairn_app_request *request, crn_doc **out_d
     cairn_status rc = CAIRN_OK;
     char *text = NULL;
     size_t size = 0;
-    CRN_TRY_PLAIN(read_file(request->params_path, &text, &size, err));
+    CRN_TRY_PLAIN(crn_app_config_read_file(request->params_path, &text, &size, err));
     if (!crn_doc_parse_further(text, size, request->params_path, diag, out_doc) && *out_doc == NULL)
         goto out;
     if (crn_doc_root(*out_doc) == NULL && request->assignment_count == 0)
@@ -300,10 +302,31 @@ static void read_several(const cairn_app_request *request, crn_verb verb, crn_no
     check_restarts(list, diag);
 }
 
+/* A file of before the Trainer is not what it should be as a whole: one error, not one a key. */
+static bool is_refused_as_a_whole(const crn_node *root, const char *path, crn_diag *diag)
+{
+    const crn_node *const runconfig = crn_node_get(root, "runconfig");
+    if (crn_legacy_is(root))
+        crn_diag_error(
+            diag, root,
+            "this file has the Model Zoo's layout of before the Trainer (%s at the top); "
+            "convert it with `cairn config convert_legacy %s -o NEW.yaml`",
+            root->first->name, path);
+    else if (!crn_node_is_null(runconfig))
+        crn_diag_error(diag, runconfig,
+                       "runconfig beside a trainer is not read here; give its options as flags or "
+                       "--set, or put them into trainer.init");
+    else
+        return false;
+    return true;
+}
+
 static void read_trainers(const cairn_app_request *request, crn_verb verb, crn_app_configs *out,
                           crn_diag *diag)
 {
     crn_node *const root = crn_doc_root(out->doc);
+    if (is_refused_as_a_whole(root, request->params_path, diag))
+        return;
     if (!crn_key_table_check(&crn_root_keys, root, crn_root_keys.name, diag) &&
         root->kind != CRN_NODE_MAP)
         return;
@@ -345,14 +368,13 @@ static void log_problems(const cairn_log *log, const crn_diag *diag)
     }
 }
 
-static cairn_status conclude(const cairn_app_request *request, const crn_diag *diag,
-                             cairn_error *err)
+cairn_status crn_app_config_conclude(const cairn_log *log, const char *path, const crn_diag *diag,
+                                     cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    log_problems(request->log, diag);
+    log_problems(log, diag);
     if (!diag->is_failed && diag->error_count > 1)
-        CRN_FAIL(err, CAIRN_ECONFIG, "%s has %zu errors, listed above", request->params_path,
-                 diag->error_count);
+        CRN_FAIL(err, CAIRN_ECONFIG, "%s has %zu errors, listed above", path, diag->error_count);
     CRN_TRY_PLAIN(crn_diag_check(diag, err));
 out:
     return rc;
@@ -377,7 +399,7 @@ cairn_status crn_app_configs_read(const cairn_app_request *request, crn_verb ver
     cairn_status rc = CAIRN_OK;
     crn_diag diag = {0};
     CRN_TRY_PLAIN(crn_app_configs_look(request, verb, out, &diag, err));
-    CRN_TRY_PLAIN(conclude(request, &diag, err));
+    CRN_TRY_PLAIN(crn_app_config_conclude(request->log, request->params_path, &diag, err));
 out:
     crn_diag_dispose(&diag);
     return rc;

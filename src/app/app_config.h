@@ -72,6 +72,14 @@ void crn_app_configs_dispose(crn_app_configs *configs);
 /* Applies one --set: "trainer.init..." means every trainer of a file that has several. */
 void crn_app_config_assign(crn_doc *doc, const char *assignment, crn_diag *diag);
 
+/* Reads a file as large as a configuration may be. @out_text: yours (crn_free). ECONFIG. */
+cairn_status crn_app_config_read_file(const char *path, char **out_text, size_t *out_size,
+                                      cairn_error *err);
+/* Logs the notices and, if there are several, all errors; a single one is the error itself.
+ * ECONFIG if there is any; ENOMEM. */
+cairn_status crn_app_config_conclude(const cairn_log *log, const char *path, const crn_diag *diag,
+                                     cairn_error *err);
+
 /* What the supervisor of restarts has to know before anything is read in earnest. */
 typedef struct crn_peek {
     uint64_t max_num_restarts; /* 0: no autorestart, or a configuration that cannot be read */

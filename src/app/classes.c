@@ -324,11 +324,19 @@ static const crn_class k_callbacks[] = {
     /* Every checkpoint has the parameters; `cairn checkpoint info` lists the tensors. */
     {"ModelZooParamsMetadata", NULL, NULL, true},
     {"DumpAvailableTensorNames", NULL, NULL, true},
+    {"DebugArgsPath", NULL, NULL, true}, /* of Cerebras systems */
+    {"HFCacheDir", NULL, NULL, true},    /* nothing is fetched */
     {"ComputeNormGNS", NULL, NULL, false},
     {"DumpActivations", NULL, NULL, false},
     {"LogSparsity", NULL, NULL, false},
     {"OpProfiler", NULL, NULL, false},
     {"Lora", NULL, NULL, false},
+    {"WeightCompression", NULL, NULL, false},
+    {"SelectiveGrad", NULL, NULL, false},
+    {"EmailNotification", NULL, NULL, false},
+    {"SlackNotification", NULL, NULL, false},
+    {"EleutherEvalHarness", NULL, NULL, false},
+    {"BigCodeEvalHarness", NULL, NULL, false},
 };
 
 static const crn_class k_loggers[] = {

@@ -303,7 +303,11 @@ static void compare_class_lists(struct diff *d, const crn_node *a, const crn_nod
 /* Depth is bounded by the documents'. */
 static void compare(struct diff *d, const crn_node *a, const crn_node *b)
 {
-    if (a == NULL || b == NULL)
+    static const crn_node k_empty = {.kind = CRN_NODE_LIST, .text = ""};
+    const crn_node *const only = a == NULL ? b : b == NULL ? a : NULL;
+    if (only != NULL && only->kind == CRN_NODE_LIST && only->first != NULL && is_class_list(only))
+        compare_class_lists(d, a != NULL ? a : &k_empty, b != NULL ? b : &k_empty);
+    else if (a == NULL || b == NULL)
         tell_given(d, a != NULL ? a : b, a != NULL);
     else if (a->kind == CRN_NODE_MAP && b->kind == CRN_NODE_MAP)
         compare_maps(d, a, b);

@@ -7,17 +7,21 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/try.h"
+#include "cairn/tokenizer.h"
 
-enum { BYTE_TOKENS = 256, PROMPT_MAX = 1 << 20 };
+enum { PROMPT_MAX = 1 << 20 };
 
 /* A model with its parameters, loaded. */
 struct speaker {
     crn_app_config config;
     cairn_model model;
     cairn_state_tree *tree;
-    float *logits;
+    cairn_tokenizer *tokenizer;
+    int64_t vocab_size; /* of the model */
+    float *logits;      /* of the model's tokens and the tokenizer's, whichever are more */
     int32_t *tokens;
     int64_t count;
+    int64_t room; /* tokens of the prompt, at most */
 };
 
 static void speaker_dispose(struct speaker *speaker)
@@ -25,6 +29,7 @@ static void speaker_dispose(struct speaker *speaker)
     if (speaker->model.ops != NULL)
         speaker->model.ops->destroy(speaker->model.self);
     cairn_state_tree_destroy(speaker->tree);
+    cairn_tokenizer_destroy(speaker->tokenizer);
     crn_free(speaker->logits);
     crn_free(speaker->tokens);
     crn_app_config_dispose(&speaker->config);
@@ -56,27 +61,59 @@ out:
     return rc;
 }
 
+static cairn_status take_prompt(void *user, const uint32_t *ids, size_t count, cairn_error *err)
+{
+    struct speaker *const speaker = user;
+    cairn_status rc = CAIRN_OK;
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] >= speaker->vocab_size || speaker->count == speaker->room)
+            CRN_FAIL(err, CAIRN_ECONFIG,
+                     "the prompt has the token %u, but the model's vocab_size is %lld: it was "
+                     "trained with another tokenizer",
+                     ids[i], (long long)speaker->vocab_size);
+        speaker->tokens[speaker->count++] = (int32_t)ids[i];
+    }
+out:
+    return rc;
+}
+
+static cairn_status encode_prompt(struct speaker *speaker, const char *prompt, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_encoder *encoder = NULL;
+    const cairn_encoder_options options = {
+        .struct_size = sizeof options, .emit = take_prompt, .user = speaker};
+    CRN_TRY_PLAIN(cairn_encoder_new(speaker->tokenizer, &options, &encoder, err));
+    CRN_TRY(err, cairn_encoder_add(encoder, prompt, strlen(prompt), err), "prompt");
+    CRN_TRY(err, cairn_encoder_finish(encoder, err), "prompt");
+out:
+    cairn_encoder_destroy(encoder);
+    return rc;
+}
+
 static cairn_status speaker_open(struct speaker *speaker, const cairn_generate_options *options,
                                  cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_checkpoint *ckpt = NULL;
-    const size_t length = strlen(options->prompt);
+    const int64_t ids = cairn_tokenizer_vocab_size(speaker->tokenizer);
     CRN_TRY_PLAIN(cairn_checkpoint_open(options->checkpoint_path, &ckpt, err));
     CRN_TRY_PLAIN(load_model(speaker, ckpt, options->log, err));
     const cairn_model_ops *const ops = speaker->model.ops;
     if (ops->next_logits == NULL || ops->vocab_size == NULL)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED, "the model %s cannot generate", ops->name);
-    const int64_t vocab_size = ops->vocab_size(speaker->model.self);
-    const int64_t room = vocab_size > BYTE_TOKENS ? vocab_size : BYTE_TOKENS;
+    speaker->vocab_size = ops->vocab_size(speaker->model.self);
+    const int64_t room = speaker->vocab_size > ids ? speaker->vocab_size : ids;
+    /* A token is a byte at least, or a space that the tokenizer puts after another. */
+    speaker->room = 2 * (int64_t)strlen(options->prompt) + 1;
     speaker->logits = crn_calloc((size_t)room, sizeof *speaker->logits);
-    speaker->tokens = crn_calloc(length + options->max_tokens + 1, sizeof *speaker->tokens);
+    speaker->tokens =
+        crn_calloc((size_t)speaker->room + options->max_tokens + 1, sizeof *speaker->tokens);
     CRN_NEED(err, speaker->logits, "logits");
-    for (int64_t i = vocab_size; i < room; i++)
-        speaker->logits[i] = -INFINITY; /* A byte that the model does not know never comes. */
+    for (int64_t i = speaker->vocab_size; i < room; i++)
+        speaker->logits[i] = -INFINITY; /* A token that the model does not know never comes. */
     CRN_NEED(err, speaker->tokens, "tokens");
-    for (size_t i = 0; i < length; i++)
-        speaker->tokens[speaker->count++] = (unsigned char)options->prompt[i];
+    CRN_TRY_PLAIN(encode_prompt(speaker, options->prompt, err));
 out:
     cairn_checkpoint_close(ckpt);
     return rc;
@@ -145,6 +182,19 @@ out:
     return rc;
 }
 
+/* What stands before a text: for bytes, and where nothing better is known, 0. */
+static int32_t first_token(const struct speaker *speaker)
+{
+    static const char *const k_usual[] = {"<|begin_of_text|>", "<|endoftext|>", "<s>"};
+    uint32_t id = 0;
+    for (size_t i = 0; i < sizeof k_usual / sizeof k_usual[0]; i++) {
+        if (cairn_tokenizer_find_added(speaker->tokenizer, k_usual[i], &id) &&
+            id < speaker->vocab_size)
+            return (int32_t)id;
+    }
+    return 0;
+}
+
 static cairn_status speak(struct speaker *speaker, const cairn_generate_options *options,
                           crn_sampler *sampler, struct outlet *outlet, cairn_error *err)
 {
@@ -152,7 +202,7 @@ static cairn_status speak(struct speaker *speaker, const cairn_generate_options 
     bool is_stopped = false;
     options->write(options->user, options->prompt, strlen(options->prompt));
     if (speaker->count == 0)
-        speaker->tokens[speaker->count++] = 0; /* The byte between two texts begins one. */
+        speaker->tokens[speaker->count++] = first_token(speaker);
     for (int64_t i = 0; i < speaker->count; i++)
         crn_sampler_saw(sampler, speaker->tokens[i]);
     for (uint64_t i = 0; i < options->max_tokens && !is_stopped; i++) {
@@ -163,10 +213,12 @@ static cairn_status speak(struct speaker *speaker, const cairn_generate_options 
                                                 speaker->count, speaker->logits, err),
                 "generate token %llu", (unsigned long long)i);
         const int32_t token = crn_sampler_next(sampler, speaker->logits, i);
-        const char byte = (char)token;
+        size_t size = 0;
+        const char *const bytes =
+            cairn_tokenizer_decode(speaker->tokenizer, (uint32_t)token, &size);
         crn_sampler_saw(sampler, token);
         speaker->tokens[speaker->count++] = token;
-        CRN_TRY_PLAIN(outlet_add(outlet, &byte, 1, &is_stopped, err));
+        CRN_TRY_PLAIN(outlet_add(outlet, bytes != NULL ? bytes : "", size, &is_stopped, err));
     }
     if (!is_stopped)
         let_out(outlet, outlet->held.length);
@@ -202,7 +254,10 @@ cairn_status cairn_app_generate(const cairn_generate_options *options, cairn_err
                                           .seed = options->seed};
     CRN_TRY_PLAIN(check_options(options, err));
     crn_environment_set_threads(options->threads);
-    CRN_TRY_PLAIN(crn_sampler_new(&sampling, BYTE_TOKENS, &sampler, err));
+    CRN_TRY_PLAIN(cairn_tokenizer_open(options->tokenizer != NULL ? options->tokenizer : "bytes",
+                                       &speaker.tokenizer, err));
+    CRN_TRY_PLAIN(
+        crn_sampler_new(&sampling, cairn_tokenizer_vocab_size(speaker.tokenizer), &sampler, err));
     CRN_TRY_PLAIN(speaker_open(&speaker, options, err));
     CRN_TRY_PLAIN(speak(&speaker, options, sampler, &outlet, err));
 out:

@@ -15,7 +15,7 @@ static const crn_key k_trainer_keys[] = {
 };
 
 static const crn_key k_init_keys[] = {
-    {"backend", CRN_KEY_MAP, "Where to compute; backend_type CPU.", NULL},
+    {"backend", CRN_KEY_SECTION, "Where to compute; backend_type CPU.", NULL},
     {"device", CRN_KEY_TEXT, "Where to compute: CPU.", NULL},
     {"model_dir", CRN_KEY_TEXT,
      "Folder of the run: checkpoints, metrics, run.json; null is ./model_dir.", NULL},

@@ -226,11 +226,22 @@ static void read_scalars(crn_app_config *config, crn_node *init, crn_diag *diag)
 
 static void notice_device(const crn_node *node, crn_diag *diag)
 {
-    if (crn_node_is_null(node))
+    if (crn_node_is_null(node) || node->is_default)
         return;
     if (node->kind == CRN_NODE_TEXT && crn_names_equal(node->text, "CPU"))
         return;
     crn_diag_notice(diag, node, "%s: this version computes on the CPU", node->name);
+}
+
+/* Nothing of it acts: there is one device. */
+static void read_backend(crn_app_config *config, crn_node *init, crn_diag *diag)
+{
+    cairn_backend_options options;
+    const crn_node *const backend = crn_node_get(init, "backend");
+    if (crn_node_is_null(backend))
+        return;
+    read_section(config, init, "backend", &options, diag);
+    notice_device(crn_node_get(backend, "backend_type"), diag);
 }
 
 static void notice_precision(const crn_app_config *config, const crn_node *node, crn_diag *diag)
@@ -254,8 +265,8 @@ static void refuse_lacking(const crn_node *init, crn_diag *diag)
         const crn_key *const key = &crn_init_keys.keys[i];
         const crn_node *const node = crn_node_get(init, key->name);
         if (key->kind == CRN_KEY_LACKING && !crn_node_is_null(node))
-            crn_diag_error(diag, node, "trainer.init.%s: this version lacks %s", key->name,
-                           key->help);
+            crn_diag_error_at(diag, node->origin, node->key_line, node->key_column,
+                              "trainer.init.%s: this version lacks %s", key->name, key->help);
     }
 }
 
@@ -274,7 +285,7 @@ void crn_read_init(crn_app_config *config, crn_node *init, crn_diag *diag)
     read_scalars(config, init, diag);
     crn_plugins_load(&config->plugins, config->doc, crn_node_get(init, "plugins"), diag);
     notice_device(crn_node_get(init, "device"), diag);
-    notice_device(crn_node_get(crn_node_get(init, "backend"), "backend_type"), diag);
+    read_backend(config, init, diag);
     refuse_lacking(init, diag);
     if (!crn_node_is_null(crn_node_get(init, "autorestart")))
         read_section(config, init, "autorestart", &config->autorestart, diag);

@@ -340,6 +340,7 @@ static const cli_entry k_commands[] = {
     {"verify", checkpoint_verify, "FILE...", "check every digest"},
     {"pin", cli_checkpoint_pin, "FILE...", "keep checkpoints whatever retention says"},
     {"unpin", cli_checkpoint_unpin, "FILE...", "take a pin back"},
+    {"convert", cli_checkpoint_convert, "SRC DST", "from and to Hugging Face folders"},
     {"prune", cli_checkpoint_prune, "DIR", "delete old checkpoints, or say which would be"},
 };
 

@@ -107,7 +107,10 @@ int cli_checkpoint(int argc, char **argv);
 int cli_checkpoint_pin(int argc, char **argv);
 int cli_checkpoint_unpin(int argc, char **argv);
 int cli_checkpoint_prune(int argc, char **argv);
+int cli_checkpoint_convert(int argc, char **argv);
 int cli_config(int argc, char **argv);
+int cli_config_convert_legacy(int argc, char **argv);
+int cli_data(int argc, char **argv);
 int cli_generate(int argc, char **argv);
 int cli_help(int argc, char **argv);
 

@@ -16,14 +16,15 @@ struct config_flags {
 /* clang-format off */
 #define CONFIG_OPTIONS(flags)                                                                      \
     {"verb", 0, CLI_TEXT, &(flags).verb, "VERB",                                                   \
-     "As this command reads it; else all that is there."},              \
+     "As this command reads it; else all that is there."},                                         \
     {"set", 0, CLI_TEXTS, &(flags).sets, "PATH=VALUE",                                             \
      "Set a value of the YAML; may be given often."},                                              \
-    {"model_dir", 'o', CLI_TEXT, &(flags).request.model_dir, "DIR", "As with that flag of fit."},  \
-    {"checkpoint_path", 0, CLI_TEXT, &(flags).request.checkpoint_path, "FILE", "Likewise."},       \
+    {"model_dir", 'o', CLI_TEXT, &(flags).request.model_dir, "DIR", "Folder of the run."},         \
+    {"checkpoint_path", 0, CLI_TEXT, &(flags).request.checkpoint_path, "FILE",                     \
+     "Load this checkpoint (ckpt_path)."},                                                         \
     {"load_checkpoint_states", 0, CLI_TEXT, &(flags).request.load_checkpoint_states, "LIST",       \
-     "Likewise."},                                                                                 \
-    {"max_time", 0, CLI_TEXT, &(flags).request.max_time, "TIME", "Likewise."}
+     "Load only these states, such as model."},                                                    \
+    {"max_time", 0, CLI_TEXT, &(flags).request.max_time, "TIME", "As loop.max_time."}
 /* clang-format on */
 
 static void finish_flags(struct config_flags *flags, const cairn_log *log)
@@ -187,6 +188,8 @@ static const cli_entry k_commands[] = {
     {"check", config_check, "PARAMS.yaml...", "tell all that is wrong with a YAML file"},
     {"show", config_show, "PARAMS.yaml", "print it with all defaults and origins"},
     {"diff", config_diff, "A B", "compare two files or checkpoints"},
+    {"convert_legacy", cli_config_convert_legacy, "OLD.yaml",
+     "rewrite a file of before the Trainer (train_input, runconfig)"},
     {"schema", config_schema, "", "print what a YAML file may hold, for editors"},
 };
 

@@ -11,6 +11,7 @@ static const cli_entry k_commands[] = {
      "the same for every checkpoint and every loader"},
     {"config", cli_config, "COMMAND", "check, show and compare YAML files"},
     {"checkpoint", cli_checkpoint, "COMMAND", "look at checkpoints, verify, pin and prune them"},
+    {"data", cli_data, "COMMAND", "turn text files into files of tokens"},
     {"generate", cli_generate, "", "write text with a trained model"},
     {"help", cli_help, "SECTION", "explain a section of the YAML file"},
 };

@@ -108,6 +108,7 @@ struct crn_node {
     crn_node_kind kind; /* As PyYAML's safe loader resolves it. */
     bool is_big;        /* INT that does not fit int64_t: i is the nearest, f approximates it. */
     bool is_default;    /* Added by crn_section_read, not given. */
+    bool is_shared;     /* While it is parsed: the children are those of an anchor. */
     bool b;             /* BOOL. */
     int64_t i;          /* INT. */
     double f;           /* FLOAT; also INT as a float. */
@@ -218,6 +219,13 @@ crn_node *crn_doc_put_float(crn_doc *doc, crn_node *map, const char *key, double
                             bool is_default, crn_diag *diag);
 crn_node *crn_doc_put_text(crn_doc *doc, crn_node *map, const char *key, const char *value,
                            bool is_default, crn_diag *diag);
+
+/* Sets @key of @map to a copy of @value, a node of the same doc, which keeps its place in the file.
+ * NULL (and diag failed) if memory ran out. */
+crn_node *crn_doc_put_copy(crn_doc *doc, crn_node *map, const char *key, const crn_node *value,
+                           crn_diag *diag);
+/* Adds an empty map to @list. Likewise. */
+crn_node *crn_doc_add_map(crn_doc *doc, crn_node *list, crn_diag *diag);
 
 /*
  * Reads a class with its arguments: {Name: {...}}, {Name: null} or the bare text Name, which

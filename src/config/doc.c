@@ -237,3 +237,44 @@ crn_node *crn_doc_put_text(crn_doc *doc, crn_node *map, const char *key, const c
     node->text = text;
     return node;
 }
+
+/* The children of @from become copies in the empty @to. The depth is bounded by the document's. */
+static bool copy_children(crn_doc *doc, crn_node *to, const crn_node *from, crn_diag *diag)
+{
+    for (const crn_node *child = from->first; child != NULL; child = child->next) {
+        crn_node *const copy = crn_node_new(doc, child->kind, child->origin, diag);
+        if (copy == NULL)
+            return false;
+        *copy = *child;
+        copy->first = copy->last = copy->next = NULL;
+        copy->count = 0;
+        if (!copy_children(doc, copy, child, diag))
+            return false;
+        crn_node_append(to, copy);
+    }
+    return true;
+}
+
+crn_node *crn_doc_put_copy(crn_doc *doc, crn_node *map, const char *key, const crn_node *value,
+                           crn_diag *diag)
+{
+    crn_node *const node = put(doc, map, key, value->kind, false, diag);
+    if (node == NULL)
+        return NULL;
+    const char *const name = node->name;
+    crn_node *const next = node->next;
+    *node = *value;
+    node->name = name;
+    node->next = next;
+    node->first = node->last = NULL;
+    node->count = 0;
+    return copy_children(doc, node, value, diag) ? node : NULL;
+}
+
+crn_node *crn_doc_add_map(crn_doc *doc, crn_node *list, crn_diag *diag)
+{
+    crn_node *const map = crn_node_new(doc, CRN_NODE_MAP, "cairn", diag);
+    if (map != NULL)
+        crn_node_append(list, map);
+    return map;
+}

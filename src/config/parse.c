@@ -1,7 +1,7 @@
 /*
  * YAML events of libyaml -> tree. Bounds are held in the event loop: libyaml 0.2.5 scans deep
  * nesting in quadratic time, so we stop at the first level too many, and an alias is charged for
- * every node that it copies before the copy is made.
+ * every node that it stands for, which are copied when all of the text is read.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +87,7 @@ static crn_node *copy_node(struct parser *p, const crn_node *node)
     *copy = *node;
     copy->first = copy->last = copy->next = NULL;
     copy->count = 0;
+    copy->is_shared = false;
     for (const crn_node *child = node->first; child != NULL; child = child->next) {
         crn_node *const child_copy = copy_node(p, child);
         if (child_copy == NULL)
@@ -94,6 +95,40 @@ static crn_node *copy_node(struct parser *p, const crn_node *node)
         crn_node_append(copy, child_copy);
     }
     return copy;
+}
+
+/*
+ * As copy_node, but the children stay those of @node until all of the text is read: what is refused
+ * for too many values is never copied, which would take longer than to count them.
+ */
+static crn_node *share_node(struct parser *p, const crn_node *node)
+{
+    crn_node *const copy = crn_node_new(p->doc, node->kind, node->origin, p->diag);
+    if (copy != NULL) {
+        *copy = *node;
+        copy->is_shared = node->first != NULL;
+        copy->next = NULL;
+    }
+    return copy;
+}
+
+/* Gives every node below @node children of its own. False: no memory. */
+static bool unshare(struct parser *p, crn_node *node)
+{
+    if (node->is_shared) {
+        const crn_node *const copy = copy_node(p, node);
+        if (copy == NULL)
+            return false;
+        node->first = copy->first;
+        node->last = copy->last;
+        node->is_shared = false;
+        return true;
+    }
+    for (crn_node *child = node->first; child != NULL; child = child->next) {
+        if (!unshare(p, child))
+            return false;
+    }
+    return true;
 }
 
 /* Puts a value, or a key, where the open collection wants it. */
@@ -163,7 +198,7 @@ static bool on_alias(struct parser *p, const yaml_event_t *event)
                        (int)CRN_DOC_DEPTH_MAX);
     if (!charge(p, event->start_mark, count_below(found->node) + 1))
         return false;
-    crn_node *const copy = copy_node(p, found->node);
+    crn_node *const copy = share_node(p, found->node);
     if (copy == NULL)
         return false;
     copy->name = NULL;
@@ -280,7 +315,7 @@ static bool merge_map(struct parser *p, crn_node *map, const crn_node *from, yam
     if (!charge(p, mark, count_below(from)))
         return false;
     for (const crn_node *child = from->first; child != NULL; child = child->next) {
-        crn_node *const copy = copy_node(p, child);
+        crn_node *const copy = share_node(p, child);
         if (copy == NULL)
             return false;
         crn_node_append(map, copy);
@@ -505,7 +540,8 @@ bool crn_parse_into(crn_doc *doc, const void *bytes, size_t size, const char *or
     p->has_lines = has_lines;
     yaml_parser_set_encoding(&p->yaml, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&p->yaml, (const unsigned char *)p->bytes, size);
-    const bool is_whole = check_directives(p) && run_events(p) && !diag->is_failed;
+    const bool is_whole = check_directives(p) && run_events(p) && !diag->is_failed &&
+                          (p->root == NULL || unshare(p, p->root));
     const bool is_good = is_whole && diag->error_count == errors_before;
     if (is_whole)
         *root = p->root;

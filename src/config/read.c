@@ -246,8 +246,21 @@ static bool read_option(const crn_section *section, const crn_row *row, crn_doc 
 /* A Model Zoo key whose feature we lack is harmless when it asks for nothing. */
 static bool asks_for_nothing(const crn_node *node)
 {
-    return node->kind == CRN_NODE_NULL || (node->kind == CRN_NODE_BOOL && !node->b) ||
-           (node->kind == CRN_NODE_TEXT && crn_names_equal(node->text, "none"));
+    switch (node->kind) {
+    case CRN_NODE_NULL:
+        return true;
+    case CRN_NODE_BOOL:
+        return !node->b;
+    case CRN_NODE_INT:
+    case CRN_NODE_FLOAT:
+        return node->f == 0.0;
+    case CRN_NODE_TEXT:
+        return crn_names_equal(node->text, "none") || crn_names_equal(node->text, "default");
+    case CRN_NODE_LIST:
+    case CRN_NODE_MAP:
+        return node->first == NULL;
+    }
+    return false;
 }
 
 static const crn_row *find_key(const crn_section *section, const char *name)

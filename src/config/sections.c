@@ -30,6 +30,12 @@ static const crn_row k_precision_rows[] = {
 };
 #undef CRN_OPT_STRUCT
 
+#define CRN_OPT_STRUCT cairn_backend_options
+static const crn_row k_backend_rows[] = {
+#include "cairn/options/backend.def"
+};
+#undef CRN_OPT_STRUCT
+
 #define CRN_OPT_STRUCT cairn_autorestart_options
 static const crn_row k_autorestart_rows[] = {
 #include "cairn/options/autorestart.def"
@@ -456,6 +462,7 @@ static const crn_section k_sections[] = {
     SECTION(logging, "trainer.init.logging", "What is printed."),
     SECTION(precision, "trainer.init.precision",
             "Number types, loss scaling and gradient clipping."),
+    SECTION(backend, "trainer.init.backend", "Where to compute."),
     SECTION(autorestart, "trainer.init.autorestart", "How often a crashed run is started again."),
     SECTION(load_checkpoint_states, "callbacks.LoadCheckpointStates",
             "Loads only some states of a checkpoint."),
@@ -577,6 +584,7 @@ DEFAULTS(checkpoint)
 DEFAULTS(loop)
 DEFAULTS(logging)
 DEFAULTS(precision)
+DEFAULTS(backend)
 DEFAULTS(autorestart)
 DEFAULTS(load_checkpoint_states)
 DEFAULTS(save_checkpoint_state)

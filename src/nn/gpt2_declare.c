@@ -78,6 +78,11 @@ static cairn_status check_mup(const cairn_gpt2_options *o, cairn_error *err)
     if (o->mup_base_hidden_size.is_set != o->mup_base_filter_size.is_set)
         CRN_FAIL(err, CAIRN_ECONFIG,
                  "muP needs both model.mup_base_hidden_size and model.mup_base_filter_size");
+    if (o->mup_base_hidden_size.is_set && o->output_logits_scale.is_set &&
+        o->output_logits_scale.value != 0.0)
+        CRN_FAIL(err, CAIRN_ECONFIG,
+                 "model.output_logits_scale is the older form of what model.mup_base_hidden_size "
+                 "does; give one of them");
 out:
     return rc;
 }
@@ -167,8 +172,9 @@ static double attention_scale(const cairn_gpt2_options *o)
 
 static double logits_scale(const cairn_gpt2_options *o)
 {
+    const cairn_opt_float older = o->output_logits_scale;
     if (!o->mup_base_hidden_size.is_set)
-        return 1.0;
+        return older.is_set && older.value != 0.0 ? older.value : 1.0;
     /* As in the original, 0 stands for its default. */
     const bool has_alpha = o->output_logits_alpha.is_set && o->output_logits_alpha.value != 0.0;
     const double alpha = has_alpha ? o->output_logits_alpha.value : 1.0;

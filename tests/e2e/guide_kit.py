@@ -21,7 +21,8 @@ A comment in the line before a block changes that:
     <!-- test: not run, REASON -->              not run, only read (YAML, sh), and counted
 
 In what a command prints, "..." stands for anything, alone in a line for any number of lines. Times
-and dates, run ids, numbers with a point or of six digits and more stand for any other such number.
+and dates, run ids, numbers with a point (with a unit of bytes or without) or of six digits and more stand for any other
+such number.
 """
 import os
 import re
@@ -41,9 +42,10 @@ OTHER_LANGUAGES = ("", "text", "json", "c", "diff")
 COMMAND = re.compile(r"^\s*(\$ |(build/)?cairn [a-z]|(make|sudo|kill|touch|pip|cc) )", re.MULTILINE)
 # What differs from run to run and from machine to machine.
 NUMBER = (r"[0-9a-f]{32}|\d{8}_\d{6}|\d{4}-\d\d-\d\dT[\d:.]+Z|\d+:\d\d(?::\d\d)?"
-          r"|-?\d+\.\d+(?:e[+-]?\d+)?|\d{6,}|\d{1,3}(?:,\d{3})+")
+          r"|-?\d+\.\d+(?:e[+-]?\d+)?(?: [KMGT]iB)?|\d{6,}|\d{1,3}(?:,\d{3})+")
 TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ", re.MULTILINE)
 TRIED_STEPS = 3
+CUT_LINES = 20  # Of a long output, shown of its beginning and of its end.
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 REPOSITORY = ("configs", "docs", "examples", "tests", "README.md")
 FIT_KEYS = ("ckpt_path", "train_dataloader", "val_dataloader")
@@ -146,6 +148,14 @@ def blocks_of(text, page):
     return result
 
 
+def cut(output):
+    """@output without its middle, if it is long."""
+    lines = output.splitlines()
+    if len(lines) > 2 * CUT_LINES:
+        lines[CUT_LINES:-CUT_LINES] = ["[%d lines more]" % (len(lines) - 2 * CUT_LINES)]
+    return "\n".join(lines)
+
+
 def line_pattern(line):
     """A regular expression for a line that a page shows."""
     result = ""
@@ -229,7 +239,7 @@ class Page:
     def must(self, block, arguments):
         code, output = self.process(arguments)
         if code != 0:
-            block.fail("exit code %d\n%s" % (code, output))
+            block.fail("exit code %d\n%s" % (code, cut(output)))
         return output
 
     def run_sh(self, block):
@@ -312,7 +322,7 @@ class Page:
             line = missing_line(shown, output)
             if line is not None:
                 block.fail("`%s` does not print\n  %s\nin its place, but\n%s"
-                           % (command, line, output))
+                           % (command, line, cut(output)))
         if self.code != 0:
             block.fail("exit code %d of the last command; show it with `$ echo $?`" % self.code)
 

@@ -134,7 +134,7 @@ class ConfigTest(BadInputCase):
         del config["trainer"]["fit"]
         self.refused_config(config, r"trainer\.fit")
         self.refused_config({"trainer": {"fit": {}}}, r":\d+:\d+: trainer\.init is missing")
-        self.refused_config({"runconfig": {}}, r"trainer")
+        self.refused_config({"runconfig": {}}, r"layout of before the Trainer")
 
     def test_optimizer_missing(self):
         self.refused_config(self.config(optimizer=None), r":\d+:\d+: trainer\.init\.optimizer",

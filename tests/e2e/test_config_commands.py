@@ -231,6 +231,14 @@ class DiffTest(ConfigCase):
             file.write(shown)
         self.diff(changed, b, expect=kit.OK)
 
+    def test_defaults_of_what_only_one_has_are_not_told(self):
+        a = self.write_config(self.config(callbacks=[{"KeepNCheckpoints": {"n": 3}}],
+                                          autorestart={"max_num_restarts": 2}), "a.yaml")
+        b = self.write_config(self.config(), "b.yaml")
+        self.assertEqual(["trainer.init.callbacks.KeepNCheckpoints.n: (absent) -> 3",
+                          "trainer.init.autorestart.max_num_restarts: (absent) -> 2"],
+                         self.diff(b, a).out.splitlines())
+
     def test_a_checkpoint_is_compared_by_what_it_was_trained_with(self):
         a = self.write_config(self.config(loop={"max_steps": 2}), "a.yaml")
         self.fit(a, self.path("run"))

@@ -8,6 +8,25 @@
 #include "base/mem.h"
 #include "fuzz/fuzz.h"
 
+/* What the conversion makes is a document with a trainer, or nothing. */
+static void convert(const char *path)
+{
+    cairn_error err = {0};
+    crn_diag diag = {0};
+    crn_doc *doc = NULL;
+    char *text = NULL;
+    const cairn_legacy_options options = {.struct_size = sizeof options, .params_path = path};
+    const cairn_status status = cairn_app_convert_legacy(&options, &text, &err);
+    CHECK(status == CAIRN_OK || status == CAIRN_ECONFIG);
+    if (status == CAIRN_OK) {
+        CHECK(crn_doc_parse(text, strlen(text), "new", &diag, &doc));
+        CHECK(crn_node_get(crn_doc_root(doc), "trainer") != NULL);
+    }
+    crn_doc_destroy(doc);
+    crn_diag_dispose(&diag);
+    cairn_app_free(text);
+}
+
 /* The library opens a file; this one is in memory. */
 static void read_as_file(const uint8_t *data, size_t size)
 {
@@ -31,6 +50,7 @@ static void read_as_file(const uint8_t *data, size_t size)
             CHECK(configs.items[i].model.options != NULL);
         crn_app_configs_dispose(&configs);
     }
+    convert(s_path);
 }
 
 static void read_as_params(const uint8_t *data, size_t size)

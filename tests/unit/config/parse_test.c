@@ -178,6 +178,29 @@ static void nesting__is_read_to_level_32_and_refused_beyond(void **state)
                 "p.yaml:2:15: nested deeper than 32 levels\n");
 }
 
+/* Nine aliases of nine aliases of ..., to 9^20 values. */
+static void a_bomb_of_aliases__is_refused_before_anything_is_copied(void **state)
+{
+    (void)state;
+    enum { ALLOCATIONS = 12, LEVELS = 20 }; /* Copies of 100,000 values take more. */
+    crn_diag diag = {0};
+    crn_doc *doc = NULL;
+    crn_str text = {0};
+    crn_str_append(&text, "- &a0 [x,x,x,x,x,x,x,x,x]\n");
+    for (int i = 1; i < LEVELS; i++) {
+        crn_str_printf(&text, "- &a%d [", i);
+        for (int j = 0; j < 9; j++)
+            crn_str_printf(&text, "%s*a%d", j > 0 ? "," : "", i - 1);
+        crn_str_append(&text, "]\n");
+    }
+    const uint64_t before = crn_mem_count();
+    assert_false(crn_doc_parse(text.text, text.length, "p.yaml", &diag, &doc));
+    print_message("%d allocations\n", (int)(crn_mem_count() - before));
+    assert_true(crn_mem_count() - before < ALLOCATIONS);
+    crn_diag_dispose(&diag);
+    crn_str_dispose(&text);
+}
+
 static void values__are_counted_after_the_expansion_of_aliases(void **state)
 {
     (void)state;
@@ -316,6 +339,7 @@ int main(void)
         cmocka_unit_test(keys__of_161_bytes_are_refused),
         cmocka_unit_test(syntax_errors__name_line_and_column),
         cmocka_unit_test(nesting__is_read_to_level_32_and_refused_beyond),
+        cmocka_unit_test(a_bomb_of_aliases__is_refused_before_anything_is_copied),
         cmocka_unit_test(values__are_counted_after_the_expansion_of_aliases),
         cmocka_unit_test(size_and_anchors__are_bounded),
         cmocka_unit_test(keys_given_twice__leave_a_tree_to_look_further),

@@ -1,0 +1,62 @@
+/**
+ * @file interop.h  Checkpoints from and to other programs.
+ *
+ * Today: Hugging Face folders (config.json and safetensors) of GPT-2, Llama and Mistral models.
+ * What is converted is the model; docs/guide/interop.md has what each side can express.
+ */
+#ifndef CAIRN_INTEROP_H
+#define CAIRN_INTEROP_H
+
+#include "cairn/checkpoint.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum cairn_convert_to {
+    CAIRN_CONVERT_TO_HF,   /**< A folder with config.json and model.safetensors. */
+    CAIRN_CONVERT_TO_CAIRN /**< A folder with checkpoint_0.mdl and params.yaml. */
+} cairn_convert_to;
+
+typedef struct cairn_convert_options {
+    size_t struct_size;
+    const char *source;      /**< A checkpoint file or a Hugging Face folder, as it is found. */
+    const char *destination; /**< The folder to make; nothing may be there. */
+    cairn_convert_to to;
+    const cairn_log *log; /**< May be NULL. */
+} cairn_convert_options;
+
+/** What was made, and how it was checked. */
+typedef struct cairn_convert_result {
+    uint64_t tensors;      /**< Written. */
+    uint64_t positions;    /**< At which logits were compared, at least 128. */
+    double max_difference; /**< Between the logits of what was read and of what was written. */
+    double largest_logit;  /**< Largest absolute value of those, for scale. */
+} cairn_convert_result;
+
+/**
+ * Converts a checkpoint. What was written is read back and must give the same logits before it
+ * appears under its name, durably and all at once; on failure nothing is there.
+ *
+ * To cairn: the file holds the state "model" alone, so a run that starts from it begins at step 0
+ * with a fresh optimizer; params.yaml fine-tunes it.
+ *
+ * @retval CAIRN_ENOTFOUND       There is no such source.
+ * @retval CAIRN_EUNSUPPORTED    The source is of that kind already or of one this version does not
+ *                               know, or the other side cannot express the model.
+ * @retval CAIRN_ECORRUPT        The source is damaged.
+ * @retval CAIRN_EINCOMPATIBLE   Its tensors are not those of its configuration.
+ * @retval CAIRN_ECONFIG         A number in its configuration is out of range.
+ * @retval CAIRN_EEXISTS         There is something at the destination.
+ * @retval CAIRN_EBUG            What was written gives other logits.
+ * @retval CAIRN_EIO, CAIRN_ENOSPACE, CAIRN_ENOMEM
+ * @retval CAIRN_EUNKNOWN        All is there, but may not survive a power cut.
+ * Blocking: until durable.
+ */
+CAIRN_API cairn_status cairn_checkpoint_convert(const cairn_convert_options *options,
+                                                cairn_convert_result *out, cairn_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
