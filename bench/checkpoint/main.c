@@ -129,7 +129,7 @@ static cairn_status do_save(bench *b, char **words, cairn_error *err)
     cairn_save_result saved;
     const bool is_async = strcmp(words[0], "save") == 0;
     CRN_TRY_PLAIN(bench_replace_saved(b, NULL, err));
-    (void)crn_closer_wait(b->store->closer);
+    crn_closer_wait(b->store->closer);
     const double start = bench_now(b);
     if (is_async) {
         CRN_TRY_PLAIN(cairn_store_save_start(b->store, b->tree, &request, err));
@@ -195,7 +195,7 @@ static cairn_status do_clean(bench *b, char **words, cairn_error *err)
     (void)words;
     cairn_status rc = CAIRN_OK;
     CRN_TRY_PLAIN(cairn_store_keep_newest(b->store, b->store->run_id, 1, NULL, NULL, err));
-    (void)crn_closer_wait(b->store->closer);
+    crn_closer_wait(b->store->closer);
     printf("{}\n");
 out:
     return rc;

@@ -14,8 +14,9 @@ struct crn_closer {
     pthread_mutex_t lock; /* over all that follows */
     pthread_cond_t changed;
     int waiting[WAITING_MAX];
-    unsigned count;    /* of them */
-    bool is_closing;   /* one more */
+    unsigned count;  /* of them */
+    bool is_closing; /* one more */
+    uint64_t closed;
     bool is_finishing; /* the thread is to end when there is nothing left */
 };
 
@@ -35,6 +36,7 @@ static void *closer_main(void *argument)
         (void)c->os->close(c->os, fd);
         (void)pthread_mutex_lock(&c->lock);
         c->is_closing = false;
+        c->closed++;
         (void)pthread_cond_broadcast(&c->changed);
     }
     (void)pthread_mutex_unlock(&c->lock);
@@ -73,14 +75,20 @@ void crn_closer_add(crn_closer *c, int fd)
         (void)c->os->close(c->os, fd);
 }
 
-bool crn_closer_wait(crn_closer *c)
+void crn_closer_wait(crn_closer *c)
 {
     (void)pthread_mutex_lock(&c->lock);
-    const bool has_waited = c->count > 0 || c->is_closing;
     while (c->count > 0 || c->is_closing)
         (void)pthread_cond_wait(&c->changed, &c->lock);
     (void)pthread_mutex_unlock(&c->lock);
-    return has_waited;
+}
+
+uint64_t crn_closer_count(crn_closer *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    const uint64_t closed = c->closed;
+    (void)pthread_mutex_unlock(&c->lock);
+    return closed;
 }
 
 void crn_closer_destroy(crn_closer *c)

@@ -6,6 +6,8 @@
 #ifndef CRN_CKPT_CLOSER_H
 #define CRN_CKPT_CLOSER_H
 
+#include <stdint.h>
+
 #include "cairn/error.h"
 #include "os/os.h"
 
@@ -15,9 +17,10 @@ typedef struct crn_closer crn_closer;
 cairn_status crn_closer_new(const crn_os *os, crn_closer **out, cairn_error *err);
 /* Closes @fd some time. With very many waiting already it does so at once. Any thread. */
 void crn_closer_add(crn_closer *closer, int fd);
-/* Returns once everything added before is closed: its space is free. False if there was nothing to
- * wait for. Any thread. */
-bool crn_closer_wait(crn_closer *closer);
+/* Returns once everything added before is closed: its space is free. Any thread. */
+void crn_closer_wait(crn_closer *closer);
+/* Files that were closed so far. Any thread. */
+uint64_t crn_closer_count(crn_closer *closer);
 /* Waits likewise. Accepts NULL. */
 void crn_closer_destroy(crn_closer *closer);
 

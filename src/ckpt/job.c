@@ -202,10 +202,29 @@ static candidate candidate_of(const crn_job *job)
                        .timestamp = crn_timestamp_utc(os->realtime_ns(os))};
 }
 
+static cairn_status begin_file(const crn_job *job, crn_job_file *file, const char *private_name,
+                               cairn_error *err)
+{
+    return crn_publish_begin(&file->publish, &job->store->root_folder, private_name,
+                             crn_job_file_bytes(file), err);
+}
+
+/* What was deleted is free a little later, perhaps just after the disk was found full. @closed:
+ * how many files had been closed before that. */
+static bool has_freed_space(crn_closer *closer, uint64_t closed)
+{
+    if (closer == NULL)
+        return false;
+    crn_closer_wait(closer);
+    return crn_closer_count(closer) != closed;
+}
+
 cairn_status crn_job_begin(crn_job *job, size_t i, crn_write_mode mode, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_job_file *const file = &job->files[i];
+    crn_closer *const closer = job->store->closer;
+    const uint64_t closed = closer != NULL ? crn_closer_count(closer) : 0;
     candidate first = candidate_of(job);
     char *name = NULL;
     char *base = NULL;
@@ -213,13 +232,10 @@ cairn_status crn_job_begin(crn_job *job, size_t i, crn_write_mode mode, cairn_er
     if (file->name_template != NULL)
         CRN_TRY_PLAIN(expand_extra(file, name, &base, err));
     const char *const private_name = base != NULL ? base : name;
-    rc = crn_publish_begin(&file->publish, &job->store->root_folder, private_name,
-                           crn_job_file_bytes(file), err);
-    /* What was deleted is free a little later. */
-    if (rc == CAIRN_ENOSPACE && job->store->closer != NULL && crn_closer_wait(job->store->closer)) {
+    rc = begin_file(job, file, private_name, err);
+    if (rc == CAIRN_ENOSPACE && has_freed_space(closer, closed)) {
         crn_publish_end(&file->publish);
-        rc = crn_publish_begin(&file->publish, &job->store->root_folder, private_name,
-                               crn_job_file_bytes(file), err);
+        rc = begin_file(job, file, private_name, err);
     }
     CRN_TRY_PLAIN(rc);
     CRN_TRY_PLAIN(crn_publish_set_mode(&file->publish, mode, err));

@@ -16,6 +16,7 @@ typedef struct full_disk {
     pthread_cond_t changed;
     pthread_t owner;
     bool is_full;
+    crn_closer *closer; /* Refusals come back once this has closed all; NULL: at once. */
     unsigned refused;
     unsigned closed_by_others;
 } full_disk;
@@ -28,6 +29,8 @@ static int full_reserve(const crn_os *os, int fd, uint64_t size)
     d->refused += is_full;
     (void)pthread_cond_broadcast(&d->changed);
     (void)pthread_mutex_unlock(&d->lock);
+    if (is_full && d->closer != NULL)
+        crn_closer_wait(d->closer);
     return is_full ? ENOSPC : crn_os_posix()->reserve(os, fd, size);
 }
 
@@ -82,8 +85,8 @@ static void delete__leaves_the_blocks_to_another_thread(void **state)
     save_step(store, tree, 1);
     tk_assert_ok(cairn_store_delete(store, tk_join(path, dir, "checkpoint_1.mdl"), &err), &err);
     assert_false(tk_exists(dir, "checkpoint_1.mdl"));
-    (void)crn_closer_wait(store->closer);
-    assert_false(crn_closer_wait(store->closer));
+    crn_closer_wait(store->closer);
+    assert_int_equal(crn_closer_count(store->closer), 1);
     assert_int_equal(disk.closed_by_others, 1);
 
     save_step(store, tree, 2);
@@ -95,9 +98,9 @@ static void delete__leaves_the_blocks_to_another_thread(void **state)
     (void)pthread_mutex_destroy(&disk.lock);
 }
 
-static void save__waits_for_deleted_files_when_the_disk_is_full(void **state)
+/* @is_late: the space is free before the save can ask whether it will be. */
+static void fill_and_free(const char *dir, bool is_late)
 {
-    const char *const dir = *state;
     cairn_error err = {0};
     char path[TK_PATH_SIZE];
     full_disk disk;
@@ -112,6 +115,7 @@ static void save__waits_for_deleted_files_when_the_disk_is_full(void **state)
                      0);
     (void)pthread_mutex_lock(&disk.lock);
     disk.is_full = true;
+    disk.closer = is_late ? store->closer : NULL;
     (void)pthread_mutex_unlock(&disk.lock);
     crn_closer_add(store->closer, fd);
     save_step(store, tree, 2);
@@ -131,6 +135,16 @@ static void save__waits_for_deleted_files_when_the_disk_is_full(void **state)
     cairn_state_tree_destroy(tree);
     (void)pthread_cond_destroy(&disk.changed);
     (void)pthread_mutex_destroy(&disk.lock);
+}
+
+static void save__waits_for_deleted_files_when_the_disk_is_full(void **state)
+{
+    fill_and_free(*state, false);
+}
+
+static void save__tries_again_when_deleted_files_were_freed_meanwhile(void **state)
+{
+    fill_and_free(*state, true);
 }
 
 static void closer__takes_more_than_it_can_remember(void **state)
@@ -159,6 +173,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, tk_temp_setup, tk_temp_teardown)
     const struct CMUnitTest tests[] = {
         T(delete__leaves_the_blocks_to_another_thread),
+        T(save__tries_again_when_deleted_files_were_freed_meanwhile),
         T(save__waits_for_deleted_files_when_the_disk_is_full),
         T(closer__takes_more_than_it_can_remember),
     };
