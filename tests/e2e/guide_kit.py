@@ -21,8 +21,8 @@ A comment in the line before a block changes that:
     <!-- test: not run, REASON -->              not run, only read (YAML, sh), and counted
 
 In what a command prints, "..." stands for anything, alone in a line for any number of lines. Times
-and dates, run ids, numbers with a point (with a unit of bytes or without) or of six digits and more stand for any other
-such number.
+and dates, run ids, numbers with a point (with a unit of bytes or without) or of six digits and more
+stand for any other such number.
 """
 import os
 import re
