@@ -87,7 +87,7 @@ complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_su
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from pin' -F
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from unpin' -l json -d 'Print one JSON object a file.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from unpin' -F
-complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l to -x -d 'What to make: a Hugging Face folder, or one with a checkpoint and params.yaml.'
+complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l to -x -d 'A Hugging Face folder, or ours with params.yaml.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l json -d 'Print JSON.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -l n -s n -x -d 'Keep the N newest.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -l every -x -d 'Keep steps that are multiples of M.'
@@ -102,7 +102,7 @@ complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_su
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -a '(__fish_complete_directories)'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l output -s o -r -F -d 'The file of tokens to write.'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l tokenizer -s t -r -F -d 'A tokenizer.json, its folder, or `bytes`.'
-complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l dtype -x -d 'uint16, uint32 or auto: the smaller that holds every id (auto).'
+complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l dtype -x -d 'uint16, uint32, or auto: the smaller that will do (auto).'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l format -x -d 'nanogpt: tokens only; llmc: after llm.c\'s header (nanogpt).'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l append_eos -d 'End each text with the tokenizer\'s end-of-text token.'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l eos_token -x -d 'That token, if it has another name.'
@@ -113,7 +113,7 @@ complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcomma
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l json -d 'Print the result as JSON.'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -F
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l checkpoint_path -r -F -d 'The checkpoint; one with the model alone will do.'
-complete -c cairn -n '__fish_seen_subcommand_from generate' -l tokenizer -r -F -d 'The tokenizer.json that the model was trained with, its folder, or `bytes` (bytes).'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l tokenizer -r -F -d 'The model\'s tokenizer.json, its folder, or `bytes` (bytes).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l prompt -s p -x -d 'What the text begins with.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l max_tokens -s n -x -d 'Tokens to write (200).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l temperature -s t -x -d '0 takes the likeliest token each time (0.8).'

@@ -40,8 +40,7 @@ int cli_checkpoint_convert(int argc, char **argv)
     const char *to = NULL;
     bool is_json = false;
     const cli_option options[] = {
-        {"to", 0, CLI_TEXT, &to, "hf|cairn",
-         "What to make: a Hugging Face folder, or one with a checkpoint and params.yaml."},
+        {"to", 0, CLI_TEXT, &to, "hf|cairn", "A Hugging Face folder, or ours with params.yaml."},
         {"json", 0, CLI_FLAG, &is_json, NULL, "Print JSON."},
     };
     const cli_command command = {

@@ -49,7 +49,7 @@ static int data_prepare(int argc, char **argv)
         {"tokenizer", 't', CLI_TEXT, &prepare.tokenizer, "FILE",
          "A tokenizer.json, its folder, or `bytes`."},
         {"dtype", 0, CLI_TEXT, &prepare.dtype, "TYPE",
-         "uint16, uint32 or auto: the smaller that holds every id (auto)."},
+         "uint16, uint32, or auto: the smaller that will do (auto)."},
         {"format", 0, CLI_TEXT, &prepare.format, "NAME",
          "nanogpt: tokens only; llmc: after llm.c's header (nanogpt)."},
         {"append_eos", 0, CLI_FLAG, &prepare.append_eos, NULL,

@@ -25,7 +25,7 @@ int cli_generate(int argc, char **argv)
         {"checkpoint_path", 0, CLI_TEXT, &generate.checkpoint_path, "FILE",
          "The checkpoint; one with the model alone will do."},
         {"tokenizer", 0, CLI_TEXT, &generate.tokenizer, "FILE",
-         "The tokenizer.json that the model was trained with, its folder, or `bytes` (bytes)."},
+         "The model's tokenizer.json, its folder, or `bytes` (bytes)."},
         {"prompt", 'p', CLI_TEXT, &generate.prompt, "TEXT", "What the text begins with."},
         {"max_tokens", 'n', CLI_COUNT, &generate.max_tokens, "N", "Tokens to write (200)."},
         {"temperature", 't', CLI_NUMBER, &generate.temperature, "T",
