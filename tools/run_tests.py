@@ -315,7 +315,7 @@ def stage_cppcheck():
           "--error-exitcode=1", "--library=posix", "--library=gnu", "--suppress=missingInclude",
           "--suppress=readdirCalled", "--suppress=invalidFunctionArg",
           "--suppress=unknownEvaluationOrder", "--suppress=uninitvar",
-          f"-j{JOBS}", "-D_GNU_SOURCE",
+          f"-j{JOBS}", "-D_GNU_SOURCE", "-D__x86_64__",
           "-Djson_object_foreach(object,key,value)=while(next_of(object,&key,&value))",
           "-Djson_array_foreach(array,index,value)=while(next_of(array,&index,&value))",
           "-Iinclude", "-Isrc", "src"])

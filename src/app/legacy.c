@@ -372,9 +372,9 @@ static void convert_init(crn_doc *doc, const crn_node *old, crn_node *init, cons
     move_all(doc, old, init, NULL, "loop", diag);
     move_all(doc, old, init, NULL, "checkpoint", diag);
     move_all(doc, old, init, NULL, "logging", diag);
-    move_all(doc, old, init, "callbacks", NULL, diag);
+    move_all(doc, old, init, "callbacks", "", diag);
     convert_listeners(doc, old, init, diag);
-    move_all(doc, old, init, "loggers", NULL, diag);
+    move_all(doc, old, init, "loggers", "", diag);
     if (crn_node_get(crn_node_get(init, "backend"), "backend_type") == NULL)
         (void)crn_doc_put_text(doc, init, "device", "CSX", false, diag);
 }

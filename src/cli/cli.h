@@ -95,7 +95,7 @@ void cli_print_json_text(const char *text);
 int cli_finish_output(int exit_code);
 
 /* dry_run.c: `cairn fit --dry_run` and its result, as text or as JSON. Returns the exit code. */
-int cli_dry_run(cairn_app_request *request, bool is_json);
+int cli_dry_run(const cairn_app_request *request, bool is_json);
 /* {"result": "failed", ...}; @message may be NULL. */
 void cli_print_failed_json(const char *reason, int code, const char *message);
 

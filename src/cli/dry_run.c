@@ -146,14 +146,15 @@ static void print_found(void *user, size_t index, size_t count, const cairn_dry_
     (void)fflush(stdout); /* Another may follow; an error shows at the end. */
 }
 
-int cli_dry_run(cairn_app_request *request, bool is_json)
+int cli_dry_run(const cairn_app_request *request, bool is_json)
 {
+    cairn_app_request own = *request;
     cairn_error err = {0};
     char text[4096];
     struct dry_run dry_run = {.is_json = is_json};
     int code = CLI_EXIT_OK;
-    request->user = &dry_run;
-    const cairn_status status = cairn_app_dry_run(request, print_found, &err);
+    own.user = &dry_run;
+    const cairn_status status = cairn_app_dry_run(&own, print_found, &err);
     if (status != CAIRN_OK)
         code = cli_fail(&err);
     if (status != CAIRN_OK && is_json) {
