@@ -45,7 +45,7 @@ static int unknown_command(const char *name)
 
 /*
  * Freed memory stays with the process: each save asks for the same few MiB again, and making them
- * afresh took 20 ms of each save of 3,000 tensors.
+ * afresh took 23 ms of each save of 3,000 tensors.
  * docs/design/0009-speed-of-saves.md
  */
 static void keep_freed_memory(void)
