@@ -18,15 +18,10 @@ static cairn_status setup(void *self, const cairn_event *event, cairn_control *c
     return CAIRN_OK;
 }
 
-static void destroy(void *self)
-{
-    crn_free(self);
-}
-
 static const cairn_callback_ops k_ops = {
     .struct_size = sizeof(cairn_callback_ops),
     .name = k_name,
-    .destroy = destroy,
+    .destroy = crn_free,
     .setup = setup,
 };
 

@@ -110,15 +110,10 @@ static cairn_status on_validate_end(void *self, const cairn_event *event, cairn_
     return CAIRN_OK;
 }
 
-static void destroy(void *self)
-{
-    crn_free(self);
-}
-
 static const cairn_callback_ops k_ops = {
     .struct_size = sizeof(cairn_callback_ops),
     .name = k_name,
-    .destroy = destroy,
+    .destroy = crn_free,
     .on_train_start = on_train_start,
     .on_train_batch_end = on_train_batch_end,
     .on_save_checkpoint = on_save_checkpoint,

@@ -130,15 +130,10 @@ static cairn_status on_after_save_checkpoint(void *self, const cairn_event *even
     return on_train_start(self, event, control, err); /* A save is no part of the next step. */
 }
 
-static void destroy(void *self)
-{
-    crn_free(self);
-}
-
 static const cairn_callback_ops k_ops = {
     .struct_size = sizeof(cairn_callback_ops),
     .name = k_name,
-    .destroy = destroy,
+    .destroy = crn_free,
     .on_train_start = on_train_start,
     .on_before_forward = on_before_forward,
     .on_train_batch_end = on_train_batch_end,

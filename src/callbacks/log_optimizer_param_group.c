@@ -46,15 +46,10 @@ out:
     return rc;
 }
 
-static void destroy(void *self)
-{
-    crn_free(self);
-}
-
 static const cairn_callback_ops k_ops = {
     .struct_size = sizeof(cairn_callback_ops),
     .name = k_name,
-    .destroy = destroy,
+    .destroy = crn_free,
     .on_before_optimizer_step = on_before_optimizer_step,
 };
 
@@ -89,6 +84,6 @@ cairn_log_optimizer_param_group_new(const cairn_log_optimizer_param_group_option
     *out = (cairn_callback){.ops = &k_ops, .self = groups};
     groups = NULL;
 out:
-    destroy(groups);
+    crn_free(groups);
     return rc;
 }

@@ -39,15 +39,10 @@ static cairn_status on_train_batch_end(void *self, const cairn_event *event, cai
     return CAIRN_OK;
 }
 
-static void destroy(void *self)
-{
-    crn_free(self);
-}
-
 static const cairn_callback_ops k_ops = {
     .struct_size = sizeof(cairn_callback_ops),
     .name = k_name,
-    .destroy = destroy,
+    .destroy = crn_free,
     .setup = setup,
     .on_train_batch_end = on_train_batch_end,
 };

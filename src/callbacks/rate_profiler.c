@@ -9,9 +9,8 @@ struct rates {
     const crn_os *os;
     int64_t mark; /* when the step that runs began */
     double seconds;
-    double samples;
     double steps;
-    double local; /* smoothed */
+    crn_rate samples;
 };
 
 static void begin(struct rates *rates)
@@ -49,33 +48,24 @@ static cairn_status on_train_batch_end(void *self, const cairn_event *event, cai
     (void)control; /* asks for nothing */
     rates->mark = now;
     rates->seconds += seconds;
-    rates->samples += (double)event->samples;
     rates->steps += 1.0;
-    if (seconds > 0.0) {
-        const double newest = (double)event->samples / seconds;
-        rates->local = rates->local > 0.0 ? 0.6 * newest + 0.4 * rates->local : newest;
-    }
+    crn_rate_add(&rates->samples, event->samples, seconds);
     if (!event->is_log_step || !(rates->seconds > 0.0))
         return CAIRN_OK;
-    CRN_TRY_PLAIN(
-        cairn_trainer_add_metric(event->trainer, "local_samples_per_sec", rates->local, err));
+    CRN_TRY_PLAIN(cairn_trainer_add_metric(event->trainer, "local_samples_per_sec",
+                                           rates->samples.smoothed, err));
     CRN_TRY_PLAIN(cairn_trainer_add_metric(event->trainer, "avg_samples_per_sec",
-                                           rates->samples / rates->seconds, err));
+                                           (double)rates->samples.amount / rates->seconds, err));
     CRN_TRY_PLAIN(cairn_trainer_add_metric(event->trainer, "avg_steps_per_sec",
                                            rates->steps / rates->seconds, err));
 out:
     return rc;
 }
 
-static void destroy(void *self)
-{
-    crn_free(self);
-}
-
 static const cairn_callback_ops k_ops = {
     .struct_size = sizeof(cairn_callback_ops),
     .name = k_name,
-    .destroy = destroy,
+    .destroy = crn_free,
     .on_train_start = on_train_start,
     .on_train_batch_end = on_train_batch_end,
     .on_after_save_checkpoint = on_after_save_checkpoint,

@@ -62,15 +62,10 @@ static cairn_status on_fit_exception(void *self, const cairn_event *event, cairn
     return CAIRN_OK;
 }
 
-static void destroy(void *self)
-{
-    crn_free(self);
-}
-
 static const cairn_callback_ops k_ops = {
     .struct_size = sizeof(cairn_callback_ops),
     .name = k_name,
-    .destroy = destroy,
+    .destroy = crn_free,
     .on_fit_start = on_fit_start,
     .on_save_checkpoint = on_save_checkpoint,
     .on_after_save_checkpoint = on_after_save_checkpoint,

@@ -5,25 +5,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/pace.h"
 #include "base/try.h"
 #include "loggers/loggers.h"
 #include "loggers/text.h"
 
-enum { TIMES_KEPT = 100 };
 static const int64_t k_bar_interval_ns = 100000000; /* A faster bar only flickers. */
-
-/* The newest durations of something that repeats. */
-struct times {
-    double seconds[TIMES_KEPT];
-    size_t count; /* ever */
-};
-
-/* Samples a second: smoothed, and over all. */
-struct rate {
-    double smoothed;
-    uint64_t samples;
-    bool is_known;
-};
 
 struct progress {
     const crn_os *os;
@@ -35,19 +22,19 @@ struct progress {
     int64_t mark; /* when the step that runs began */
     uint64_t segment_end;
     double segments_seconds; /* of segments that are over */
-    struct rate train_rate;
-    struct times steps;
+    crn_rate train_rate;
+    crn_durations steps;
 
     int64_t save_start;
     bool is_saving; /* training waits; what is written beside it costs no time of its own */
-    struct times saves;
+    crn_durations saves;
     uint64_t saves_left; /* after the last step */
     uint64_t validations_left;
 
     int64_t eval_start;
     int64_t eval_mark;
-    struct rate eval_rate;
-    struct times eval_batches;
+    crn_rate eval_rate;
+    crn_durations eval_batches;
     double round_seconds;      /* loaders validated since the last step */
     double last_round_seconds; /* all loaders of the validation before */
 
@@ -60,49 +47,9 @@ static int64_t now_ns(const struct progress *progress)
     return progress->os->monotonic_ns(progress->os);
 }
 
-static double seconds_between(int64_t from, int64_t to)
+static double over_all(const crn_rate *rate, double seconds)
 {
-    return (double)(to - from) * 1e-9;
-}
-
-static void times_add(struct times *times, double seconds)
-{
-    times->seconds[times->count++ % TIMES_KEPT] = seconds;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a;
-    const double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The median, which one slow step does not move; 0 without any. */
-static double times_median(const struct times *times)
-{
-    double sorted[TIMES_KEPT];
-    const size_t count = times->count < TIMES_KEPT ? times->count : TIMES_KEPT;
-    if (count == 0)
-        return 0.0;
-    memcpy(sorted, times->seconds, count * sizeof sorted[0]);
-    qsort(sorted, count, sizeof sorted[0], compare_doubles);
-    return sorted[count / 2];
-}
-
-/* The Model Zoo's smoothing: 0.6 of the newest, 0.4 of what was known. */
-static void rate_add(struct rate *rate, uint64_t samples, double seconds)
-{
-    rate->samples += samples;
-    if (seconds <= 0.0)
-        return;
-    const double newest = (double)samples / seconds;
-    rate->smoothed = rate->is_known ? 0.6 * newest + 0.4 * rate->smoothed : newest;
-    rate->is_known = true;
-}
-
-static double over_all(const struct rate *rate, double seconds)
-{
-    return seconds > 0.0 ? (double)rate->samples / seconds : 0.0;
+    return seconds > 0.0 ? (double)rate->amount / seconds : 0.0;
 }
 
 /* Training goes on: what it waited for the save is known, and is no part of the next step. */
@@ -111,7 +58,7 @@ static void end_save(struct progress *progress)
     const int64_t now = now_ns(progress);
     if (!progress->is_saving)
         return;
-    times_add(&progress->saves, seconds_between(progress->save_start, now));
+    crn_durations_add(&progress->saves, crn_seconds_between(progress->save_start, now));
     progress->is_saving = false;
     progress->mark = now;
 }
@@ -201,10 +148,10 @@ static cairn_status on_train_batch_start(void *self, const cairn_event *event,
 static crn_progress_facts train_facts(const struct progress *progress, const cairn_event *event,
                                       int64_t now)
 {
-    const double step_seconds = times_median(&progress->steps);
-    const double save_seconds = times_median(&progress->saves);
+    const double step_seconds = crn_durations_median(&progress->steps, CRN_DURATIONS_MAX);
+    const double save_seconds = crn_durations_median(&progress->saves, CRN_DURATIONS_MAX);
     const double train_seconds =
-        progress->segments_seconds + seconds_between(progress->segment_start, now);
+        progress->segments_seconds + crn_seconds_between(progress->segment_start, now);
     const bool lacks_save = event->saves_left > 0 && progress->saves.count == 0;
     const bool lacks_validation =
         event->validations_left > 0 && progress->last_round_seconds <= 0.0;
@@ -231,12 +178,12 @@ static cairn_status on_train_batch_end(void *self, const cairn_event *event, cai
 {
     struct progress *const progress = self;
     const int64_t now = now_ns(progress);
-    const double seconds = seconds_between(progress->mark, now);
+    const double seconds = crn_seconds_between(progress->mark, now);
     const uint64_t done = event->step - event->first_step;
     (void)control; /* asks for nothing */
     (void)err;     /* cannot fail */
-    times_add(&progress->steps, seconds);
-    rate_add(&progress->train_rate, event->samples, seconds);
+    crn_durations_add(&progress->steps, seconds);
+    crn_rate_add(&progress->train_rate, event->samples, seconds);
     progress->mark = now;
     progress->saves_left = event->saves_left;
     progress->validations_left = event->validations_left;
@@ -254,7 +201,7 @@ static cairn_status on_train_end(void *self, const cairn_event *event, cairn_con
     struct progress *const progress = self;
     (void)control; /* asks for nothing */
     (void)err;     /* cannot fail */
-    progress->segments_seconds += seconds_between(progress->segment_start, now_ns(progress));
+    progress->segments_seconds += crn_seconds_between(progress->segment_start, now_ns(progress));
     progress->segment_start = now_ns(progress);
     if (event->is_last || event->step == progress->segment_end) /* else it was cut off */
         log_text(progress, event, "Training completed successfully!");
@@ -299,7 +246,7 @@ static cairn_status on_validate_start(void *self, const cairn_event *event, cair
     end_save(progress);
     progress->eval_start = now_ns(progress);
     progress->eval_mark = progress->eval_start;
-    progress->eval_rate = (struct rate){0};
+    progress->eval_rate = (crn_rate){0};
     progress->eval_batches.count = 0;
     return CAIRN_OK;
 }
@@ -309,9 +256,9 @@ static crn_progress_facts eval_facts(const struct progress *progress, const cair
                                      int64_t now)
 {
     const uint64_t batch = event->batch_index + 1;
-    const double elapsed = seconds_between(progress->eval_start, now);
-    const double left =
-        (double)(event->batch_count - batch) * times_median(&progress->eval_batches);
+    const double elapsed = crn_seconds_between(progress->eval_start, now);
+    const double left = (double)(event->batch_count - batch) *
+                        crn_durations_median(&progress->eval_batches, CRN_DURATIONS_MAX);
     const uint64_t steps_left = event->end_step > event->step ? event->end_step - event->step : 0;
     const bool has_others = event->loader_index + 1 < event->loader_count;
     const double so_far = progress->round_seconds + elapsed + left;
@@ -330,10 +277,12 @@ static crn_progress_facts eval_facts(const struct progress *progress, const cair
         .has_times = true,
         .loop_left = left,
         .has_total = true,
-        .total_left = left + (has_others && round > so_far ? round - so_far : 0.0) +
-                      (double)steps_left * times_median(&progress->steps) +
-                      (double)progress->saves_left * times_median(&progress->saves) +
-                      (double)progress->validations_left * round,
+        .total_left =
+            left + (has_others && round > so_far ? round - so_far : 0.0) +
+            (double)steps_left * crn_durations_median(&progress->steps, CRN_DURATIONS_MAX) +
+            (double)progress->saves_left *
+                crn_durations_median(&progress->saves, CRN_DURATIONS_MAX) +
+            (double)progress->validations_left * round,
         .total_is_minimum = !knows_round || (steps_left > 0 && progress->steps.count == 0) ||
                             (progress->saves_left > 0 && progress->saves.count == 0),
     };
@@ -344,13 +293,13 @@ static cairn_status on_validate_batch_end(void *self, const cairn_event *event,
 {
     struct progress *const progress = self;
     const int64_t now = now_ns(progress);
-    const double seconds = seconds_between(progress->eval_mark, now);
+    const double seconds = crn_seconds_between(progress->eval_mark, now);
     const uint64_t batch = event->batch_index + 1;
     const bool is_last = batch == event->batch_count;
     (void)control; /* asks for nothing */
     (void)err;     /* cannot fail */
-    times_add(&progress->eval_batches, seconds);
-    rate_add(&progress->eval_rate, event->samples, seconds);
+    crn_durations_add(&progress->eval_batches, seconds);
+    crn_rate_add(&progress->eval_rate, event->samples, seconds);
     progress->eval_mark = now;
     const crn_progress_facts facts = eval_facts(progress, event, now);
     if (batch % progress->options.log_steps == 0 || is_last)
@@ -388,7 +337,7 @@ static cairn_status on_validate_end(void *self, const cairn_event *event, cairn_
     char text[CRN_LOSS_TEXT_SIZE + 32];
     (void)control; /* asks for nothing */
     (void)err;     /* cannot fail */
-    progress->round_seconds += seconds_between(progress->eval_start, now_ns(progress));
+    progress->round_seconds += crn_seconds_between(progress->eval_start, now_ns(progress));
     (void)snprintf(text, sizeof text, "Avg Eval Loss: %s", crn_loss_text(event->loss, loss));
     log_text(progress, event, text);
     log_eval_metrics(progress, event);
@@ -407,11 +356,12 @@ static cairn_status on_fit_end(void *self, const cairn_event *event, cairn_contr
     (void)control; /* asks for nothing */
     (void)err;     /* cannot fail */
     erase_bar(progress);
-    if (progress->train_rate.samples == 0)
+    if (progress->train_rate.amount == 0)
         return CAIRN_OK;
-    (void)snprintf(text, sizeof text, "Processed %" PRIu64 " training sample(s) in %s seconds.",
-                   progress->train_rate.samples,
-                   crn_rate_text(seconds_between(progress->fit_start, now_ns(progress)), seconds));
+    (void)snprintf(
+        text, sizeof text, "Processed %" PRIu64 " training sample(s) in %s seconds.",
+        progress->train_rate.amount,
+        crn_rate_text(crn_seconds_between(progress->fit_start, now_ns(progress)), seconds));
     log_text(progress, event, text);
     return CAIRN_OK;
 }

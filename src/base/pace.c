@@ -1,7 +1,14 @@
-#include <stdlib.h>
-#include <string.h>
+#include "base/pace.h"
 
-#include "callbacks/timed.h"
+#include <stdlib.h>
+
+/* The Model Zoo's smoothing: 0.6 of the newest, the rest of what was known. */
+static const double k_newest_share = 0.6;
+
+double crn_seconds_between(int64_t from_ns, int64_t to_ns)
+{
+    return (double)(to_ns - from_ns) * 1e-9;
+}
 
 void crn_durations_add(crn_durations *durations, double seconds)
 {
@@ -28,7 +35,13 @@ double crn_durations_median(const crn_durations *durations, size_t most)
     return sorted[count / 2];
 }
 
-double crn_seconds_between(int64_t from_ns, int64_t to_ns)
+void crn_rate_add(crn_rate *rate, uint64_t amount, double seconds)
 {
-    return (double)(to_ns - from_ns) * 1e-9;
+    rate->amount += amount;
+    if (seconds <= 0.0)
+        return;
+    const double newest = (double)amount / seconds;
+    rate->smoothed =
+        rate->is_known ? k_newest_share * newest + (1.0 - k_newest_share) * rate->smoothed : newest;
+    rate->is_known = true;
 }
