@@ -67,6 +67,24 @@ int64_t crn_sum_rows_scratch(int64_t rows, int64_t cols);
 /* out[C] += the sum over R of x[R][C] */
 void crn_sum_rows(int64_t rows, int64_t cols, const float *x, float *scratch, float *out);
 
+/* --- linear.c --- */
+
+/* Of one linear layer. */
+typedef struct crn_linear_shape {
+    int64_t rows;
+    int64_t in;
+    int64_t out;
+} crn_linear_shape;
+
+/* y[R][O] = x[R][I] weight[O][I]^T + bias[O]; @bias NULL: none. CAIRN_EDEVICE. */
+cairn_status crn_linear(const crn_linear_shape *shape, const float *x, const float *weight,
+                        const float *bias, float *y, cairn_error *err);
+/* dweight += dy^T x; dbias (NULL: none) += the column sums of dy; dx (=|+=) dy weight. @scratch:
+ * crn_sum_rows_scratch(R, O) floats if there is a bias. CAIRN_EDEVICE. */
+cairn_status crn_linear_backward(const crn_linear_shape *shape, const float *x, const float *weight,
+                                 const float *dy, bool adds, float *dx, float *dweight,
+                                 float *dbias, float *scratch, cairn_error *err);
+
 /* --- activation.c --- */
 
 /* y = x Phi(x), the exact form with the normal distribution's Phi (error below 2e-7). */

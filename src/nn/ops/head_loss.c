@@ -54,41 +54,6 @@ static pass make_pass(crn_tape *tape, const crn_op *op)
     return p;
 }
 
-static crn_matrix matrix(const float *data, int64_t stride, bool is_transposed)
-{
-    const crn_matrix made = {.data = data, .stride = stride, .is_transposed = is_transposed};
-    return made;
-}
-
-static cairn_status compute_logits(const pass *p, int64_t first, int64_t rows, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    CRN_TRY_PLAIN(crn_gemm(rows, p->vocab, p->in, 1.0F, matrix(p->x + first * p->in, p->in, false),
-                           matrix(p->weight, p->in, true), 0.0F, p->logits, p->vocab, err));
-    if (p->bias != NULL)
-        crn_add_bias(rows, p->vocab, p->bias, p->logits);
-    if (p->spec.logits_scale != 1.0)
-        crn_scale(rows * p->vocab, (float)p->spec.logits_scale, p->logits, false, p->logits);
-out:
-    return rc;
-}
-
-/* The logits are gradients now. */
-static cairn_status add_gradients(const pass *p, int64_t first, int64_t rows, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    CRN_TRY_PLAIN(crn_gemm(p->vocab, p->in, rows, 1.0F, matrix(p->logits, p->vocab, true),
-                           matrix(p->x + first * p->in, p->in, false), 1.0F, p->dweight, p->in,
-                           err));
-    if (p->dbias != NULL)
-        crn_sum_rows(rows, p->vocab, p->logits, p->sums, p->dbias);
-    CRN_TRY_PLAIN(crn_gemm(rows, p->in, p->vocab, 1.0F, matrix(p->logits, p->vocab, false),
-                           matrix(p->weight, p->in, false), 0.0F, p->dx + first * p->in, p->in,
-                           err));
-out:
-    return rc;
-}
-
 /* Adds to the sums of @run; @factor: what the sum of the token losses is multiplied by. */
 static cairn_status run_chunk(const pass *p, int64_t first, int64_t rows, double factor,
                               crn_run *run, cairn_error *err)
@@ -97,7 +62,11 @@ static cairn_status run_chunk(const pass *p, int64_t first, int64_t rows, double
     const crn_token_labels labels = {.labels = p->labels.labels + first,
                                      .mask =
                                          p->labels.mask != NULL ? p->labels.mask + first : NULL};
-    CRN_TRY_PLAIN(compute_logits(p, first, rows, err));
+    const crn_linear_shape shape = {.rows = rows, .in = p->in, .out = p->vocab};
+    const float *const x = p->x + first * p->in;
+    CRN_TRY_PLAIN(crn_linear(&shape, x, p->weight, p->bias, p->logits, err));
+    if (p->spec.logits_scale != 1.0)
+        crn_scale(rows * p->vocab, (float)p->spec.logits_scale, p->logits, false, p->logits);
     run->token_loss += crn_cross_entropy(rows, p->vocab, p->logits, &labels, p->lse, p->row);
     if (run->wants_metrics)
         run->correct += crn_count_correct(rows, p->vocab, p->logits, &labels, p->row);
@@ -105,7 +74,9 @@ static cairn_status run_chunk(const pass *p, int64_t first, int64_t rows, double
         crn_cross_entropy_backward(rows, p->vocab, &labels, p->lse,
                                    (float)(factor * p->spec.logits_scale * (double)run->loss_scale),
                                    p->logits);
-        CRN_TRY_PLAIN(add_gradients(p, first, rows, err));
+        CRN_TRY_PLAIN(crn_linear_backward(&shape, x, p->weight, p->logits, false,
+                                          p->dx + first * p->in, p->dweight, p->dbias, p->sums,
+                                          err));
     }
 out:
     return rc;

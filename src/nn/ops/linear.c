@@ -1,64 +1,33 @@
-#include "base/try.h"
 #include "kernels/kernels.h"
 #include "nn/op.h"
 #include "nn/ops/ops.h"
 
 enum { X, WEIGHT, BIAS };
 
-/* The shapes of one linear layer. */
-typedef struct sizes {
-    int64_t rows;
-    int64_t in;
-    int64_t out;
-} sizes;
-
-static sizes sizes_of(const crn_tape *tape, const crn_op *op)
+static crn_linear_shape shape_of(const crn_tape *tape, const crn_op *op)
 {
-    const sizes found = {.rows = crn_value_rows(tape, op->in[X]),
-                         .in = crn_value_cols(tape, op->in[X]),
-                         .out = crn_value_cols(tape, op->out)};
+    const crn_linear_shape found = {.rows = crn_value_rows(tape, op->in[X]),
+                                    .in = crn_value_cols(tape, op->in[X]),
+                                    .out = crn_value_cols(tape, op->out)};
     return found;
-}
-
-static crn_matrix matrix(const float *data, int64_t stride, bool is_transposed)
-{
-    const crn_matrix made = {.data = data, .stride = stride, .is_transposed = is_transposed};
-    return made;
 }
 
 static cairn_status forward(crn_tape *tape, const crn_op *op, crn_run *run, cairn_error *err)
 {
-    cairn_status rc = CAIRN_OK;
-    const sizes n = sizes_of(tape, op);
-    const float *const bias = crn_op_in(tape, op, BIAS);
-    float *const y = crn_op_out(tape, op);
+    const crn_linear_shape shape = shape_of(tape, op);
     (void)run;
-    CRN_TRY_PLAIN(crn_gemm(n.rows, n.out, n.in, 1.0F, matrix(crn_op_in(tape, op, X), n.in, false),
-                           matrix(crn_op_in(tape, op, WEIGHT), n.in, true), 0.0F, y, n.out, err));
-    if (bias != NULL)
-        crn_add_bias(n.rows, n.out, bias, y);
-out:
-    return rc;
+    return crn_linear(&shape, crn_op_in(tape, op, X), crn_op_in(tape, op, WEIGHT),
+                      crn_op_in(tape, op, BIAS), crn_op_out(tape, op), err);
 }
 
-/* dx = dy W; dW += dy^T x; dbias += the column sums of dy. */
 static cairn_status backward(crn_tape *tape, const crn_op *op, crn_run *run, cairn_error *err)
 {
-    cairn_status rc = CAIRN_OK;
-    const sizes n = sizes_of(tape, op);
-    const float *const dy = crn_op_out_grad(tape, op);
-    float *const dbias = crn_op_in_grad(tape, op, BIAS);
+    const crn_linear_shape shape = shape_of(tape, op);
     (void)run;
-    CRN_TRY_PLAIN(crn_gemm(n.out, n.in, n.rows, 1.0F, matrix(dy, n.out, true),
-                           matrix(crn_op_in(tape, op, X), n.in, false), 1.0F,
-                           crn_op_in_grad(tape, op, WEIGHT), n.in, err));
-    if (dbias != NULL)
-        crn_sum_rows(n.rows, n.out, dy, crn_op_scratch(tape), dbias);
-    CRN_TRY_PLAIN(crn_gemm(n.rows, n.in, n.out, 1.0F, matrix(dy, n.out, false),
-                           matrix(crn_op_in(tape, op, WEIGHT), n.in, false),
-                           op->adds[X] ? 1.0F : 0.0F, crn_op_in_grad(tape, op, X), n.in, err));
-out:
-    return rc;
+    return crn_linear_backward(&shape, crn_op_in(tape, op, X), crn_op_in(tape, op, WEIGHT),
+                               crn_op_out_grad(tape, op), op->adds[X], crn_op_in_grad(tape, op, X),
+                               crn_op_in_grad(tape, op, WEIGHT), crn_op_in_grad(tape, op, BIAS),
+                               crn_op_scratch(tape), err);
 }
 
 static const crn_op_kind k_linear = {

@@ -1,0 +1,35 @@
+#include "base/try.h"
+#include "kernels/kernels.h"
+
+static crn_matrix matrix(const float *data, int64_t stride, bool is_transposed)
+{
+    const crn_matrix made = {.data = data, .stride = stride, .is_transposed = is_transposed};
+    return made;
+}
+
+cairn_status crn_linear(const crn_linear_shape *n, const float *x, const float *weight,
+                        const float *bias, float *y, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY_PLAIN(crn_gemm(n->rows, n->out, n->in, 1.0F, matrix(x, n->in, false),
+                           matrix(weight, n->in, true), 0.0F, y, n->out, err));
+    if (bias != NULL)
+        crn_add_bias(n->rows, n->out, bias, y);
+out:
+    return rc;
+}
+
+cairn_status crn_linear_backward(const crn_linear_shape *n, const float *x, const float *weight,
+                                 const float *dy, bool adds, float *dx, float *dweight,
+                                 float *dbias, float *scratch, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY_PLAIN(crn_gemm(n->out, n->in, n->rows, 1.0F, matrix(dy, n->out, true),
+                           matrix(x, n->in, false), 1.0F, dweight, n->in, err));
+    if (dbias != NULL)
+        crn_sum_rows(n->rows, n->out, dy, scratch, dbias);
+    CRN_TRY_PLAIN(crn_gemm(n->rows, n->in, n->out, 1.0F, matrix(dy, n->out, false),
+                           matrix(weight, n->in, false), adds ? 1.0F : 0.0F, dx, n->in, err));
+out:
+    return rc;
+}
