@@ -116,12 +116,11 @@ out:
     return rc;
 }
 
-static cairn_status take_lock(cairn_store *store, cairn_error *err)
+/* Makes the lock file if need be. store->lock_fd is open afterwards if it could be opened. */
+static cairn_status lock_file(cairn_store *store, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const crn_os *const os = store->os;
-    char text[LOCK_TEXT_SIZE];
-    char host[256];
     int e = os->open(os, store->model_folder.fd, CRN_LOCK_FILE, CRN_OPEN_LOCK, &store->lock_fd);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "open '%s/" CRN_LOCK_FILE "'", store->model_dir);
@@ -130,6 +129,17 @@ static cairn_status take_lock(cairn_store *store, cairn_error *err)
         CRN_TRY_PLAIN(fail_locked(store, err));
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "lock '%s/" CRN_LOCK_FILE "'", store->model_dir);
+out:
+    return rc;
+}
+
+static cairn_status take_lock(cairn_store *store, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const crn_os *const os = store->os;
+    char text[LOCK_TEXT_SIZE];
+    char host[256];
+    CRN_TRY_PLAIN(lock_file(store, err));
     /* For the message of others only, so that a full disk does not matter here. */
     const int length = snprintf(text, sizeof text, "%lld %s\n", (long long)crn_os_process_id(),
                                 crn_os_host_name(host, sizeof host));
@@ -144,19 +154,12 @@ cairn_status crn_store_check_free(cairn_store *store, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     const crn_os *const os = store->os;
     crn_file_stat info;
-    int e = os->stat(os, store->model_folder.fd, CRN_LOCK_FILE, &info);
+    const int e = os->stat(os, store->model_folder.fd, CRN_LOCK_FILE, &info);
     if (e == ENOENT)
         return CAIRN_OK; /* Nobody has opened it yet, and nothing is to be made here. */
-    e = e != 0
-            ? e
-            : os->open(os, store->model_folder.fd, CRN_LOCK_FILE, CRN_OPEN_LOCK, &store->lock_fd);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "open '%s/" CRN_LOCK_FILE "'", store->model_dir);
-    e = os->lock(os, store->lock_fd);
-    if (e == EAGAIN)
-        CRN_TRY_PLAIN(fail_locked(store, err));
-    if (e != 0)
-        CRN_FAIL_ERRNO(err, e, "lock '%s/" CRN_LOCK_FILE "'", store->model_dir);
+    CRN_TRY_PLAIN(lock_file(store, err));
 out:
     if (store->lock_fd >= 0)
         (void)os->close(os, store->lock_fd); /* Nothing was written. */
