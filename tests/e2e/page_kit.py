@@ -83,10 +83,8 @@ class FromC:
 
 
 class PageCase(kit.Case):
-    """train() and start() take settings; model_dir is below the test's own folder."""
-
-    def command(self, model_dir, settings):
-        raise NotImplementedError
+    """train() and start() take settings; model_dir is below the test's own folder. What they run is
+    said by FromYaml or FromC, which stands before this class in the list of bases."""
 
     def train(self, model_dir, expect=kit.OK, **settings):
         program, args = self.command(self.path(model_dir), dict(DEFAULTS, **settings))

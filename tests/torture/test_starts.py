@@ -1,20 +1,18 @@
 """Processes that start on one model_dir at once: one trains, the others say who does."""
 import concurrent.futures
-import itertools
+import contextlib
 import json
 import os
 import re
 import signal
-import subprocess
 import sys
-import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import kit  # pylint: disable=wrong-import-position
 
 PROCESSES = 8
-SAVED = re.compile(r"Saved checkpoint \S*/checkpoint_(\d+)\.mdl")
+SAVED = r"Saved checkpoint \S*/checkpoint_(\d+)\.mdl"
 ROUNDS = 50 if os.environ.get("TORTURE") == "1" else 3
 
 
@@ -28,52 +26,25 @@ class Starts(kit.Case):
             callbacks=callbacks))
         self.model_dir = self.path("m")
 
-    def start(self, number):
-        """A process whose messages go to a file, so that nobody waits for a reader."""
-        with open(self.path("err%d" % number), "wb") as err:
-            return subprocess.Popen(
-                [kit.BIN, "fit", self.params, "-o", self.model_dir, "--resume", "--threads", "1"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err,
-                env=kit.environment())
-
-    def messages(self, number):
-        with open(self.path("err%d" % number), encoding="utf-8", errors="replace") as file:
-            return file.read()
-
-    def wait_for_a_save(self, number):
-        """A run stopped before its first step saves nothing, which would prove nothing."""
-        until = time.monotonic() + kit.TIMEOUT_S
-        while not SAVED.search(self.messages(number)):
-            self.assertLess(time.monotonic(), until, "the process that trains saved nothing")
-            time.sleep(0.01)
+    def start(self):
+        return kit.Running(["fit", self.params, "-o", self.model_dir, "--resume", "--threads", "1"])
 
     def one_round(self):
         """Starts all; returns the step at which the one that trained was stopped."""
-        started = [self.start(number) for number in range(PROCESSES)]
-        try:
+        with contextlib.ExitStack() as stack:
+            started = [stack.enter_context(self.start()) for _ in range(PROCESSES)]
             with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
-                ends = {pool.submit(process.wait, kit.TIMEOUT_S): number
-                        for number, process in enumerate(started)}
-                try:
-                    refused = concurrent.futures.as_completed(ends, kit.TIMEOUT_S)
-                    codes = [(ends[end], end.result())
-                             for end in itertools.islice(refused, PROCESSES - 1)]
-                finally:
-                    left = [process for process in started if process.returncode is None]
-                    if len(left) == 1:
-                        self.wait_for_a_save(started.index(left[0]))
-                    for process in left:
-                        process.send_signal(signal.SIGTERM)
-            self.assertEqual([kit.LOCKED] * (PROCESSES - 1), [code for _, code in codes])
-            self.assertEqual([kit.STOPPED], [process.returncode for process in left])
-            for number, _ in codes:
-                self.assertRegex(self.messages(number), r"process %d\b" % left[0].pid)
-        finally:
-            for process in started:
-                process.kill()
-                process.wait()
-        trained = self.messages(started.index(left[0]))
-        return int(SAVED.findall(trained)[-1])
+                # A run stopped before its first save would prove nothing.
+                has_saved = list(pool.map(lambda one: one.wait_for(SAVED), started))
+                self.assertEqual(1, sum(has_saved))
+                trains = started[has_saved.index(True)]
+                trains.signal(signal.SIGTERM)
+                ends = list(pool.map(lambda one: one.finish(), started))
+            for one, end in zip(started, ends):
+                self.assertEqual(kit.STOPPED if one is trains else kit.LOCKED, end.code)
+                if one is not trains:
+                    self.assertRegex(end.err, r"process %d\b" % trains.process.pid)
+            return int(re.findall(SAVED, ends[started.index(trains)].err)[-1])
 
     def check(self, step):
         """All there is is whole, the newest is where training stopped, nothing is left over."""

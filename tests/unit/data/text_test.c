@@ -1,35 +1,28 @@
+#include "kit/kit.h"
+
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/mem.h"
 #include "data/text.h"
 
-enum { PATH_SIZE = 256 };
-
 /* A fresh folder with what a test puts into it. */
 struct fixture {
-    char dir[64];
+    char dir[TK_PATH_SIZE];
 };
 
-static char *path_in(const struct fixture *f, const char *name, char buf[PATH_SIZE])
+static char *path_in(const struct fixture *f, const char *name, char buf[TK_PATH_SIZE])
 {
-    assert_true(snprintf(buf, PATH_SIZE, "%s/%s", f->dir, name) < PATH_SIZE);
-    return buf;
+    return tk_join(buf, f->dir, name);
 }
 
 static void put(const struct fixture *f, const char *name, const void *bytes, size_t size)
 {
-    char path[PATH_SIZE];
+    char path[TK_PATH_SIZE];
     FILE *const file = fopen(path_in(f, name, path), "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, size, file), size);
@@ -39,17 +32,16 @@ static void put(const struct fixture *f, const char *name, const void *bytes, si
 static int setup(void **state)
 {
     static struct fixture s_fixture;
-    strcpy(s_fixture.dir, "/tmp/cairn-text-XXXXXX");
+    (void)tk_temp_dir(s_fixture.dir);
     *state = &s_fixture;
-    return mkdtemp(s_fixture.dir) == NULL ? -1 : 0;
+    return 0;
 }
 
 static int teardown(void **state)
 {
     const struct fixture *const f = *state;
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
-    return system(command);
+    tk_remove_tree(f->dir);
+    return 0;
 }
 
 static cairn_text_data_options options_for(const char *const *paths, size_t count, int64_t length)
@@ -86,7 +78,7 @@ static size_t read_split(const char *const *paths, size_t count, double val_frac
 static void read__shifts_the_labels_by_one(void **state)
 {
     const struct fixture *const f = *state;
-    char path[PATH_SIZE];
+    char path[TK_PATH_SIZE];
     put(f, "a.txt", "abcdefghijk", 11);
     const char *const paths[] = {path_in(f, "a.txt", path)};
     const cairn_text_data_options options = options_for(paths, 1, 4);
@@ -118,7 +110,7 @@ static void read__shifts_the_labels_by_one(void **state)
 static void sample_count__needs_one_byte_more_than_the_inputs(void **state)
 {
     const struct fixture *const f = *state;
-    char path[PATH_SIZE];
+    char path[TK_PATH_SIZE];
     static const struct {
         size_t bytes;
         cairn_status status;
@@ -144,7 +136,7 @@ static void sample_count__needs_one_byte_more_than_the_inputs(void **state)
 static void read__keeps_bytes_above_127_and_zero_as_they_are(void **state)
 {
     const struct fixture *const f = *state;
-    char path[PATH_SIZE];
+    char path[TK_PATH_SIZE];
     uint8_t got[16];
     const uint8_t bytes[] = {0, 255, 128, 10, 13};
     put(f, "a.txt", bytes, sizeof bytes);
@@ -156,8 +148,8 @@ static void read__keeps_bytes_above_127_and_zero_as_they_are(void **state)
 static void list__joins_files_in_the_given_order_with_one_zero_byte(void **state)
 {
     const struct fixture *const f = *state;
-    char first[PATH_SIZE];
-    char second[PATH_SIZE];
+    char first[TK_PATH_SIZE];
+    char second[TK_PATH_SIZE];
     uint8_t got[16];
     put(f, "a.txt", "aa", 2);
     put(f, "b.txt", "bb", 2);
@@ -169,7 +161,7 @@ static void list__joins_files_in_the_given_order_with_one_zero_byte(void **state
 static void folder__reads_regular_files_by_bytes_of_their_names(void **state)
 {
     const struct fixture *const f = *state;
-    char path[PATH_SIZE];
+    char path[TK_PATH_SIZE];
     uint8_t got[32];
     put(f, "b", "b", 1);
     put(f, "B", "B", 1);
@@ -188,7 +180,7 @@ static void folder__reads_regular_files_by_bytes_of_their_names(void **state)
 static void link__is_followed_when_it_is_named_itself(void **state)
 {
     const struct fixture *const f = *state;
-    char path[PATH_SIZE];
+    char path[TK_PATH_SIZE];
     uint8_t got[16];
     put(f, "a.txt", "abc", 3);
     assert_int_equal(symlink("a.txt", path_in(f, "link", path)), 0);
@@ -200,7 +192,7 @@ static void link__is_followed_when_it_is_named_itself(void **state)
 static void split__cuts_bytes_off_the_end_before_windowing(void **state)
 {
     const struct fixture *const f = *state;
-    char path[PATH_SIZE];
+    char path[TK_PATH_SIZE];
     uint8_t got[64];
     put(f, "a.txt", "abcdefghijklmnopqrs", 19);
     const char *const paths[] = {path_in(f, "a.txt", path)};
@@ -215,8 +207,8 @@ static void split__cuts_bytes_off_the_end_before_windowing(void **state)
 static void new__names_path_cause_and_remedy_of_missing_data(void **state)
 {
     const struct fixture *const f = *state;
-    char path[PATH_SIZE];
-    char expected[512];
+    char path[TK_PATH_SIZE];
+    char expected[TK_PATH_SIZE + 256];
     char text[512];
     cairn_error err = {0};
     cairn_data data;
@@ -246,7 +238,7 @@ static void new__refuses_a_folder_without_files(void **state)
 static void new__says_that_the_val_split_needs_val_fraction(void **state)
 {
     const struct fixture *const f = *state;
-    char path[PATH_SIZE];
+    char path[TK_PATH_SIZE];
     cairn_error err = {0};
     cairn_data data;
     put(f, "a.txt", "abcdefghijk", 11);
@@ -277,7 +269,7 @@ static void new__refuses_options_outside_their_range(void **state)
 static void read__refuses_a_sample_that_does_not_exist(void **state)
 {
     const struct fixture *const f = *state;
-    char path[PATH_SIZE];
+    char path[TK_PATH_SIZE];
     cairn_data data;
     cairn_batch batch;
     const uint64_t index = 2;
@@ -292,8 +284,8 @@ static void read__refuses_a_sample_that_does_not_exist(void **state)
 static void describe__names_the_data_its_split_and_its_size(void **state)
 {
     const struct fixture *const f = *state;
-    char path[PATH_SIZE];
-    char expected[PATH_SIZE + 80];
+    char path[TK_PATH_SIZE];
+    char expected[TK_PATH_SIZE + 80];
     cairn_data data;
     put(f, "a.txt", "abcdefghijk", 11);
     const char *const paths[] = {path_in(f, "a.txt", path)};

@@ -3,9 +3,8 @@
 
 #include <string.h>
 
-#include "cairn/state.h"
 #include "nn/ops/ops.h"
-#include "numeric/numeric.h"
+#include "numeric/state.h"
 
 enum { BATCH = 2, TIME = 6, ROWS = BATCH * TIME, COLS = 5, VOCAB = 7, TENSORS = 3 };
 
@@ -41,13 +40,7 @@ static int set_up(void **state)
     }
     assert_int_equal(cairn_state_tree_allocate(r->tree, &r->err), CAIRN_OK);
     assert_int_equal(cairn_state_allocate_gradients(r->state, &r->err), CAIRN_OK);
-    for (int i = 0; i < TENSORS; i++) {
-        const cairn_tensor *const tensor = r->tensors[i];
-        const num_array values = num_random(&r->pool, cairn_tensor_elements(tensor), 1.0);
-        memcpy(cairn_tensor_write_begin(r->tree, tensor, 0, tensor->bytes), values.f,
-               tensor->bytes);
-        cairn_tensor_write_end(r->tree, tensor, 0, tensor->bytes);
-    }
+    num_randomize(&r->pool, r->tree, r->state);
     *state = r;
     return 0;
 }

@@ -3,10 +3,9 @@
 
 #include <string.h>
 
-#include "cairn/state.h"
 #include "kernels/ref/ref.h"
 #include "nn/ops/ops.h"
-#include "numeric/numeric.h"
+#include "numeric/state.h"
 
 enum { ROWS = 3, COLS = 4, VOCAB = 4 };
 
@@ -47,13 +46,7 @@ static int set_up(void **state)
     add(r, "wide", COLS, COLS + 1, &r->wide);
     assert_int_equal(cairn_state_tree_allocate(r->tree, &r->err), CAIRN_OK);
     assert_int_equal(cairn_state_allocate_gradients(r->state, &r->err), CAIRN_OK);
-    for (size_t i = 0; i < cairn_state_tensor_count(r->state); i++) {
-        const cairn_tensor *const tensor = cairn_state_tensor_at(r->state, i);
-        const num_array values = num_random(&r->pool, cairn_tensor_elements(tensor), 1.0);
-        memcpy(cairn_tensor_write_begin(r->tree, tensor, 0, tensor->bytes), values.f,
-               tensor->bytes);
-        cairn_tensor_write_end(r->tree, tensor, 0, tensor->bytes);
-    }
+    num_randomize(&r->pool, r->tree, r->state);
     *state = r;
     return 0;
 }

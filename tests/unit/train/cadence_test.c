@@ -158,17 +158,11 @@ static int end(void **state)
 /* A whole fit; the log begins anew. */
 static cairn_status fit(struct fixture *f)
 {
-    cairn_trainer *trainer = NULL;
-    cairn_optimizer optimizer = {0};
-    const cairn_adamw_options adamw = cairn_adamw_options_default();
     cairn_loader *const train = make_loader();
     f->log_text[0] = '\0';
     f->err = (cairn_error){0};
     cairn_fit_result_dispose(&f->result);
-    tk_assert_ok(cairn_adamw_new(&adamw, &optimizer, &f->err), &f->err);
-    tk_assert_ok(cairn_trainer_new(&f->options, (cairn_model){.ops = &k_model}, optimizer, NULL, 0,
-                                   &trainer, &f->err),
-                 &f->err);
+    cairn_trainer *const trainer = make_mean_trainer(&f->options, &k_model, 0.0, &f->err);
     trainer->os = &f->fault.os;
     tk_assert_ok(
         cairn_trainer_add_callback(trainer, (cairn_callback){.ops = &k_script, .self = f}, &f->err),

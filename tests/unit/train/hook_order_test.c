@@ -186,16 +186,9 @@ static int end(void **state)
 
 static cairn_trainer *make_trainer(struct fixture *f)
 {
-    cairn_trainer *trainer = NULL;
-    cairn_optimizer optimizer = {0};
-    cairn_adamw_options adamw = cairn_adamw_options_default();
-    adamw.lr = 0.1;
     f->seen[0] = '\0';
     f->err = (cairn_error){0};
-    tk_assert_ok(cairn_adamw_new(&adamw, &optimizer, &f->err), &f->err);
-    tk_assert_ok(cairn_trainer_new(&f->options, (cairn_model){.ops = f->model}, optimizer, NULL, 0,
-                                   &trainer, &f->err),
-                 &f->err);
+    cairn_trainer *const trainer = make_mean_trainer(&f->options, f->model, 0.1, &f->err);
     tk_assert_ok(
         cairn_trainer_add_callback(trainer, (cairn_callback){&k_callback, &f->callback}, &f->err),
         &f->err);

@@ -137,19 +137,12 @@ static int end(void **state)
 /* A whole fit; the recorder's text begins anew. */
 static cairn_status fit(struct fixture *f)
 {
-    cairn_trainer *trainer = NULL;
-    cairn_optimizer optimizer = {0};
-    cairn_adamw_options adamw = cairn_adamw_options_default();
     cairn_loader *const train = make_loader();
     cairn_loader *val = make_loader();
-    adamw.lr = 0.1;
     f->recorder.seen[0] = '\0';
     f->err = (cairn_error){0};
     cairn_fit_result_dispose(&f->result);
-    tk_assert_ok(cairn_adamw_new(&adamw, &optimizer, &f->err), &f->err);
-    tk_assert_ok(cairn_trainer_new(&f->options, (cairn_model){.ops = &k_model}, optimizer, NULL, 0,
-                                   &trainer, &f->err),
-                 &f->err);
+    cairn_trainer *const trainer = make_mean_trainer(&f->options, &k_model, 0.1, &f->err);
     const cairn_callback callbacks[] = {{&k_checker, &f->recorder}, {&k_recorder, &f->recorder}};
     for (size_t i = 0; i < sizeof callbacks / sizeof callbacks[0]; i++)
         tk_assert_ok(cairn_trainer_add_callback(trainer, callbacks[i], &f->err), &f->err);

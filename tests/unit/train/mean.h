@@ -113,4 +113,21 @@ static inline cairn_loader *make_loader(void)
     return loader;
 }
 
+/* ---- A trainer with AdamW; @lr 0: its own. Yours. ---- */
+
+static inline cairn_trainer *make_mean_trainer(const cairn_trainer_options *options,
+                                               const cairn_model_ops *model, double lr,
+                                               cairn_error *err)
+{
+    cairn_trainer *trainer = NULL;
+    cairn_optimizer optimizer = {0};
+    cairn_adamw_options adamw = cairn_adamw_options_default();
+    adamw.lr = lr > 0.0 ? lr : adamw.lr;
+    tk_assert_ok(cairn_adamw_new(&adamw, &optimizer, err), err);
+    tk_assert_ok(
+        cairn_trainer_new(options, (cairn_model){.ops = model}, optimizer, NULL, 0, &trainer, err),
+        err);
+    return trainer;
+}
+
 #endif

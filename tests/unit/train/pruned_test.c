@@ -70,13 +70,7 @@ static const cairn_callback_ops k_callback = {.struct_size = sizeof(cairn_callba
 
 static cairn_trainer *make_trainer(struct fixture *f)
 {
-    cairn_trainer *trainer = NULL;
-    cairn_optimizer optimizer = {0};
-    cairn_adamw_options adamw = cairn_adamw_options_default();
-    tk_assert_ok(cairn_adamw_new(&adamw, &optimizer, &f->err), &f->err);
-    tk_assert_ok(cairn_trainer_new(&f->options, (cairn_model){.ops = &k_model}, optimizer, NULL, 0,
-                                   &trainer, &f->err),
-                 &f->err);
+    cairn_trainer *const trainer = make_mean_trainer(&f->options, &k_model, 0.0, &f->err);
     tk_assert_ok(cairn_trainer_add_callback(trainer, (cairn_callback){&k_callback, f}, &f->err),
                  &f->err);
     return trainer;

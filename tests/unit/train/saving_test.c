@@ -143,9 +143,6 @@ static int end(void **state)
 
 static cairn_status fit(fixture *f, int64_t steps, int64_t save_every, const script_row *script)
 {
-    cairn_trainer *trainer = NULL;
-    cairn_optimizer optimizer = {0};
-    cairn_adamw_options adamw = cairn_adamw_options_default();
     cairn_loader *const train = make_loader();
     cairn_loader *val = make_loader();
     f->script = script;
@@ -154,10 +151,7 @@ static cairn_status fit(fixture *f, int64_t steps, int64_t save_every, const scr
     f->cost_count = 0;
     f->options.loop.num_steps = cairn_int(steps);
     f->options.checkpoint.steps = cairn_int(save_every);
-    tk_assert_ok(cairn_adamw_new(&adamw, &optimizer, &f->err), &f->err);
-    tk_assert_ok(cairn_trainer_new(&f->options, (cairn_model){.ops = &k_model}, optimizer, NULL, 0,
-                                   &trainer, &f->err),
-                 &f->err);
+    cairn_trainer *const trainer = make_mean_trainer(&f->options, &k_model, 0.0, &f->err);
     trainer->os = &f->gate.os;
     const cairn_callback callback = {&k_script, f};
     tk_assert_ok(cairn_trainer_add_callback(trainer, callback, &f->err), &f->err);

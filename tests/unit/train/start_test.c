@@ -140,18 +140,12 @@ static int end(void **state)
 
 static cairn_trainer *make(struct fixture *f)
 {
-    cairn_trainer *trainer = NULL;
-    cairn_optimizer optimizer = {0};
-    const cairn_adamw_options adamw = cairn_adamw_options_default();
     f->log_text[0] = '\0';
     f->seen[0] = '\0';
     f->err = (cairn_error){0};
     s_initialize_calls = 0;
     tk_fault_reset(&f->fault);
-    tk_assert_ok(cairn_adamw_new(&adamw, &optimizer, &f->err), &f->err);
-    tk_assert_ok(cairn_trainer_new(&f->options, (cairn_model){.ops = &k_model}, optimizer, NULL, 0,
-                                   &trainer, &f->err),
-                 &f->err);
+    cairn_trainer *const trainer = make_mean_trainer(&f->options, &k_model, 0.0, &f->err);
     trainer->os = &f->fault.os;
     tk_assert_ok(
         cairn_trainer_add_callback(trainer, (cairn_callback){.ops = &k_script, .self = f}, &f->err),

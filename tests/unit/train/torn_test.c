@@ -269,10 +269,7 @@ static const cairn_callback_ops k_average = {.struct_size = sizeof(cairn_callbac
 static void train(const char *dir, average *a, bool is_asynchronous, int64_t staging)
 {
     cairn_error err = {0};
-    cairn_trainer *trainer = NULL;
-    cairn_optimizer optimizer = {0};
     cairn_fit_result result = {0};
-    cairn_adamw_options adamw = cairn_adamw_options_default();
     cairn_loader *const loader = make_loader();
     cairn_trainer_options options = cairn_trainer_options_default();
     options.model_dir = dir;
@@ -283,10 +280,7 @@ static void train(const char *dir, average *a, bool is_asynchronous, int64_t sta
     options.checkpoint.asynchronous = is_asynchronous;
     if (staging > 0)
         options.checkpoint.staging_bytes = cairn_int(staging);
-    tk_assert_ok(cairn_adamw_new(&adamw, &optimizer, &err), &err);
-    tk_assert_ok(cairn_trainer_new(&options, (cairn_model){.ops = &k_wide}, optimizer, NULL, 0,
-                                   &trainer, &err),
-                 &err);
+    cairn_trainer *const trainer = make_mean_trainer(&options, &k_wide, 0.0, &err);
     if (a->slow != NULL)
         trainer->os = &a->slow->os;
     tk_assert_ok(cairn_trainer_add_callback(trainer, (cairn_callback){&k_average, a}, &err), &err);
