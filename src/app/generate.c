@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/try.h"
-#include "cairn/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 enum { PROMPT_MAX = 1 << 20 };
 
@@ -182,17 +182,12 @@ out:
     return rc;
 }
 
-/* What stands before a text: for bytes, and where nothing better is known, 0. */
+/* What stands before a text; where nothing better is known, 0. */
 static int32_t first_token(const struct speaker *speaker)
 {
-    static const char *const k_usual[] = {"<|begin_of_text|>", "<|endoftext|>", "<s>"};
     uint32_t id = 0;
-    for (size_t i = 0; i < sizeof k_usual / sizeof k_usual[0]; i++) {
-        if (cairn_tokenizer_find_added(speaker->tokenizer, k_usual[i], &id) &&
-            id < speaker->vocab_size)
-            return (int32_t)id;
-    }
-    return 0;
+    return crn_tokenizer_begin_id(speaker->tokenizer, &id) && id < speaker->vocab_size ? (int32_t)id
+                                                                                       : 0;
 }
 
 static cairn_status speak(struct speaker *speaker, const cairn_generate_options *options,
