@@ -156,8 +156,10 @@ _cairn() {
     "checkpoint convert")
         case $prev in
         --to) return ;;
+        --dtype) return ;;
+        --tokenizer) _cairn_files file; return ;;
         esac
-        options="--to --json --help"
+        options="--to --dtype --tokenizer --json --help"
         [[ $cur != -* ]] && { return; }
         ;;
     "checkpoint prune")

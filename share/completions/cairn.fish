@@ -87,7 +87,9 @@ complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_su
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from pin' -F
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from unpin' -l json -d 'Print one JSON object a file.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from unpin' -F
-complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l to -x -d 'A Hugging Face folder, or ours with params.yaml.'
+complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l to -x -d 'A Hugging Face folder, a GGUF file, or ours with params.yaml.'
+complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l dtype -x -d 'To gguf: of the matrices (f32).'
+complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l tokenizer -r -F -d 'To gguf: the model\'s tokenizer.json, its folder, or `bytes`; none without.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l json -d 'Print JSON.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -l n -s n -x -d 'Keep the N newest.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -l every -x -d 'Keep steps that are multiples of M.'

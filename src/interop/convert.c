@@ -72,7 +72,7 @@ out:
 static cairn_status check_expressible(const struct job *job, cairn_error *err)
 {
     if (job->options->to == CAIRN_CONVERT_TO_GGUF)
-        return crn_gguf_check(&job->model, err);
+        return crn_gguf_check(&job->model, job->options->log, err);
     if (job->options->to == CAIRN_CONVERT_TO_HF)
         return crn_hf_family_of(&job->model.options, &(crn_hf_family){0}, err);
     return CAIRN_OK; /* It can what the others can. */

@@ -23,9 +23,23 @@ struct plan {
     uint64_t at; /* where the next tensor begins, behind the data's beginning */
 };
 
-cairn_status crn_gguf_check(const crn_hf_model *model, cairn_error *err)
+cairn_status crn_gguf_check(const crn_hf_model *model, const cairn_log *log, cairn_error *err)
 {
-    return crn_gguf_family_of(&model->options, &(crn_hf_family){0}, err);
+    cairn_status rc = CAIRN_OK;
+    const cairn_gpt2_options *const o = &model->options;
+    crn_hf_family family;
+    CRN_TRY_PLAIN(crn_gguf_family_of(o, &family, err));
+    if (family == CRN_HF_GPT2 && strcmp(o->nonlinearity, "gelu") == 0)
+        cairn_log_message(log, CAIRN_LOG_WARNING,
+                          "llama.cpp computes every gpt2 with gelu_new; this model has gelu, so "
+                          "its numbers differ a little there");
+    if (o->attention_sliding_window_length.is_set)
+        cairn_log_message(log, CAIRN_LOG_WARNING,
+                          "llama.cpp computes llama without a sliding window; for texts longer "
+                          "than %lld tokens its numbers differ",
+                          (long long)o->attention_sliding_window_length.value);
+out:
+    return rc;
 }
 
 /* As llama.cpp's own files have it: positions and what has one axis is added, and stays exact. */

@@ -18,8 +18,9 @@ typedef struct crn_gguf_export_options {
     const char *tokenizer; /* as of cairn_tokenizer_open; NULL: the file has no vocabulary */
 } crn_gguf_export_options;
 
-/* Whether crn_gguf_export can write @model. EUNSUPPORTED: the message names the option. */
-cairn_status crn_gguf_check(const crn_hf_model *model, cairn_error *err);
+/* Whether crn_gguf_export can write @model. What the file says, but llama.cpp does not heed, is
+ * told to @log, which may be NULL. EUNSUPPORTED: the message names the option. */
+cairn_status crn_gguf_check(const crn_hf_model *model, const cairn_log *log, cairn_error *err);
 
 /* Rounds the parameters to what a file with matrices of @dtype holds. EUNSUPPORTED: one is too
  * large for F16. */
