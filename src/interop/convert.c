@@ -7,9 +7,8 @@
 #include "ckpt/ckpt.h"
 #include "ckpt/publish_folder.h"
 #include "interop/finetune_yaml.h"
-#include "interop/gguf_file.h"
 #include "interop/gguf_model.h"
-#include "interop/hf_model.h"
+#include "interop/source.h"
 
 #define CHECKPOINT_FILE "checkpoint_0.mdl"
 #define PARAMS_FILE     "params.yaml"
@@ -33,41 +32,6 @@ struct job {
 
 /* ---- Reading ---- */
 
-/* What a source is, named as what it can be made. */
-static cairn_status find_kind(const struct job *job, cairn_convert_to *out, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    const char *const path = job->options->source;
-    int fd = -1;
-    const int e = job->os->open(job->os, CRN_OS_CWD, path, CRN_OPEN_DIRECTORY, &fd);
-    if (e == ENOENT)
-        CRN_FAIL(err, CAIRN_ENOTFOUND, "'%s' is not there", path);
-    if (e != 0 && e != ENOTDIR)
-        CRN_FAIL_ERRNO(err, e, "open '%s'", path);
-    *out = e == 0                            ? CAIRN_CONVERT_TO_HF
-           : crn_gguf_file_is(job->os, path) ? CAIRN_CONVERT_TO_GGUF
-                                             : CAIRN_CONVERT_TO_CAIRN;
-    if (e == 0)
-        (void)job->os->close(job->os, fd); /* Only looked at. */
-out:
-    return rc;
-}
-
-static cairn_status import_from(const crn_os *os, const char *path, crn_hf_model *out,
-                                cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    crn_folder folder = {.os = os, .fd = -1, .path = path};
-    const int e = os->open(os, CRN_OS_CWD, path, CRN_OPEN_DIRECTORY, &folder.fd);
-    if (e != 0)
-        CRN_FAIL_ERRNO(err, e, "open the folder '%s'", path);
-    CRN_TRY_PLAIN(crn_hf_model_import(&folder, CRN_HF_POSITIONS, out, err));
-out:
-    if (folder.fd >= 0)
-        (void)os->close(os, folder.fd); /* Only read. */
-    return rc;
-}
-
 /* Whether the other side can express the model. */
 static cairn_status check_expressible(const struct job *job, cairn_error *err)
 {
@@ -81,23 +45,24 @@ static cairn_status check_expressible(const struct job *job, cairn_error *err)
 /* Reads the source, which must be of another kind. */
 static cairn_status read_source(struct job *job, cairn_error *err)
 {
-    static const char *const k_kinds[] = {
-        [CAIRN_CONVERT_TO_HF] = "is a folder, which is taken for Hugging Face's",
-        [CAIRN_CONVERT_TO_CAIRN] = "is a file, which is taken for a checkpoint of ours",
-        [CAIRN_CONVERT_TO_GGUF] = "is a GGUF file"};
+    static const struct {
+        cairn_convert_to same;
+        const char *words;
+    } k_kinds[] = {
+        [CRN_SOURCE_CHECKPOINT] = {CAIRN_CONVERT_TO_CAIRN, "file, which is taken for a checkpoint"},
+        [CRN_SOURCE_HF] = {CAIRN_CONVERT_TO_HF, "folder, which is taken for Hugging Face's"},
+        [CRN_SOURCE_GGUF] = {CAIRN_CONVERT_TO_GGUF, "GGUF file"}};
     cairn_status rc = CAIRN_OK;
     const char *const path = job->options->source;
-    cairn_convert_to kind = job->options->to;
-    CRN_TRY_PLAIN(find_kind(job, &kind, err));
-    if (kind == job->options->to)
-        CRN_FAIL(err, CAIRN_EUNSUPPORTED, "'%s' %s; to convert it to that, name another kind", path,
-                 k_kinds[kind]);
-    if (kind == CAIRN_CONVERT_TO_HF)
-        CRN_TRY_PLAIN(import_from(job->os, path, &job->model, err));
-    else if (kind == CAIRN_CONVERT_TO_GGUF)
-        CRN_TRY_PLAIN(crn_gguf_import(job->os, path, CRN_HF_POSITIONS, &job->model, err));
-    else
+    crn_source_kind kind;
+    CRN_TRY_PLAIN(crn_source_find(job->os, path, &kind, err));
+    if (k_kinds[kind].same == job->options->to)
+        CRN_FAIL(err, CAIRN_EUNSUPPORTED, "'%s' is a %s, and that is what it would become", path,
+                 k_kinds[kind].words);
+    if (kind == CRN_SOURCE_CHECKPOINT)
         CRN_TRY_PLAIN(crn_hf_model_load(path, job->options->log, &job->model, err));
+    else
+        CRN_TRY_PLAIN(crn_source_import(job->os, path, kind, CRN_HF_POSITIONS, &job->model, err));
     CRN_TRY_PLAIN(check_expressible(job, err));
 out:
     return rc;
