@@ -211,6 +211,7 @@ static const cairn_data_ops k_token_bin_ops = {
     .sequence_length = token_bin_sequence_length,
     .describe = token_bin_describe,
     .destroy = token_bin_destroy,
+    .may_be_read_ahead = true,
 };
 
 static cairn_status describe(struct token_bin *data, const cairn_token_bin_data_options *options,
