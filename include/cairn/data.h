@@ -86,9 +86,9 @@ typedef struct cairn_loader_options {
     /** Without drop_last, a last batch that is not full is filled with CAIRN_DATA_PAD, which the
      *  data must know. */
     bool pad_last;
-    /** Batches that are read ahead, if the data may be (cairn_data_ops.may_be_read_ahead); 0: each
-     *  is read when it is asked for. */
-    uint64_t prefetch_factor;
+    /** Batches that are read ahead, if the data may be (cairn_data_ops.may_be_read_ahead). 0: each
+     *  is read when it is asked for; null: 2. */
+    cairn_opt_int prefetch_factor;
 } cairn_loader_options;
 
 /** @param data  Taken, also on failure.

@@ -8,6 +8,8 @@
 
 /* How long a read that hangs holds up the end of its loader. */
 static const int64_t k_patience_ns = 2000000000;
+/* One more than the one that a step waits for hides the reads that take longer than others. */
+enum { DEPTH_DEFAULT = 2 };
 
 struct cairn_loader {
     cairn_data data; /* the prefetch's, if there is one */
@@ -46,6 +48,9 @@ static cairn_status check_options(const cairn_loader_options *options, cairn_err
     if (options->num_samples.is_set && options->num_samples.value < 1)
         CRN_FAIL(err, CAIRN_ECONFIG, "num_samples is %" PRId64 "; it must be at least 1",
                  options->num_samples.value);
+    if (options->prefetch_factor.is_set && options->prefetch_factor.value < 0)
+        CRN_FAIL(err, CAIRN_ECONFIG, "prefetch_factor is %" PRId64 "; it must be at least 0",
+                 options->prefetch_factor.value);
 out:
     return rc;
 }
@@ -88,9 +93,11 @@ cairn_status cairn_loader_new(cairn_data data, const cairn_loader_options *optio
     if (options->drop_last && (!loader->carry_last || loader->sample_count < options->batch_size))
         loader->samples_per_epoch -= loader->sample_count % options->batch_size;
     CRN_TRY_PLAIN(check_samples(loader, err));
-    if (options->prefetch_factor > 0 && data.ops->may_be_read_ahead) {
-        CRN_TRY_PLAIN(crn_prefetch_new(data, options->batch_size, options->prefetch_factor,
-                                       &loader->prefetch, err));
+    const int64_t depth =
+        options->prefetch_factor.is_set ? options->prefetch_factor.value : DEPTH_DEFAULT;
+    if (depth > 0 && data.ops->may_be_read_ahead) {
+        CRN_TRY_PLAIN(
+            crn_prefetch_new(data, options->batch_size, (uint64_t)depth, &loader->prefetch, err));
     } else {
         loader->indices = crn_calloc((size_t)options->batch_size, sizeof(uint64_t));
         CRN_NEED(err, loader->indices, "the sample numbers of a batch");

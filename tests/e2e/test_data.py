@@ -115,11 +115,11 @@ class ShardTest(DataCase):
         train = self.shards()
         val = kit.merge(train, {"split": "val", "shuffle": False, "drop_last": False})
         runs = []
-        for ahead in (0, 1, 7):
+        for ahead in (0, None, 7):
             more = {"prefetch_factor": ahead}
             path = self.write_config(self.config(kit.merge(train, more), kit.merge(val, more)))
-            self.fit(path, self.path("ahead_%d" % ahead))
-            runs.append(kit.read_metrics(self.path("ahead_%d" % ahead)).bits())
+            self.fit(path, self.path("ahead_%s" % ahead))
+            runs.append(kit.read_metrics(self.path("ahead_%s" % ahead)).bits())
         self.assertEqual([runs[0]] * 2, runs[1:])
 
     def test_tokens_beyond_the_vocabulary_are_named(self):
@@ -164,8 +164,8 @@ class Hdf5Test(DataCase):
         for ahead in (0, 10):
             more = {"prefetch_factor": ahead}
             path = self.write_config(self.config(self.loader(**more), kit.merge(val, more)))
-            self.fit(path, self.path("ahead_%d" % ahead))
-            runs.append(kit.read_metrics(self.path("ahead_%d" % ahead)).bits())
+            self.fit(path, self.path("ahead_%s" % ahead))
+            runs.append(kit.read_metrics(self.path("ahead_%s" % ahead)).bits())
         self.assertEqual(runs[0], runs[1])
 
     def test_run_whose_data_hangs_can_be_stopped_and_goes_on(self):

@@ -168,7 +168,7 @@ static cairn_loader *make(struct world *world, uint64_t count, cairn_loader_opti
     cairn_error err = {0};
     cairn_loader *loader = NULL;
     options.struct_size = sizeof options;
-    options.prefetch_factor = depth;
+    options.prefetch_factor = cairn_int((int64_t)depth);
     tk_assert_ok(cairn_loader_new(numbered_new(world, &k_ahead, count), &options, &loader, &err),
                  &err);
     return loader;
@@ -332,7 +332,7 @@ static void next__reads_on_the_calling_thread_where_data_does_not_allow_more(voi
 {
     struct world *const world = *state;
     const cairn_loader_options options = {
-        .struct_size = sizeof options, .batch_size = 2, .prefetch_factor = 4};
+        .struct_size = sizeof options, .batch_size = 2, .prefetch_factor = cairn_int(4)};
     cairn_loader *loader = NULL;
     cairn_batch batch;
     assert_int_equal(cairn_loader_new(numbered_new(world, &k_at_once, 10), &options, &loader, NULL),
@@ -367,7 +367,7 @@ static void next__fails_cleanly_at_every_allocation(void **state)
     struct world *const world = *state;
     enum { DEPTH = 2, OF_NEW = 3 + DEPTH + 1, OF_FIRST = DEPTH + 1 };
     const cairn_loader_options options = {
-        .struct_size = sizeof options, .batch_size = 2, .prefetch_factor = DEPTH};
+        .struct_size = sizeof options, .batch_size = 2, .prefetch_factor = cairn_int(DEPTH)};
     cairn_batch batch;
     for (uint64_t n = 1; n <= OF_NEW; n++) {
         cairn_loader *loader = NULL;
