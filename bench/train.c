@@ -2,10 +2,11 @@
  * The speed of a training step beside the bound that the matrix library sets.
  *
  *     bench-train [--batch B] [--time T] [--steps N] [--layers L] [--hidden C] [--vocab V]
- *                 [--window W] [--llama] [--json]
+ *                 [--window W] [--llama] [--gradient_checkpointing] [--json]
  *
  * GPT-2 (tied, learned positions, GELU), or with --llama RMSNorm, rotary positions, SwiGLU of 8/3 C
- * and an output layer of its own; with --window each token sees the W tokens before it.
+ * and an output layer of its own; with --window each token sees the W tokens before it; with
+ * --gradient_checkpointing each layer is computed again before its gradients.
  *
  * The bound, measured in the same run and interleaved with the steps: the three fp32 products of
  * every linear layer and of the output layer (y = x W', dx = dy W, dW += dy' x) by dnnl_sgemm, on
@@ -37,6 +38,7 @@ struct settings {
     int64_t window; /* 0: none */
     int steps;
     bool is_llama;
+    bool is_checkpointed; /* its layers */
     bool is_json;
 };
 
@@ -190,6 +192,7 @@ static cairn_gpt2_options model_options(const struct settings *s)
     options.num_hidden_layers = s->layers;
     options.max_position_embeddings = s->time > 1024 ? s->time : 1024;
     options.dropout_rate = 0.0;
+    options.gradient_checkpointing = s->is_checkpointed;
     if (s->window > 0)
         options.attention_sliding_window_length =
             (cairn_opt_int){.is_set = true, .value = s->window};
@@ -290,6 +293,10 @@ static struct settings read_settings(int argc, char **argv)
         }
         if (strcmp(name, "--llama") == 0) {
             s.is_llama = true;
+            continue;
+        }
+        if (strcmp(name, "--gradient_checkpointing") == 0) {
+            s.is_checkpointed = true;
             continue;
         }
         if (i + 1 == argc)
