@@ -45,17 +45,17 @@ static void run_forward(span *spans, const crn_op *op, int64_t time)
         use(spans, op->saved[j], time);
 }
 
-static void begin_again(const crn_tape *tape, span *spans, crn_value value, int64_t time)
+static void begin_again(span *spans, crn_value value, int64_t time)
 {
-    if (value != CRN_VALUE_NONE && !tape->vars[value].is_kept)
+    if (value != CRN_VALUE_NONE)
         extend(&spans[value].lives[1], time);
 }
 
-static void run_again(const crn_tape *tape, span *spans, const crn_op *op, int64_t time)
+static void run_again(span *spans, const crn_op *op, int64_t time)
 {
-    begin_again(tape, spans, op->out, time);
+    begin_again(spans, op->out, time);
     for (int j = 0; j < CRN_OP_SAVED_MAX; j++)
-        begin_again(tape, spans, op->saved[j], time);
+        begin_again(spans, op->saved[j], time);
     run_forward(spans, op, time);
 }
 
@@ -93,7 +93,7 @@ static void find_spans(crn_tape *tape, span *spans)
             run_forward(spans, op, (int64_t)i);
             break;
         case CRN_PHASE_AGAIN:
-            run_again(tape, spans, op, (int64_t)i);
+            run_again(spans, op, (int64_t)i);
             break;
         case CRN_PHASE_BACKWARD:
             run_backward(tape, spans, op, (int64_t)i);

@@ -8,11 +8,6 @@
 #include "base/try.h"
 #include "nn/tape_impl.h"
 
-static bool is_within(const crn_tape *tape, crn_value value, int32_t segment)
-{
-    return value != CRN_VALUE_NONE && segment != 0 && tape->vars[value].segment == segment;
-}
-
 /* A second run would add to gradients, or write where a gradient is. */
 static cairn_status check_segments(const crn_tape *tape, cairn_error *err)
 {
@@ -28,20 +23,9 @@ out:
     return rc;
 }
 
-static void find_kept(crn_tape *tape)
-{
-    for (size_t i = 0; i < tape->op_count; i++) {
-        const crn_op *const op = &tape->ops[i];
-        for (int j = 0; j < CRN_OP_INPUTS_MAX; j++) {
-            if (op->in[j] != CRN_VALUE_NONE && tape->vars[op->in[j]].segment != op->segment)
-                tape->vars[op->in[j]].is_kept = true;
-        }
-    }
-}
-
 static void want(crn_tape *tape, crn_value value, int32_t segment)
 {
-    if (is_within(tape, value, segment) && !tape->vars[value].is_kept)
+    if (value != CRN_VALUE_NONE && segment != 0 && tape->vars[value].segment == segment)
         tape->vars[value].is_wanted = true;
 }
 
@@ -104,7 +88,6 @@ cairn_status crn_tape_schedule(crn_tape *tape, cairn_error *err)
     CRN_TRY_PLAIN(check_segments(tape, err));
     tape->ticks = crn_calloc(PHASES * tape->op_count, sizeof *tape->ticks);
     CRN_NEED(err, tape->ticks, "the plan of a tape");
-    find_kept(tape);
     find_repeated(tape);
     for (size_t i = 0; i < tape->op_count; i++)
         add(tape, CRN_PHASE_FORWARD, i);

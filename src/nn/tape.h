@@ -65,9 +65,8 @@ crn_value crn_tape_input(crn_tape *tape);
 void crn_tape_set_input(crn_tape *tape, crn_value input, const void *data);
 
 /*
- * Operations recorded between the two are a segment: in training its values are not kept for the
- * backward but those that others read; they are computed again just before it, to the same bits,
- * from what the segment reads. A loss, and what it reads, cannot be in a segment.
+ * Operations recorded between the two are a segment: in training its values are not kept for its
+ * backward, but computed again just before, to the same bits, from what the segment reads. A loss, and what it reads, cannot be in a segment.
  */
 void crn_tape_begin_segment(crn_tape *tape);
 void crn_tape_end_segment(crn_tape *tape);

@@ -17,7 +17,6 @@ typedef struct crn_var {
     float *data;                /* COMPUTED; in the tape's memory. */
     float *grad;                /* COMPUTED, in training; NULL if nothing depends on it. */
     int32_t segment;            /* COMPUTED; that of its operation. */
-    bool is_kept;               /* Made in a segment, read by others: not computed again. */
     bool is_wanted;             /* Made in a segment, and its backward cannot do without. */
     bool is_overwritten;        /* By its gradient. */
 } crn_var;

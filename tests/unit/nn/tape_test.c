@@ -17,6 +17,7 @@ typedef struct room {
     const cairn_tensor *positions;
     const cairn_tensor *square;
     const cairn_tensor *wide;
+    const cairn_tensor *scale;
     cairn_error err;
 } room;
 
@@ -44,6 +45,7 @@ static int set_up(void **state)
     add(r, "positions", ROWS, COLS, &r->positions);
     add(r, "square", COLS, COLS, &r->square);
     add(r, "wide", COLS, COLS + 1, &r->wide);
+    add(r, "scale", 1, COLS, &r->scale);
     assert_int_equal(cairn_state_tree_allocate(r->tree, &r->err), CAIRN_OK);
     assert_int_equal(cairn_state_allocate_gradients(r->state, &r->err), CAIRN_OK);
     num_randomize(&r->pool, r->tree, r->state);
@@ -228,7 +230,8 @@ static void shapes_that_do_not_fit__fail_when_the_tape_is_planned(void **state)
     crn_tape_destroy(tape);
 }
 
-/* Two segments, of which the first gives two values to others and the second reads both. */
+/* Two segments, of which the first gives two values to others, one of them by an operation that
+ * saves something, and the second reads both. */
 static crn_value record_segments(room *r, crn_tape *tape, bool has_segments)
 {
     const crn_value w = crn_tape_parameter(tape, r->square);
@@ -236,7 +239,9 @@ static crn_value record_segments(room *r, crn_tape *tape, bool has_segments)
     if (has_segments)
         crn_tape_begin_segment(tape);
     const crn_value a = crn_op_activation(tape, e, CRN_ACTIVATION_GELU);
-    const crn_value b = crn_op_linear(tape, crn_op_scale(tape, a, 2.0), w, CRN_VALUE_NONE);
+    const crn_value b =
+        crn_op_rmsnorm(tape, crn_op_linear(tape, crn_op_scale(tape, a, 2.0), w, CRN_VALUE_NONE),
+                       crn_tape_parameter(tape, r->scale), 1e-5);
     crn_tape_end_segment(tape);
     if (has_segments)
         crn_tape_begin_segment(tape);

@@ -187,7 +187,7 @@ static void what_only_might_be_too_much__is_a_warning(void **state)
     uint64_t room = 0;
     if (!crn_memory_available(&room))
         skip();
-    s_validation_bytes = room / 2;
+    s_validation_bytes = room / 3;
     tk_assert_ok(fit(f, &k_telling, make_tokens(4), make_tokens(4)), &f->err);
     assert_says(f, "WARNING the memory may not suffice");
 }
