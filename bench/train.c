@@ -244,6 +244,15 @@ static void training_make(const struct settings *s, struct training *t)
                                                 .data = ids + i * s->batch * s->time};
 }
 
+/* MiB of activations, as the model plans them. */
+static double planned_mib(const struct training *t)
+{
+    cairn_error err = {0};
+    uint64_t bytes = 0;
+    check(t->model.ops->memory(t->model.self, &t->batch, true, &bytes, &err), &err);
+    return (double)bytes / 1048576.0;
+}
+
 /* Seconds of loss and gradients, and of the update. */
 static void training_step(struct training *t, double *out_compute, double *out_update)
 {
@@ -333,6 +342,7 @@ int main(int argc, char **argv)
     static double updates[STEPS_MAX];
     static double bounds[STEPS_MAX];
     training_make(&s, &training);
+    const double activations = planned_mib(&training);
     for (int i = 0; i < WARM_UP; i++)
         training_step(&training, &computes[0], &updates[0]);
     (void)getrusage(RUSAGE_SELF, &usage); /* before the bound takes memory of its own */
@@ -352,14 +362,17 @@ int main(int argc, char **argv)
     if (s.is_json)
         printf("{\"batch\":%lld,\"time\":%lld,\"layers\":%lld,\"hidden\":%lld,\"vocab\":%lld,"
                "\"step_s\":%.6f,\"compute_s\":%.6f,\"update_s\":%.6f,\"bound_s\":%.6f,"
-               "\"tokens_per_s\":%.2f,\"share_of_bound\":%.4f,\"gflops\":%.2f,\"peak_mib\":%.1f}\n",
+               "\"tokens_per_s\":%.2f,\"share_of_bound\":%.4f,\"gflops\":%.2f,\"peak_mib\":%.1f,"
+               "\"activations_mib\":%.2f}\n",
                (long long)s.batch, (long long)s.time, (long long)s.layers, (long long)s.hidden,
                (long long)s.vocab, step, compute, update, least, tokens / step, least / step,
-               bound_flops(&bound) / least * 1e-9, peak);
+               bound_flops(&bound) / least * 1e-9, peak, activations);
     else
         printf("B=%lld T=%lld: step %.1f ms (loss and gradients %.1f, norm and update %.1f), "
-               "%.1f tokens/s; products alone %.1f ms (%.0f GFLOP/s): share %.3f; peak %.0f MiB\n",
+               "%.1f tokens/s; products alone %.1f ms (%.0f GFLOP/s): share %.3f; peak %.0f MiB, "
+               "of which activations %.0f MiB\n",
                (long long)s.batch, (long long)s.time, 1e3 * step, 1e3 * compute, 1e3 * update,
-               tokens / step, 1e3 * least, bound_flops(&bound) / least * 1e-9, least / step, peak);
+               tokens / step, 1e3 * least, bound_flops(&bound) / least * 1e-9, least / step, peak,
+               activations);
     return 0;
 }
