@@ -125,8 +125,9 @@ CAIRN_API void cairn_fit_result_dispose(cairn_fit_result *result);
  * @retval CAIRN_ECONFIG      The loop has no end, options contradict each other, two schedulers set
  *                            the same rate of a parameter group, or one sets none.
  * @retval CAIRN_ELOCKED, CAIRN_ENOTFOUND, CAIRN_ECORRUPT, CAIRN_EINCOMPATIBLE, CAIRN_EVERSION,
- *         CAIRN_EDATA, CAIRN_EIO, CAIRN_ENOSPACE, CAIRN_ENONFINITE, CAIRN_ENOMEM, CAIRN_EDEVICE
- *         CAIRN_ENOMEM also before anything is written, if more is needed than there is.
+ *         CAIRN_EDATA, CAIRN_EIO, CAIRN_ENOSPACE, CAIRN_ENONFINITE, CAIRN_EDEVICE
+ * @retval CAIRN_ENOMEM  A step needs more memory than there is: then nothing was written; or none
+ *                       was given later.
  */
 CAIRN_API cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *train,
                                          cairn_loader **val, size_t val_count, cairn_ckpt ckpt,

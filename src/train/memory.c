@@ -189,6 +189,8 @@ const char *cairn_memory_plan_text(const cairn_memory_plan *plan, char *buf, siz
                                parts[i].name, crn_format_bytes(parts[i].bytes, number));
         used = used + (size_t)n < size ? used + (size_t)n : size - 1;
     }
+    if (!plan->has_activations)
+        (void)snprintf(buf + used, size - used, "; activations are not known");
     return buf;
 }
 
@@ -198,9 +200,8 @@ void crn_trainer_log_memory(const cairn_trainer *trainer)
     char parts[CAIRN_MEMORY_PLAN_TEXT_SIZE];
     char total[32];
     char room[32];
-    cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "plan: %s of memory%s%s: %s%s",
+    cairn_log_message(trainer->options.log, CAIRN_LOG_INFO, "plan: %s of memory%s%s: %s",
                       crn_format_bytes(plan->total, total), plan->has_room ? ", free are " : "",
                       plan->has_room ? crn_format_bytes(plan->room, room) : "",
-                      cairn_memory_plan_text(plan, parts, sizeof parts),
-                      plan->has_activations ? "" : "; activations are not known");
+                      cairn_memory_plan_text(plan, parts, sizeof parts));
 }
