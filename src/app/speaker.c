@@ -40,7 +40,7 @@ static cairn_status open_tokenizer(const cairn_generate_options *options, crn_so
     if (options->tokenizer == NULL && kind != CRN_SOURCE_CHECKPOINT && !has_own)
         CRN_FAIL(err, CAIRN_ECONFIG, "'%s' %s; name the model's tokenizer, or bytes", path,
                  kind == CRN_SOURCE_HF ? "has no " TOKENIZER_FILE
-                                       : "is a GGUF file, whose tokenizer is not read");
+                                       : "comes without a tokenizer that is read");
     CRN_TRY_PLAIN(cairn_tokenizer_open(options->tokenizer != NULL ? options->tokenizer
                                        : has_own                  ? inside.text
                                                                   : "bytes",

@@ -51,12 +51,13 @@ static cairn_status read_source(struct job *job, cairn_error *err)
     } k_kinds[] = {
         [CRN_SOURCE_CHECKPOINT] = {CAIRN_CONVERT_TO_CAIRN, "file, which is taken for a checkpoint"},
         [CRN_SOURCE_HF] = {CAIRN_CONVERT_TO_HF, "folder, which is taken for Hugging Face's"},
-        [CRN_SOURCE_GGUF] = {CAIRN_CONVERT_TO_GGUF, "GGUF file"}};
+        [CRN_SOURCE_GGUF] = {CAIRN_CONVERT_TO_GGUF, "GGUF file"},
+        [CRN_SOURCE_PICKLE] = {.words = NULL /* Nothing is converted to it. */}};
     cairn_status rc = CAIRN_OK;
     const char *const path = job->options->source;
     crn_source_kind kind;
     CRN_TRY_PLAIN(crn_source_find(job->os, path, &kind, err));
-    if (k_kinds[kind].same == job->options->to)
+    if (k_kinds[kind].words != NULL && k_kinds[kind].same == job->options->to)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED, "'%s' is a %s, and that is what it would become", path,
                  k_kinds[kind].words);
     if (kind == CRN_SOURCE_CHECKPOINT)
@@ -150,7 +151,7 @@ static cairn_status read_back(const struct job *job, crn_hf_model *out, cairn_er
     crn_str path = {0};
     const bool is_gguf = job->options->to == CAIRN_CONVERT_TO_GGUF;
     if (job->options->to == CAIRN_CONVERT_TO_HF)
-        return crn_hf_model_import(&job->to.inside, CRN_HF_POSITIONS, out, err);
+        return crn_hf_model_import(&job->to.inside, NULL, CRN_HF_POSITIONS, out, err);
     crn_str_printf(&path, "%s/%s", job->to.inside.path, is_gguf ? GGUF_FILE : CHECKPOINT_FILE);
     CRN_TRY_PLAIN(crn_str_check(&path, err));
     if (is_gguf)

@@ -29,12 +29,15 @@ cairn_status crn_hf_model_load(const char *path, const cairn_log *log, crn_hf_mo
 /*
  * The model of a Hugging Face folder, for sequences of at most @positions if it can be cut: what it
  * keeps for each position may be more than its weights. Every parameter must be there in its shape,
- * and every tensor of the files must be one. ENOTFOUND, ECORRUPT, EUNSUPPORTED, ECONFIG (a number
+ * and every tensor of the files must be one. With @name, the parameters come from that PyTorch file
+ * of the folder: the tensors have Hugging Face's names or ours, which are the Model Zoo's, and may
+ * stand under a key, such as "model" or "state_dict"; what is beside that key is left alone.
+ * ENOTFOUND, ECORRUPT, EUNSUPPORTED, ECONFIG (a number
  * is out of range), EINCOMPATIBLE (a tensor is missing, unexpected or of another shape), EIO,
  * ENOMEM.
  */
-cairn_status crn_hf_model_import(const crn_folder *folder, int64_t positions, crn_hf_model *out,
-                                 cairn_error *err);
+cairn_status crn_hf_model_import(const crn_folder *folder, const char *name, int64_t positions,
+                                 crn_hf_model *out, cairn_error *err);
 void crn_hf_model_dispose(crn_hf_model *model);
 
 /* Writes config.json and model.safetensors, durably, into @folder. EUNSUPPORTED: the family has no

@@ -7,7 +7,8 @@
 typedef enum crn_source_kind {
     CRN_SOURCE_CHECKPOINT, /* a file that is none of the others */
     CRN_SOURCE_HF,         /* a folder */
-    CRN_SOURCE_GGUF
+    CRN_SOURCE_GGUF,
+    CRN_SOURCE_PICKLE /* PyTorch's, beside a config.json */
 } crn_source_kind;
 
 /* Looks at @path. ENOTFOUND, EIO. */
