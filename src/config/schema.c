@@ -82,10 +82,13 @@ static void append_numbers(crn_str *out, const crn_row *row)
 
 static void append_nested(crn_str *out, const crn_row *row)
 {
-    const bool is_list = row->kind == CRN_ROW_NESTEDS;
-    crn_str_append(out, is_list ? "\"anyOf\":[{\"type\":\"array\",\"items\":" : "\"anyOf\":[");
+    crn_str_append(out, "\"anyOf\":[");
     crn_section_schema(crn_section_find(row->text), out);
-    crn_str_append(out, is_list ? "}" : "");
+    if (row->kind == CRN_ROW_NESTEDS) { /* One may stand without its list. */
+        crn_str_append(out, ",{\"type\":\"array\",\"items\":");
+        crn_section_schema(crn_section_find(row->text), out);
+        crn_str_append(out, "}");
+    }
     crn_str_append(out, ",{\"type\":\"null\"}],\"default\":null");
 }
 

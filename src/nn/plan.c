@@ -1,8 +1,9 @@
 /*
  * Memory of a tape. With N operations, operation i runs forward at time i and backward at time
  * 2N - 1 - i. A value lives from its operation to the last one that reads it, its gradient from the
- * backward of the last operation that reads the value to that of its own. Buffers are placed one
- * after the other, largest first, each at the lowest place that is free while it lives.
+ * backward of the last operation that reads the value to that of its own. Operations before which
+ * no parameter is trained have no backward. Buffers are placed one after the other, largest first,
+ * each at the lowest place that is free while it lives.
  */
 #include <stdlib.h>
 
@@ -26,6 +27,7 @@ typedef struct span {
     int64_t made;
     int64_t last_read;      /* Last forward use. */
     int64_t first_kept_for; /* First operation whose backward reads it. */
+    int64_t last_backward;  /* Last operation that gives it a gradient. */
     bool is_overwritten;    /* By its gradient. */
 } span;
 
@@ -44,23 +46,29 @@ static void find_spans(crn_tape *tape, span *spans)
         spans[i].made = -1;
         spans[i].last_read = -1;
         spans[i].first_kept_for = -1;
+        spans[i].last_backward = -1;
     }
     for (size_t i = 0; i < tape->op_count; i++) {
         const crn_op *const op = &tape->ops[i];
         const int64_t number = (int64_t)i;
-        for (int j = 0; j < CRN_OP_INPUTS_MAX; j++)
-            use(spans, op->in[j], number, (op->kind->backward_reads >> j & 1U) != 0);
+        for (int j = 0; j < CRN_OP_INPUTS_MAX; j++) {
+            use(spans, op->in[j], number,
+                op->has_backward && (op->kind->backward_reads >> j & 1U) != 0);
+            if (op->in[j] != CRN_VALUE_NONE && op->has_backward)
+                spans[op->in[j]].last_backward = number;
+        }
         if (op->out != CRN_VALUE_NONE) {
             spans[op->out].made = number;
-            use(spans, op->out, number, (op->kind->backward_reads & CRN_READS_OUT) != 0);
+            use(spans, op->out, number,
+                op->has_backward && (op->kind->backward_reads & CRN_READS_OUT) != 0);
         }
         for (int j = 0; j < CRN_OP_SAVED_MAX; j++) {
             if (op->saved[j] == CRN_VALUE_NONE)
                 continue;
             spans[op->saved[j]].made = number;
-            use(spans, op->saved[j], number, true);
+            use(spans, op->saved[j], number, op->has_backward);
         }
-        if (op->kind->is_input0_overwritten)
+        if (op->kind->is_input0_overwritten && op->has_backward)
             spans[op->in[0]].is_overwritten = true;
         if (op->scratch_floats > tape->scratch_floats)
             tape->scratch_floats = op->scratch_floats;
@@ -76,7 +84,7 @@ static void find_additions(crn_tape *tape, const span *spans)
             if (op->in[j] == CRN_VALUE_NONE)
                 continue;
             op->adds[j] = tape->vars[op->in[j]].kind == CRN_VAR_PARAMETER ||
-                          spans[op->in[j]].last_read > (int64_t)i;
+                          spans[op->in[j]].last_backward > (int64_t)i;
             for (int k = 0; k < j; k++)
                 op->adds[j] |= op->in[k] == op->in[j]; /* x + x */
         }
@@ -108,10 +116,9 @@ static cairn_status add_buffers(crn_tape *tape, crn_var *var, const span *when, 
     if (tape->is_training && when->is_overwritten)
         data.end = last - when->made;
     buffers[(*count)++] = data;
-    if (tape->is_training && !when->is_overwritten && !var->is_saved &&
-        when->last_read > when->made) {
+    if (tape->is_training && !when->is_overwritten && !var->is_saved && when->last_backward >= 0) {
         buffer grad = {.bytes = data.bytes,
-                       .begin = last - when->last_read,
+                       .begin = last - when->last_backward,
                        .end = last - when->made,
                        .place = &var->grad};
         buffers[(*count)++] = grad;

@@ -51,6 +51,7 @@ crn_value crn_tape_parameter(crn_tape *tape, const cairn_tensor *tensor)
         var->kind = CRN_VAR_PARAMETER;
         var->tensor = tensor;
         var->source = tensor;
+        var->is_trained = tape->is_training && !tensor->is_frozen;
         var->rows = tensor->rank > 1 ? tensor->shape[0] : 1;
         var->cols = tensor->shape[tensor->rank - 1];
     }
@@ -84,7 +85,7 @@ static cairn_status find_source(const crn_var *var, const cairn_state *weights,
 {
     cairn_status rc = CAIRN_OK;
     *out = var->tensor;
-    if (var->kind != CRN_VAR_PARAMETER || weights == NULL)
+    if (var->kind != CRN_VAR_PARAMETER || weights == NULL || var->tensor->is_frozen)
         return CAIRN_OK;
     *out = cairn_state_tensor_find(weights, var->tensor->name);
     if (*out == NULL || !same_shape(*out, var->tensor))
@@ -129,6 +130,14 @@ static crn_value add_computed(crn_tape *tape, int64_t rows, int64_t cols, bool i
     return value;
 }
 
+static bool depends_on_trained(const crn_tape *tape, const crn_op *op)
+{
+    for (int i = 0; i < CRN_OP_INPUTS_MAX; i++)
+        if (op->in[i] != CRN_VALUE_NONE && tape->vars[op->in[i]].is_trained)
+            return true;
+    return false;
+}
+
 crn_value crn_tape_record(crn_tape *tape, const crn_op_spec *spec)
 {
     if (tape->failed == CAIRN_OK)
@@ -140,7 +149,10 @@ crn_value crn_tape_record(crn_tape *tape, const crn_op_spec *spec)
     op->kind = spec->kind;
     for (int i = 0; i < CRN_OP_INPUTS_MAX; i++)
         op->in[i] = i < spec->in_count ? spec->in[i] : CRN_VALUE_NONE;
+    op->has_backward = depends_on_trained(tape, op);
     op->out = add_computed(tape, spec->out_rows, spec->out_cols, false);
+    if (op->out != CRN_VALUE_NONE)
+        tape->vars[op->out].is_trained = op->has_backward;
     for (int i = 0; i < CRN_OP_SAVED_MAX; i++)
         op->saved[i] = add_computed(tape, spec->saved_floats[i] > 0, spec->saved_floats[i], true);
     op->scratch_floats = spec->scratch_floats;
@@ -197,7 +209,7 @@ static cairn_status check_gradients(const crn_tape *tape, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     for (size_t i = 0; i < tape->var_count; i++) {
         const crn_var *const var = &tape->vars[i];
-        if (var->kind == CRN_VAR_PARAMETER && var->tensor->grad == NULL)
+        if (var->kind == CRN_VAR_PARAMETER && var->is_trained && var->tensor->grad == NULL)
             CRN_FAIL(err, CAIRN_EINVAL,
                      "'%s' has no gradient: allocate them with cairn_state_allocate_gradients "
                      "before training",
@@ -221,6 +233,8 @@ cairn_status crn_tape_run(crn_tape *tape, crn_run *run, cairn_error *err)
         CRN_TRY_PLAIN(cairn_pass_after_forward(run->pass, run->loss, run->weight, err));
     for (size_t i = tape->is_training ? tape->op_count : 0; i > 0; i--) {
         const crn_op *const op = &tape->ops[i - 1];
+        if (!op->has_backward)
+            continue;
         CRN_TRY(err, op->kind->backward(tape, op, run, err), "%s, backward", op->kind->name);
         CRN_TRY_PLAIN(crn_tape_inspect_backward(tape, i - 1, run, err));
     }

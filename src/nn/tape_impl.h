@@ -17,6 +17,7 @@ typedef struct crn_var {
     float *data;                /* COMPUTED; in the tape's memory. */
     float *grad;                /* COMPUTED, in training; NULL if nothing depends on it. */
     bool is_saved;              /* Of its operation alone: no gradient. */
+    bool is_trained;            /* It is, or depends on, a parameter that is trained. */
 } crn_var;
 
 struct crn_tape {

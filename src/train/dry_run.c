@@ -34,7 +34,7 @@ static cairn_status check_memory(cairn_trainer *trainer, cairn_dry_run *out, cai
     char need_text[32];
     char room_text[32];
     size_t gradients = 0;
-    (void)cairn_state_gradients(trainer->model_state, &gradients);
+    (void)cairn_state_gradients(trainer->trained_state, &gradients);
     const uint64_t needed =
         cairn_state_tree_bytes(trainer->tree) + (uint64_t)gradients * sizeof(float);
     out->has_memory_room = crn_memory_available(&out->memory_room);
@@ -173,6 +173,8 @@ static void tell_plan(cairn_trainer *trainer, cairn_dry_run *out)
     out->has_disk_room = crn_trainer_free_bytes(trainer, &out->disk_room);
     out->validations = crn_run_schedule_validations_after(schedule, trainer->step);
     out->parameters = count_parameters(trainer->model_state);
+    if (trainer->trained_state != trainer->model_state)
+        out->parameters += count_parameters(trainer->trained_state);
 }
 
 static cairn_status try_run(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_dry_run *out,
