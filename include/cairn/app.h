@@ -126,6 +126,9 @@ typedef struct cairn_generate_options {
     const char *(*stop_requested)(void *user);
     void *user;
     const char *tokenizer; /**< As of cairn_tokenizer_open; NULL: "bytes". */
+    /** A checkpoint whose adapters (state lora) are taken; NULL: those of checkpoint_path, if it
+     *  has any. */
+    const char *lora_path;
 } cairn_generate_options;
 
 /**

@@ -24,6 +24,9 @@ typedef struct cairn_convert_options {
     const char *destination; /**< The folder to make; nothing may be there. */
     cairn_convert_to to;
     const cairn_log *log; /**< May be NULL. */
+    /** A checkpoint whose adapters (state lora) are merged into the weights; NULL: those of the
+     *  source, if it has any. */
+    const char *lora_path;
 } cairn_convert_options;
 
 /** What was made, and how it was checked. */
@@ -35,8 +38,9 @@ typedef struct cairn_convert_result {
 } cairn_convert_result;
 
 /**
- * Converts a checkpoint. What was written is read back and must give the same logits before it
- * appears under its name, durably and all at once; on failure nothing is there.
+ * Converts a checkpoint; adapters are merged into the weights, which alone may be to cairn too.
+ * What was written is read back and must give the same logits before it appears under its name,
+ * durably and all at once; on failure nothing is there.
  *
  * To cairn: the file holds the state "model" alone, so a run that starts from it begins at step 0
  * with a fresh optimizer; params.yaml fine-tunes it.

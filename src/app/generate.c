@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "base/try.h"
 #include "cairn/tokenizer.h"
+#include "interop/adapters.h"
 
 enum { PROMPT_MAX = 1 << 20 };
 
@@ -35,8 +36,9 @@ static void speaker_dispose(struct speaker *speaker)
     crn_app_config_dispose(&speaker->config);
 }
 
+/* @lora: the checkpoint that the adapters come from; NULL: there are none. */
 static cairn_status load_model(struct speaker *speaker, cairn_checkpoint *ckpt,
-                               const cairn_log *log, cairn_error *err)
+                               cairn_checkpoint *lora, const cairn_log *log, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const char *const path = cairn_checkpoint_get_info(ckpt)->path;
@@ -53,10 +55,14 @@ static cairn_status load_model(struct speaker *speaker, cairn_checkpoint *ckpt,
     CRN_TRY_PLAIN(cairn_state_tree_new(&speaker->tree, err));
     CRN_TRY_PLAIN(cairn_state_tree_add(speaker->tree, "model", &state, err));
     CRN_TRY_PLAIN(speaker->model.ops->declare(speaker->model.self, state, err));
+    if (lora != NULL)
+        CRN_TRY_PLAIN(crn_adapters_declare(&speaker->model, speaker->tree, lora, err));
     CRN_TRY_PLAIN(cairn_state_tree_allocate(speaker->tree, err));
     const cairn_load_options load = {
         .struct_size = sizeof load, .states = "model", .required_state = "model", .log = log};
     CRN_TRY_PLAIN(cairn_checkpoint_load(ckpt, speaker->tree, &load, NULL, err));
+    if (lora != NULL)
+        CRN_TRY_PLAIN(crn_adapters_load(lora, speaker->tree, log, err));
 out:
     return rc;
 }
@@ -96,9 +102,14 @@ static cairn_status speaker_open(struct speaker *speaker, const cairn_generate_o
 {
     cairn_status rc = CAIRN_OK;
     cairn_checkpoint *ckpt = NULL;
+    cairn_checkpoint *other = NULL;
     const int64_t ids = cairn_tokenizer_vocab_size(speaker->tokenizer);
     CRN_TRY_PLAIN(cairn_checkpoint_open(options->checkpoint_path, &ckpt, err));
-    CRN_TRY_PLAIN(load_model(speaker, ckpt, options->log, err));
+    if (options->lora_path != NULL)
+        CRN_TRY_PLAIN(cairn_checkpoint_open(options->lora_path, &other, err));
+    cairn_checkpoint *const own =
+        cairn_checkpoint_has_state(ckpt, CRN_ADAPTERS_STATE) ? ckpt : NULL;
+    CRN_TRY_PLAIN(load_model(speaker, ckpt, other != NULL ? other : own, options->log, err));
     const cairn_model_ops *const ops = speaker->model.ops;
     if (ops->next_logits == NULL || ops->vocab_size == NULL)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED, "the model %s cannot generate", ops->name);
@@ -115,6 +126,7 @@ static cairn_status speaker_open(struct speaker *speaker, const cairn_generate_o
     CRN_NEED(err, speaker->tokens, "tokens");
     CRN_TRY_PLAIN(encode_prompt(speaker, options->prompt, err));
 out:
+    cairn_checkpoint_close(other);
     cairn_checkpoint_close(ckpt);
     return rc;
 }

@@ -39,8 +39,12 @@ int cli_checkpoint_convert(int argc, char **argv)
 {
     const char *to = NULL;
     bool is_json = false;
+    const cairn_log log = cli_log(CAIRN_LOG_WARNING);
+    cairn_convert_options convert = {.struct_size = sizeof convert, .log = &log};
     const cli_option options[] = {
         {"to", 0, CLI_TEXT, &to, "hf|cairn", "A Hugging Face folder, or ours with params.yaml."},
+        {"lora_path", 0, CLI_TEXT, &convert.lora_path, "FILE",
+         "Merge the adapters of this checkpoint (those of SRC)."},
         {"json", 0, CLI_FLAG, &is_json, NULL, "Print JSON."},
     };
     const cli_command command = {
@@ -58,8 +62,6 @@ int cli_checkpoint_convert(int argc, char **argv)
     size_t count = 0;
     cairn_error err = {0};
     cairn_convert_result result;
-    const cairn_log log = cli_log(CAIRN_LOG_WARNING);
-    cairn_convert_options convert = {.struct_size = sizeof convert, .log = &log};
     const int code = cli_parse(&command, argc, argv, paths, &count);
     if (code >= 0)
         return code;

@@ -24,6 +24,8 @@ int cli_generate(int argc, char **argv)
     const cli_option options[] = {
         {"checkpoint_path", 0, CLI_TEXT, &generate.checkpoint_path, "FILE",
          "The checkpoint; one with the model alone will do."},
+        {"lora_path", 0, CLI_TEXT, &generate.lora_path, "FILE",
+         "Adapters of Lora from this checkpoint (those of the first)."},
         {"tokenizer", 0, CLI_TEXT, &generate.tokenizer, "FILE",
          "The model's tokenizer.json, its folder, or `bytes` (bytes)."},
         {"prompt", 'p', CLI_TEXT, &generate.prompt, "TEXT", "What the text begins with."},

@@ -60,25 +60,32 @@ out:
     return rc;
 }
 
-/* Reads the source, which must be of the other kind. */
+/* Reads the source, which must be of the other kind, or have adapters to merge. */
 static cairn_status read_source(struct job *job, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const char *const path = job->options->source;
     const bool is_to_hf = job->options->to == CAIRN_CONVERT_TO_HF;
     bool is_hf = false;
+    bool is_merged = false;
     CRN_TRY_PLAIN(is_folder(job, &is_hf, err));
+    if (is_hf && job->options->lora_path != NULL)
+        CRN_FAIL(err, CAIRN_EUNSUPPORTED, "'%s' is a folder; adapters are merged into a checkpoint",
+                 path);
     if (is_hf && is_to_hf)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
                  "'%s' is a folder; to make a Hugging Face folder, name a checkpoint file", path);
-    if (!is_hf && !is_to_hf)
-        CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                 "'%s' is a file; to make a checkpoint, name a Hugging Face folder", path);
     if (is_hf)
         CRN_TRY_PLAIN(import_from(job->os, path, &job->model, err));
     else
-        CRN_TRY_PLAIN(crn_hf_model_load(path, job->options->log, &job->model, err));
-    if (!is_hf)
+        CRN_TRY_PLAIN(crn_hf_model_load_merged(path, job->options->lora_path, job->options->log,
+                                               &job->model, &is_merged, err));
+    if (!is_hf && !is_to_hf && !is_merged)
+        CRN_FAIL(err, CAIRN_EUNSUPPORTED,
+                 "'%s' is a file without adapters to merge; to make a checkpoint, name a Hugging "
+                 "Face folder",
+                 path);
+    if (!is_hf && is_to_hf)
         CRN_TRY_PLAIN(crn_hf_family_of(&job->model.options, &(crn_hf_family){0}, err));
 out:
     return rc;

@@ -20,11 +20,16 @@ typedef struct crn_hf_model {
 
 /* All of these: dispose of @out on success and on failure. */
 
-/* The model of checkpoint @path with its parameters. EUNSUPPORTED: it is of another kind (a
- * plugin's). EINCOMPATIBLE: the file has no parameters of its model. Others: cairn_checkpoint_load.
+/* The model of checkpoint @path with its parameters; adapters of it are merged into them.
+ * EUNSUPPORTED: it is of another kind (a plugin's). EINCOMPATIBLE: the file has no parameters of
+ * its model. Others: cairn_checkpoint_load.
  */
 cairn_status crn_hf_model_load(const char *path, const cairn_log *log, crn_hf_model *out,
                                cairn_error *err);
+/* The same with the adapters of checkpoint @lora_path (NULL: its own, if it has any).
+ * *@out_is_merged: there were some; @out->doc then has the model's section alone. */
+cairn_status crn_hf_model_load_merged(const char *path, const char *lora_path, const cairn_log *log,
+                                      crn_hf_model *out, bool *out_is_merged, cairn_error *err);
 /*
  * The model of a Hugging Face folder. Every parameter must be there in its shape, and every tensor
  * of the files must be one.

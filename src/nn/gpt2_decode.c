@@ -225,16 +225,42 @@ out:
     return rc;
 }
 
-static void embed(const crn_gpt2 *m, int64_t first, int64_t rows)
+/* Adds what the adapters of the tables give; x stays as it is without them. */
+static cairn_status adapt_lookups(const crn_gpt2 *m, int64_t first, int64_t rows, cairn_error *err)
 {
+    cairn_status rc = CAIRN_OK;
+    const crn_gpt2_cache *const c = m->cache;
+    const crn_lora *const words = &m->words_lora;
+    const crn_lora *const positions = &m->positions_lora;
+    if (words->a != NULL) {
+        crn_columns(1, rows, words->a->shape[0], words->a->shape[1], c->tokens + first,
+                    words->a->data, c->lora);
+        CRN_TRY_PLAIN(add_adapted(m, words, rows, c->x, err));
+    }
+    if (positions->a != NULL) {
+        const float *const a = positions->a->data;
+        crn_columns(1, rows, positions->a->shape[0], positions->a->shape[1], NULL, a + first,
+                    c->lora);
+        CRN_TRY_PLAIN(add_adapted(m, positions, rows, c->x, err));
+    }
+out:
+    return rc;
+}
+
+static cairn_status embed(const crn_gpt2 *m, int64_t first, int64_t rows, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
     const crn_gpt2_cache *const c = m->cache;
     const int64_t cols = m->options.hidden_size;
     const float *const positions =
         m->positions != NULL ? (const float *)m->positions->data + first * cols : NULL;
     crn_embedding(1, rows, cols, c->tokens + first, m->words->data, positions, c->x);
+    CRN_TRY_PLAIN(adapt_lookups(m, first, rows, err));
     if (m->embedding_norm.weight != NULL)
         norm(m, &m->embedding_norm, rows, c->x, c->x);
     crn_scale(rows * cols, (float)m->options.embeddings_scale, c->x, false, c->x);
+out:
+    return rc;
 }
 
 /* Tokens [first, first + rows) through all layers; x is what the last one gives. */
@@ -243,7 +269,7 @@ static cairn_status advance(const crn_gpt2 *m, int64_t first, int64_t rows, cair
     cairn_status rc = CAIRN_OK;
     const crn_gpt2_cache *const c = m->cache;
     const int64_t count = rows * m->options.hidden_size;
-    embed(m, first, rows);
+    CRN_TRY_PLAIN(embed(m, first, rows, err));
     for (int64_t layer = 0; layer < m->options.num_hidden_layers; layer++) {
         norm(m, &m->blocks[layer].norm1, rows, c->x, c->h);
         CRN_TRY_PLAIN(attention(m, layer, first, rows, err));
