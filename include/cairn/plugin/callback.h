@@ -203,7 +203,7 @@ CAIRN_API void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, 
  */
 CAIRN_API cairn_status cairn_trainer_add_metric(cairn_trainer *trainer, const char *name,
                                                 double value, cairn_error *err);
-/** In on_before_optimizer_step: the sum of the squares of @p range gradients of the model's state
+/** In on_before_optimizer_step: the sum of the squares of @p range gradients of the trained state
  *  from @p first on (tensor->grad), as they were when gradient_norm was computed. Most of it is
  *  known from there. Tensors of a layer lie side by side, with zeros between them. */
 CAIRN_API double cairn_trainer_gradient_squares(const cairn_trainer *trainer, const float *first,

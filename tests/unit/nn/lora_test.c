@@ -214,6 +214,45 @@ static void training__computes_no_gradient_of_the_weights(void **state)
     tiny_destroy(&m.t);
 }
 
+/* A step along the gradient of a tensor changes the loss by the gradient's length. */
+static void gradients_of_adapters__are_those_of_central_differences(void **state)
+{
+    (void)state;
+    adapted m;
+    const double h = 0.01;
+    const cairn_gpt2_options options = tiny_options();
+    const cairn_lora_params_options group = group_of(2, NULL, 0);
+    make(&m, &options, &group);
+    randomize_adapters(&m, 9);
+    (void)loss_of(&m, true);
+    for (size_t n = 0; n < cairn_state_tensor_count(m.lora); n++) {
+        const cairn_tensor *const tensor = cairn_state_tensor_at(m.lora, n);
+        const int64_t count = cairn_tensor_elements(tensor);
+        double loss[2];
+        double squares = 0.0;
+        for (int64_t i = 0; i < count; i++)
+            squares += (double)tensor->grad[i] * (double)tensor->grad[i];
+        const double norm = sqrt(squares);
+        for (int side = 0; side < 2; side++) {
+            const double from = side == 0 ? 0.0 : h;
+            float *const values = tiny_begin(&m.t, tensor);
+            for (int64_t i = 0; i < count; i++)
+                values[i] -= (float)((from + h) / norm * (double)tensor->grad[i]) *
+                             (side == 0 ? -1.0F : 1.0F);
+            tiny_end(&m.t, tensor);
+            loss[side] = loss_of(&m, false);
+        }
+        float *const values = tiny_begin(&m.t, tensor);
+        for (int64_t i = 0; i < count; i++)
+            values[i] += (float)(h / norm * (double)tensor->grad[i]);
+        tiny_end(&m.t, tensor);
+        const double slope = (loss[0] - loss[1]) / (2.0 * h);
+        if (!(fabs(slope - norm) <= 5e-3 * norm + 1e-4))
+            fail_msg("%s: the gradient's length is %g, the slope %g", tensor->name, norm, slope);
+    }
+    tiny_destroy(&m.t);
+}
+
 /* ---- Operations before which nothing is trained ---- */
 
 static void operations_before_the_first_trained_parameter__have_no_backward(void **state)
@@ -322,6 +361,7 @@ int main(void)
         cmocka_unit_test(new_adapters__change_nothing_and_begin_within_their_bound),
         cmocka_unit_test(dropout_of_adapters__acts_in_training_only),
         cmocka_unit_test(training__computes_no_gradient_of_the_weights),
+        cmocka_unit_test(gradients_of_adapters__are_those_of_central_differences),
         cmocka_unit_test(operations_before_the_first_trained_parameter__have_no_backward),
         cmocka_unit_test(merged_adapters__give_the_logits_that_they_gave_apart),
         cmocka_unit_test(a_weight_that_two_layers_share__cannot_take_the_adapter_of_one),
