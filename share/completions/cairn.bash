@@ -156,9 +156,11 @@ _cairn() {
     "checkpoint convert")
         case $prev in
         --to) return ;;
+        --dtype) return ;;
+        --tokenizer) _cairn_files file; return ;;
         --lora_path) _cairn_files file; return ;;
         esac
-        options="--to --lora_path --json --help"
+        options="--to --dtype --tokenizer --lora_path --json --help"
         [[ $cur != -* ]] && { return; }
         ;;
     "checkpoint prune")
@@ -190,10 +192,11 @@ _cairn() {
         ;;
     "generate")
         case $prev in
-        --checkpoint_path) _cairn_files file; return ;;
+        --checkpoint_path) return ;;
         --lora_path) _cairn_files file; return ;;
         --tokenizer) _cairn_files file; return ;;
         --prompt | -p) return ;;
+        --prompt_file | -f) _cairn_files file; return ;;
         --max_tokens | -n) return ;;
         --temperature | -t) return ;;
         --top_k | -k) return ;;
@@ -203,7 +206,7 @@ _cairn() {
         --seed | -s) return ;;
         --threads) return ;;
         esac
-        options="--checkpoint_path --lora_path --tokenizer --prompt --max_tokens --temperature --top_k --top_p --repetition_penalty --stop --seed --threads --help"
+        options="--checkpoint_path --lora_path --tokenizer --prompt --prompt_file --max_tokens --temperature --top_k --top_p --repetition_penalty --stop --seed --threads --json --help"
         [[ $cur != -* ]] && { return; }
         ;;
     "help")

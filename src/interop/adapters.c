@@ -5,6 +5,21 @@
 #include "base/try.h"
 #include "config/config.h"
 
+cairn_status crn_adapters_choose(cairn_checkpoint *ckpt, const char *lora_path,
+                                 cairn_checkpoint **out_other, cairn_checkpoint **out_lora,
+                                 cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    *out_other = NULL;
+    *out_lora = cairn_checkpoint_has_state(ckpt, CRN_ADAPTERS_STATE) ? ckpt : NULL;
+    if (lora_path != NULL) {
+        CRN_TRY_PLAIN(cairn_checkpoint_open(lora_path, out_other, err));
+        *out_lora = *out_other;
+    }
+out:
+    return rc;
+}
+
 /* The options of the callback Lora; NULL: it is not in the parameters. */
 static crn_node *find_lora(const crn_doc *doc)
 {

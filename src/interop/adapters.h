@@ -8,6 +8,14 @@
 #define CRN_ADAPTERS_STATE "lora"
 
 /*
+ * Which checkpoint the adapters for the model of @ckpt come from: @lora_path if it is not NULL,
+ * which is opened as *out_other, for the caller to close; else @ckpt itself. *out_lora NULL: @ckpt
+ * has none. Statuses: cairn_checkpoint_open.
+ */
+cairn_status crn_adapters_choose(cairn_checkpoint *ckpt, const char *lora_path,
+                                 cairn_checkpoint **out_other, cairn_checkpoint **out_lora,
+                                 cairn_error *err);
+/*
  * Gives @model the adapters that @ckpt was trained with, as the parameters in it say, and adds them
  * to @tree, which is not allocated yet, as the state CRN_ADAPTERS_STATE.
  * EINCOMPATIBLE: the file has none, or its parameters say nothing of them. EUNSUPPORTED: the model

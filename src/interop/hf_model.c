@@ -20,27 +20,26 @@ void crn_hf_model_dispose(crn_hf_model *model)
 
 /*
  * Without a table of learned positions the parameters do not depend on the longest sequence, and
- * what a model keeps for each position (angles, keys, values) is not wanted for more than is
- * compared: 131,072 positions of a large Llama would be as large as its weights.
+ * what a model keeps for each position (angles, keys, values) is not wanted for more than are
+ * asked of it: 131,072 positions of a large Llama would be as large as its weights.
  */
-static cairn_gpt2_options shortened(const cairn_gpt2_options *options)
+static cairn_gpt2_options shortened(const cairn_gpt2_options *options, int64_t positions)
 {
     cairn_gpt2_options o = *options;
-    if (strcmp(o.position_embedding_type, "rotary") == 0 &&
-        o.max_position_embeddings > CRN_HF_POSITIONS)
-        o.max_position_embeddings = CRN_HF_POSITIONS;
+    if (strcmp(o.position_embedding_type, "rotary") == 0 && o.max_position_embeddings > positions)
+        o.max_position_embeddings = positions;
     return o;
 }
 
 /* Reads the section and makes the model, its parameters declared. */
-static cairn_status make(crn_hf_model *m, const char *where, cairn_error *err)
+static cairn_status make(crn_hf_model *m, const char *where, int64_t positions, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_diag diag = {0};
     cairn_state *state = NULL;
     (void)crn_section_read(crn_section_find("gpt2"), where, m->doc, m->section, &m->options, &diag);
     CRN_TRY_PLAIN(crn_diag_check(&diag, err));
-    const cairn_gpt2_options shape = shortened(&m->options);
+    const cairn_gpt2_options shape = shortened(&m->options, positions);
     CRN_TRY_PLAIN(cairn_gpt2_new(&shape, &m->model, err));
     CRN_TRY_PLAIN(cairn_state_tree_new(&m->tree, err));
     CRN_TRY_PLAIN(cairn_state_tree_add(m->tree, "model", &state, err));
@@ -88,7 +87,7 @@ static cairn_status load(cairn_checkpoint *ckpt, cairn_checkpoint *lora, const c
                  "`cairn fit`",
                  path);
     CRN_TRY_PLAIN(parse_params(out, cairn_checkpoint_params(ckpt), path, err));
-    CRN_TRY(err, make(out, "trainer.init.model", err), "the model of '%s'", path);
+    CRN_TRY(err, make(out, "trainer.init.model", CRN_HF_POSITIONS, err), "the model of '%s'", path);
     if (lora != NULL)
         CRN_TRY_PLAIN(crn_adapters_declare(&out->model, out->tree, lora, err));
     CRN_TRY_PLAIN(cairn_state_tree_allocate(out->tree, err));
@@ -120,7 +119,7 @@ static cairn_status copy_model(const crn_hf_model *from, crn_hf_model *out, cair
     crn_str_append(&params, "}}}");
     CRN_TRY_PLAIN(crn_str_check(&params, err));
     CRN_TRY_PLAIN(parse_params(out, params.text, "the merged model", err));
-    CRN_TRY_PLAIN(make(out, "trainer.init.model", err));
+    CRN_TRY_PLAIN(make(out, "trainer.init.model", CRN_HF_POSITIONS, err));
     CRN_TRY_PLAIN(cairn_state_tree_allocate(out->tree, err));
     const cairn_state *const source = cairn_state_tree_find(from->tree, "model");
     const cairn_state *const state = cairn_state_tree_find(out->tree, "model");
@@ -145,20 +144,16 @@ out:
     return rc;
 }
 
-cairn_status crn_hf_model_load_merged(const char *path, const char *lora_path, const cairn_log *log,
-                                      crn_hf_model *out, bool *out_is_merged, cairn_error *err)
+cairn_status crn_hf_model_load(const char *path, const char *lora_path, const cairn_log *log,
+                               crn_hf_model *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_checkpoint *ckpt = NULL;
     cairn_checkpoint *other = NULL;
+    cairn_checkpoint *lora = NULL;
     *out = (crn_hf_model){0};
     CRN_TRY_PLAIN(cairn_checkpoint_open(path, &ckpt, err));
-    if (lora_path != NULL)
-        CRN_TRY_PLAIN(cairn_checkpoint_open(lora_path, &other, err));
-    cairn_checkpoint *const own =
-        cairn_checkpoint_has_state(ckpt, CRN_ADAPTERS_STATE) ? ckpt : NULL;
-    cairn_checkpoint *const lora = other != NULL ? other : own;
-    *out_is_merged = lora != NULL;
+    CRN_TRY_PLAIN(crn_adapters_choose(ckpt, lora_path, &other, &lora, err));
     if (lora != NULL)
         CRN_TRY_PLAIN(load_merged(ckpt, lora, log, out, err));
     else
@@ -169,17 +164,9 @@ out:
     return rc;
 }
 
-cairn_status crn_hf_model_load(const char *path, const cairn_log *log, crn_hf_model *out,
-                               cairn_error *err)
-{
-    bool is_merged = false;
-    return crn_hf_model_load_merged(path, NULL, log, out, &is_merged, err);
-}
+/* ---- From elsewhere ---- */
 
-/* ---- From a Hugging Face folder ---- */
-
-cairn_status crn_hf_model_declare(const char *json, size_t size, const char *file,
-                                  crn_hf_model *out, cairn_error *err)
+cairn_status crn_hf_model_begin(const char *file, crn_hf_model *out, cairn_error *err)
 {
     static const char k_empty[] = "{trainer: {init: {model: {}}}}";
     cairn_status rc = CAIRN_OK;
@@ -189,10 +176,17 @@ cairn_status crn_hf_model_declare(const char *json, size_t size, const char *fil
     CRN_TRY_PLAIN(crn_diag_check(&diag, err));
     crn_node *const trainer = crn_node_get(crn_doc_root(out->doc), "trainer");
     out->section = crn_node_get(crn_node_get(trainer, "init"), "model");
-    CRN_TRY_PLAIN(crn_hf_config_read(json, size, file, out->doc, out->section, err));
-    CRN_TRY(err, make(out, "model", err), "the model that '%s' describes", file);
 out:
     crn_diag_dispose(&diag);
+    return rc;
+}
+
+cairn_status crn_hf_model_declare(crn_hf_model *model, const char *file, int64_t positions,
+                                  cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY(err, make(model, "model", positions, err), "the model that '%s' describes", file);
+out:
     return rc;
 }
 
