@@ -13,6 +13,7 @@
 
 /* Names of the built-in states. */
 #define CRN_STATE_MODEL       "model"
+#define CRN_STATE_LORA        "lora"
 #define CRN_STATE_OPTIMIZER   "optimizer"
 #define CRN_STATE_SCHEDULERS  "schedulers"
 #define CRN_STATE_DATALOADER  "dataloader"
@@ -111,6 +112,7 @@ struct cairn_trainer {
     cairn_store *store;
     cairn_state_tree *tree;
     cairn_state *model_state;
+    cairn_state *trained_state;    /* what the optimizer changes: the model's, or adapters' */
     cairn_state *optimizer_state;  /* NULL when validating */
     cairn_state *scheduler_state;  /* likewise */
     cairn_state *dataloader_state; /* likewise */
