@@ -133,6 +133,9 @@ typedef struct cairn_generate_options {
     void *user;
     const char *tokenizer; /**< As of cairn_tokenizer_open; NULL: "bytes" for a checkpoint, the
                                 tokenizer.json of a Hugging Face folder. */
+    /** Of a checkpoint: another one whose adapters (state lora) are taken; NULL: its own, if it
+     *  has any. */
+    const char *lora_path;
 } cairn_generate_options;
 
 /**

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/try.h"
+#include "interop/adapters.h"
 #include "interop/source.h"
 
 #define TOKENIZER_FILE "tokenizer.json"
@@ -125,13 +126,12 @@ out:
 
 /* ---- The model ---- */
 
-static cairn_status load_checkpoint(crn_speaker *speaker, const char *path, const cairn_log *log,
-                                    cairn_error *err)
+/* @lora: the checkpoint that the adapters come from; NULL: there are none. */
+static cairn_status load_states(crn_speaker *speaker, cairn_checkpoint *ckpt,
+                                cairn_checkpoint *lora, const cairn_log *log, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    cairn_checkpoint *ckpt = NULL;
     cairn_state *state = NULL;
-    CRN_TRY_PLAIN(cairn_checkpoint_open(path, &ckpt, err));
     if (cairn_checkpoint_params(ckpt) == NULL)
         CRN_FAIL(err, CAIRN_EINCOMPATIBLE,
                  "'%s' holds no parameters that tell the model's shape; it was not saved by "
@@ -145,11 +145,30 @@ static cairn_status load_checkpoint(crn_speaker *speaker, const char *path, cons
     CRN_TRY_PLAIN(cairn_state_tree_new(&speaker->tree, err));
     CRN_TRY_PLAIN(cairn_state_tree_add(speaker->tree, "model", &state, err));
     CRN_TRY_PLAIN(speaker->model.ops->declare(speaker->model.self, state, err));
+    if (lora != NULL)
+        CRN_TRY_PLAIN(crn_adapters_declare(&speaker->model, speaker->tree, lora, err));
     CRN_TRY_PLAIN(cairn_state_tree_allocate(speaker->tree, err));
     const cairn_load_options load = {
         .struct_size = sizeof load, .states = "model", .required_state = "model", .log = log};
     CRN_TRY_PLAIN(cairn_checkpoint_load(ckpt, speaker->tree, &load, NULL, err));
+    if (lora != NULL)
+        CRN_TRY_PLAIN(crn_adapters_load(lora, speaker->tree, log, err));
 out:
+    return rc;
+}
+
+static cairn_status load_checkpoint(crn_speaker *speaker, const cairn_generate_options *options,
+                                    cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_checkpoint *ckpt = NULL;
+    cairn_checkpoint *other = NULL;
+    cairn_checkpoint *lora = NULL;
+    CRN_TRY_PLAIN(cairn_checkpoint_open(options->checkpoint_path, &ckpt, err));
+    CRN_TRY_PLAIN(crn_adapters_choose(ckpt, options->lora_path, &other, &lora, err));
+    CRN_TRY_PLAIN(load_states(speaker, ckpt, lora, options->log, err));
+out:
+    cairn_checkpoint_close(other);
     cairn_checkpoint_close(ckpt);
     return rc;
 }
@@ -165,8 +184,11 @@ cairn_status crn_speaker_open(const cairn_generate_options *options, crn_speaker
     CRN_TRY_PLAIN(crn_source_find(crn_os_posix(), path, &kind, err));
     CRN_TRY_PLAIN(open_tokenizer(options, kind, out, err));
     CRN_TRY_PLAIN(encode_all(options, out, &positions, err));
+    if (kind != CRN_SOURCE_CHECKPOINT && options->lora_path != NULL)
+        CRN_FAIL(err, CAIRN_EUNSUPPORTED,
+                 "'%s' is no checkpoint; the adapters of lora_path need theirs", path);
     if (kind == CRN_SOURCE_CHECKPOINT) {
-        CRN_TRY_PLAIN(load_checkpoint(out, path, options->log, err));
+        CRN_TRY_PLAIN(load_checkpoint(out, options, err));
     } else {
         CRN_TRY_PLAIN(crn_source_import(crn_os_posix(), path, kind, positions, &out->foreign, err));
         out->model = out->foreign.model;

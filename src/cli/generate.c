@@ -90,6 +90,8 @@ int cli_generate(int argc, char **argv)
     const cli_option rows[] = {
         {"checkpoint_path", 0, CLI_TEXT, &options.checkpoint_path, "PATH",
          "A checkpoint, a Hugging Face folder or a GGUF file."},
+        {"lora_path", 0, CLI_TEXT, &options.lora_path, "FILE",
+         "Of a checkpoint: the adapters of this one (its own)."},
         {"tokenizer", 0, CLI_TEXT, &options.tokenizer, "FILE",
          "The model's tokenizer.json, its folder, or `bytes` (of a checkpoint bytes, of a Hugging "
          "Face folder its own)."},

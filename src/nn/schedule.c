@@ -2,7 +2,8 @@
  * What a run of a tape does, in order: every operation forward, then in training backwards. The
  * operations of a segment run forward once more just before its backward, so that their values need
  * not be kept from one to the other (T. Chen et al., "Training Deep Nets with Sublinear Memory
- * Cost", 2016). Those that no backward of the segment needs do not.
+ * Cost", 2016). Those that no backward of the segment needs do not, and
+ * operations before which no parameter is trained have no backward.
  */
 #include "base/mem.h"
 #include "base/try.h"
@@ -43,6 +44,8 @@ static void find_repeated(crn_tape *tape)
 {
     for (size_t i = 0; i < tape->op_count; i++) {
         const crn_op *const op = &tape->ops[i];
+        if (!op->has_backward)
+            continue;
         for (int j = 0; j < CRN_OP_INPUTS_MAX; j++) {
             if ((op->kind->backward_reads >> j & 1U) != 0)
                 want(tape, op->in[j], op->segment);
@@ -52,7 +55,8 @@ static void find_repeated(crn_tape *tape)
     }
     for (size_t i = tape->op_count; i > 0; i--) {
         crn_op *const op = &tape->ops[i - 1];
-        op->is_repeated = op->segment != 0 && (has_saved(op) || tape->vars[op->out].is_wanted);
+        op->is_repeated = op->segment != 0 &&
+                          ((op->has_backward && has_saved(op)) || tape->vars[op->out].is_wanted);
         for (int j = 0; op->is_repeated && j < CRN_OP_INPUTS_MAX; j++)
             want(tape, op->in[j], op->segment);
     }
@@ -76,8 +80,10 @@ static void add_backward(crn_tape *tape)
             if (tape->ops[i].is_repeated)
                 add(tape, CRN_PHASE_AGAIN, i);
         }
-        for (size_t i = end; i > first; i--)
-            add(tape, CRN_PHASE_BACKWARD, i - 1);
+        for (size_t i = end; i > first; i--) {
+            if (tape->ops[i - 1].has_backward)
+                add(tape, CRN_PHASE_BACKWARD, i - 1);
+        }
     }
 }
 

@@ -53,6 +53,7 @@ crn_value crn_tape_parameter(crn_tape *tape, const cairn_tensor *tensor)
         var->kind = CRN_VAR_PARAMETER;
         var->tensor = tensor;
         var->source = tensor;
+        var->is_trained = tape->is_training && !tensor->is_frozen;
         var->rows = tensor->rank > 1 ? tensor->shape[0] : 1;
         var->cols = tensor->shape[tensor->rank - 1];
     }
@@ -86,7 +87,7 @@ static cairn_status find_source(const crn_var *var, const cairn_state *weights,
 {
     cairn_status rc = CAIRN_OK;
     *out = var->tensor;
-    if (var->kind != CRN_VAR_PARAMETER || weights == NULL)
+    if (var->kind != CRN_VAR_PARAMETER || weights == NULL || var->tensor->is_frozen)
         return CAIRN_OK;
     *out = cairn_state_tensor_find(weights, var->tensor->name);
     if (*out == NULL || !same_shape(*out, var->tensor))
@@ -131,6 +132,14 @@ static crn_value add_computed(crn_tape *tape, int64_t rows, int64_t cols)
     return value;
 }
 
+static bool depends_on_trained(const crn_tape *tape, const crn_op *op)
+{
+    for (int i = 0; i < CRN_OP_INPUTS_MAX; i++)
+        if (op->in[i] != CRN_VALUE_NONE && tape->vars[op->in[i]].is_trained)
+            return true;
+    return false;
+}
+
 crn_value crn_tape_record(crn_tape *tape, const crn_op_spec *spec)
 {
     if (tape->failed == CAIRN_OK)
@@ -142,8 +151,11 @@ crn_value crn_tape_record(crn_tape *tape, const crn_op_spec *spec)
     op->kind = spec->kind;
     for (int i = 0; i < CRN_OP_INPUTS_MAX; i++)
         op->in[i] = i < spec->in_count ? spec->in[i] : CRN_VALUE_NONE;
+    op->has_backward = depends_on_trained(tape, op);
     op->segment = tape->segment;
     op->out = add_computed(tape, spec->out_rows, spec->out_cols);
+    if (op->out != CRN_VALUE_NONE)
+        tape->vars[op->out].is_trained = op->has_backward;
     for (int i = 0; i < CRN_OP_SAVED_MAX; i++)
         op->saved[i] = add_computed(tape, spec->saved_floats[i] > 0, spec->saved_floats[i]);
     op->scratch_floats = spec->scratch_floats;
@@ -229,7 +241,7 @@ static cairn_status check_gradients(const crn_tape *tape, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     for (size_t i = 0; i < tape->var_count; i++) {
         const crn_var *const var = &tape->vars[i];
-        if (var->kind == CRN_VAR_PARAMETER && var->tensor->grad == NULL)
+        if (var->kind == CRN_VAR_PARAMETER && var->is_trained && var->tensor->grad == NULL)
             CRN_FAIL(err, CAIRN_EINVAL,
                      "'%s' has no gradient: allocate them with cairn_state_allocate_gradients "
                      "before training",

@@ -19,6 +19,7 @@ typedef struct crn_var {
     int32_t segment;            /* COMPUTED; that of its operation. */
     bool is_wanted;             /* Made in a segment, and its backward cannot do without. */
     bool is_overwritten;        /* By its gradient. */
+    bool is_trained;            /* It is, or depends on, a parameter that is trained. */
 } crn_var;
 
 /* What a run does at one time; a time is the number of its tick. */

@@ -149,6 +149,8 @@ static void tell_plan(cairn_trainer *trainer, cairn_dry_run *out)
     out->has_disk_room = crn_trainer_free_bytes(trainer, &out->disk_room);
     out->validations = crn_run_schedule_validations_after(schedule, trainer->step);
     out->parameters = count_parameters(trainer->model_state);
+    if (trainer->trained_state != trainer->model_state)
+        out->parameters += count_parameters(trainer->trained_state);
 }
 
 static cairn_status try_run(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_dry_run *out,

@@ -51,7 +51,7 @@ out:
 static void zero_gradients(cairn_trainer *trainer)
 {
     size_t count = 0;
-    float *const gradients = cairn_state_gradients(trainer->model_state, &count);
+    float *const gradients = cairn_state_gradients(trainer->trained_state, &count);
     memset(gradients, 0, count * sizeof *gradients);
 }
 

@@ -154,8 +154,10 @@ cairn_status crn_trainer_plan_memory(cairn_trainer *trainer, cairn_error *err)
     const uint64_t state = cairn_state_tree_bytes(trainer->tree);
     largest training = {0};
     size_t gradients = 0;
-    (void)cairn_state_gradients(trainer->model_state, &gradients);
+    (void)cairn_state_gradients(trainer->trained_state, &gradients);
     plan->parameters = cairn_state_region_bytes(trainer->model_state);
+    if (trainer->trained_state != trainer->model_state)
+        plan->parameters += cairn_state_region_bytes(trainer->trained_state);
     plan->optimizer = cairn_state_region_bytes(trainer->optimizer_state);
     plan->others = state - plan->parameters - plan->optimizer;
     plan->gradients = (uint64_t)gradients * sizeof(float);

@@ -278,6 +278,11 @@ cairn_state *cairn_trainer_model_state(cairn_trainer *trainer)
     return trainer->model_state;
 }
 
+cairn_state *cairn_trainer_trained_state(cairn_trainer *trainer)
+{
+    return trainer->trained_state;
+}
+
 const cairn_model *cairn_trainer_model(const cairn_trainer *trainer)
 {
     return &trainer->model;

@@ -243,6 +243,12 @@ class KillTest(ResumeCase):
             {"KeepNCheckpoints": {"n": 2}}]))
         self.assertEqual(["checkpoint_55.mdl", "checkpoint_60.mdl"], kit.checkpoints(whole))
 
+    def test_killed_run_equals_uninterrupted_run__with_adapters(self):
+        lora = {"lora_params": {"r": 2, "alpha": 4, "dropout": 0.1, "target_modules": ["Linear"]}}
+        states = {"k": 1, "checkpoint_states": "lora"}
+        self.check("adapters",
+                   self.standard(callbacks=[{"Lora": lora}, {"SaveCheckpointState": states}]))
+
     def test_killed_run_equals_uninterrupted_run__that_continues_an_older_one(self):
         """Cadences count from where the run started, also after a resume."""
         first = self.write_config(self.standard(loop={"max_steps": 13}), "first.yaml")
