@@ -101,7 +101,7 @@ complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_su
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -l json -d 'Print JSON.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -a '(__fish_complete_directories)'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l output -s o -r -F -d 'The file of tokens to write.'
-complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l tokenizer -s t -r -F -d 'A tokenizer.json, its folder, or `bytes`.'
+complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l tokenizer -s t -r -F -d 'A tokenizer.json, a model of SentencePiece, their folder, or `bytes`.'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l dtype -x -d 'uint16, uint32, or auto: the smaller that will do (auto).'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l format -x -d 'nanogpt: tokens only; llmc: after llm.c\'s header (nanogpt).'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l append_eos -d 'End each text with the tokenizer\'s end-of-text token.'

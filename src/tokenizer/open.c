@@ -129,7 +129,6 @@ void cairn_tokenizer_destroy(cairn_tokenizer *tokenizer)
     crn_free(tokenizer->by_bytes);
     crn_free(tokenizer->merges);
     crn_free(tokenizer->scores);
-    crn_free(tokenizer->is_user_defined);
     crn_trie_dispose(&tokenizer->words_by_prefix);
     crn_trie_dispose(&tokenizer->user_defined);
     crn_map_dispose(&tokenizer->neighbours);

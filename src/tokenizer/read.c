@@ -117,7 +117,8 @@ static cairn_status add_added(crn_reader *r, const json_t *item, cairn_error *er
     CRN_NEED(err, added->text, "an added token");
     tokenizer->added_count++;
     CRN_TRY_PLAIN(set_sought(r, added, is_late(item), err));
-    CRN_TRY_PLAIN(crn_read_decoded(r, added->sought.text, added->sought.length, &added->shown, err));
+    CRN_TRY_PLAIN(
+        crn_read_decoded(r, added->sought.text, added->sought.length, &added->shown, err));
     r->words[added->id] = json_string_value(crn_member(item, "content"));
     tokenizer->tokens[added->id] =
         (crn_token){.bytes = added->shown.text, .size = (uint32_t)added->shown.length};

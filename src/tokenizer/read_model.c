@@ -25,8 +25,7 @@ out:
 }
 
 /* How many ids there are, holes included. */
-static cairn_status count_ids(json_t *vocab, const json_t *added, size_t *out,
-                              cairn_error *err)
+static cairn_status count_ids(json_t *vocab, const json_t *added, size_t *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const char *word = NULL;
@@ -172,8 +171,8 @@ out:
     return rc;
 }
 
-static cairn_status read_vocab(crn_reader *r, json_t *vocab, const json_t *added,
-                               size_t merges, cairn_error *err)
+static cairn_status read_vocab(crn_reader *r, json_t *vocab, const json_t *added, size_t merges,
+                               cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_tokenizer *const tokenizer = r->tokenizer;

@@ -56,7 +56,6 @@ struct reader {
     char *text_room;
     char *word_room;
     float score_min;
-    float score_max;
 };
 
 /* ---- The wire format ---- */
@@ -267,13 +266,11 @@ static cairn_status reserve(struct reader *r, cairn_error *err)
     tokenizer->tokens = crn_calloc(count, sizeof *tokenizer->tokens);
     tokenizer->words = crn_calloc(count, sizeof *tokenizer->words);
     tokenizer->scores = crn_calloc(count, sizeof *tokenizer->scores);
-    tokenizer->is_user_defined = crn_calloc(count, sizeof *tokenizer->is_user_defined);
     tokenizer->text = crn_calloc(r->piece_bytes + r->surface_length, 1);
     tokenizer->word_text = crn_calloc(r->piece_bytes, 1);
     CRN_NEED(err, tokenizer->tokens, "a vocabulary");
     CRN_NEED(err, tokenizer->words, "a vocabulary");
     CRN_NEED(err, tokenizer->scores, "a vocabulary");
-    CRN_NEED(err, tokenizer->is_user_defined, "a vocabulary");
     CRN_NEED(err, tokenizer->text, "a vocabulary");
     CRN_NEED(err, tokenizer->word_text, "a vocabulary");
     CRN_TRY_PLAIN(crn_vocabulary_reserve(tokenizer, count, 0, err));
@@ -326,11 +323,12 @@ static cairn_status put_word(struct reader *r, uint32_t id, const struct piece *
     if (piece->type == TYPE_UNUSED)
         goto out;
     if (piece->type == TYPE_USER) {
-        tokenizer->is_user_defined[id] = true;
+        /* Whatever the model says: no other division of it is worth that much. */
+        if (tokenizer->model == CRN_MODEL_UNIGRAM)
+            tokenizer->scores[id] = 0;
         CRN_TRY_PLAIN(crn_trie_add(&tokenizer->user_defined, piece->text, piece->length, id, err));
     } else {
         r->score_min = fminf(r->score_min, piece->score);
-        r->score_max = fmaxf(r->score_max, piece->score);
     }
     if (tokenizer->model == CRN_MODEL_UNIGRAM)
         CRN_TRY_PLAIN(
@@ -435,7 +433,6 @@ static cairn_status read_model(struct reader *r, struct cursor cursor, cairn_err
     r->spaces->ends_with_dummy = r->has_dummy && r->has_suffix;
     CRN_TRY_PLAIN(reserve(r, err));
     CRN_TRY_PLAIN(take_pieces(r, cursor, err));
-    tokenizer->score_max = (double)r->score_max;
     tokenizer->unknown_score = (double)(r->score_min - k_unknown_penalty);
     tokenizer->has_float_sums = true;
     tokenizer->fuses_unknown = true;
@@ -455,8 +452,7 @@ cairn_status crn_tokenizer_read_model(cairn_tokenizer *tokenizer, const char *by
                        .has_dummy = true,
                        .surface = k_surface,
                        .surface_length = sizeof k_surface - 1,
-                       .score_min = FLT_MAX,
-                       .score_max = FLT_MIN};
+                       .score_min = FLT_MAX};
     CRN_TRY(err, read_model(&r, (struct cursor){.at = begin, .end = begin + size}, err),
             "tokenizer '%s'", path);
 out:

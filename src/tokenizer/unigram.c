@@ -19,20 +19,8 @@ static void offer(struct crn_best *best, const cairn_tokenizer *tokenizer, doubl
     const double sum = tokenizer->has_float_sums ? (double)(float)score : score;
     if (best->is_there && !(sum > best->score))
         return;
-    *best = (struct crn_best){.score = sum,
-                              .begin = begin,
-                              .id = id,
-                              .is_there = true,
-                              .is_unknown = is_unknown};
-}
-
-/* What a user defined is worth more than any other division of its bytes, as SentencePiece has
- * it. */
-static double score_of(const cairn_tokenizer *tokenizer, uint32_t id, size_t length)
-{
-    if (tokenizer->is_user_defined == NULL || !tokenizer->is_user_defined[id])
-        return tokenizer->scores[id];
-    return (double)((float)length * (float)tokenizer->score_max) - 0.1;
+    *best = (struct crn_best){
+        .score = sum, .begin = begin, .id = id, .is_there = true, .is_unknown = is_unknown};
 }
 
 /* All words that begin with the character at @begin. */
@@ -50,8 +38,7 @@ static void extend(struct crn_best *best, const cairn_tokenizer *tokenizer, cons
         if (!crn_trie_end(&tokenizer->words_by_prefix, node, &id))
             continue;
         const size_t count = at + 1 - begin;
-        offer(&best[at + 1], tokenizer, score_of(tokenizer, id, count) + before, (uint32_t)begin,
-              id, false);
+        offer(&best[at + 1], tokenizer, tokenizer->scores[id] + before, (uint32_t)begin, id, false);
         is_character_word = is_character_word || count == length;
     }
     if (!is_character_word)

@@ -11,10 +11,10 @@
 enum { IDS_MAX = 16384 };
 
 /* Those whose tokens are bytes first; the fourth drops "£". */
-static const char *const k_names[] = {"gpt2",     "prefix_space", "llama3",     "digits",
-                                      "neox",     "words",        "llama2",     "mistral",
-                                      "unigram",  "folded",       "behaviors",  "sp_unigram",
-                                      "sp_bpe",   "sp_suffix",    "sp_plain"};
+static const char *const k_names[] = {"gpt2",    "prefix_space", "llama3",    "digits",
+                                      "neox",    "words",        "llama2",    "mistral",
+                                      "unigram", "folded",       "behaviors", "sp_unigram",
+                                      "sp_bpe",  "sp_suffix",    "sp_plain"};
 enum {
     NAMES = sizeof k_names / sizeof k_names[0],
     WHOLE_NAMES = 3,
