@@ -4,6 +4,9 @@
 
 #include "base/mem.h"
 #include "base/try.h"
+#include "format/utf8.h"
+
+enum { STRING_BYTES_MAX = 256 }; /* those of NFKC have up to 33 */
 
 /* A unit has a label (8 bits, or the highest bit in a value), whether a value hangs below it, and
  * the offset of its children (S. Yata, darts-clone, BSD). */
@@ -27,6 +30,23 @@ static uint32_t read_u32(const uint8_t *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
+/* Many replacements one behind another must not become too large a text. */
+static cairn_status check_strings(const uint8_t *strings, size_t size, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    size_t length = 0;
+    if (crn_utf8_check(strings, size) != size)
+        CRN_FAIL(err, CAIRN_EDATA, "the table of the normalizer has a text that is no UTF-8");
+    for (size_t i = 0; i < size; i++) {
+        length = strings[i] == '\0' ? 0 : length + 1;
+        if (length > STRING_BYTES_MAX)
+            CRN_FAIL(err, CAIRN_EDATA, "the table of the normalizer has a text of over %d bytes",
+                     STRING_BYTES_MAX);
+    }
+out:
+    return rc;
+}
+
 cairn_status crn_charsmap_read(crn_charsmap *map, const uint8_t *blob, size_t size,
                                cairn_error *err)
 {
@@ -37,6 +57,7 @@ cairn_status crn_charsmap_read(crn_charsmap *map, const uint8_t *blob, size_t si
     if (bytes > size - 4 || bytes % 4 != 0 || bytes == 0 || bytes + 4 == size ||
         blob[size - 1] != '\0')
         CRN_FAIL(err, CAIRN_EDATA, "the table of the normalizer contradicts its sizes");
+    CRN_TRY_PLAIN(check_strings(blob + 4 + bytes, size - 4 - bytes, err));
     map->unit_count = bytes / 4;
     map->strings_size = size - 4 - bytes;
     map->units = crn_calloc(map->unit_count, sizeof *map->units);
@@ -75,7 +96,8 @@ size_t crn_charsmap_longest(const crn_charsmap *map, const char *text, size_t si
         if (!has_value(unit) || at >= map->unit_count)
             continue;
         const size_t value = map->units[at] & ~(1U << 31);
-        if (value < map->strings_size) {
+        /* Within a character it would be no UTF-8. */
+        if (value < map->strings_size && ((uint8_t)map->strings[value] & 0xc0) != 0x80) {
             longest = i + 1;
             *out_text = map->strings + value;
             *out_length = strlen(map->strings + value); /* the last byte of all is a NUL */

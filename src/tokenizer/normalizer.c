@@ -6,7 +6,12 @@
 #include "base/try.h"
 #include "format/utf8.h"
 
-enum { HELD_BYTES_MAX = 64 << 20 };
+enum {
+    HELD_BYTES_MAX = 64 << 20,
+    /* What replacements may make of a text, so that a file cannot ask for all memory. */
+    GROWTH_BYTES = 4096,
+    GROWTH_MAX = 32 /* times its size */
+};
 
 void crn_step_dispose(crn_step *step)
 {
@@ -85,8 +90,8 @@ static cairn_status apply_steps(const crn_normalizer *normalizer, crn_normalizin
     for (size_t i = 0; i < normalizer->step_count && part->length > 0; i++) {
         crn_str *const next = &state->parts[(i + 1) % 2];
         next->length = 0;
-        CRN_TRY_PLAIN(
-            crn_step_apply(&normalizer->steps[i], search, part, !state->is_begun, next, err));
+        CRN_TRY_PLAIN(crn_step_apply(&normalizer->steps[i], search, part, !state->is_begun,
+                                     GROWTH_BYTES + GROWTH_MAX * size, next, err));
         part = next;
     }
     state->is_begun = true;

@@ -78,8 +78,9 @@ cairn_status crn_normalize(const crn_normalizer *normalizer, crn_normalizing *st
 /* The parts of it: of SentencePiece (spaces.c), and one step on a whole text (steps.c). */
 cairn_status crn_spaces_add(const crn_spaces *spaces, crn_normalizing *state, const char *text,
                             size_t size, bool is_end, crn_str *out, cairn_error *err);
-/* @is_first: the text begins here, and does not go on from a part before. */
+/* @is_first: the text begins here, and does not go on from a part before. @limit: bytes that
+ * replacements may make of it; more is CAIRN_EDATA. */
 cairn_status crn_step_apply(const crn_step *step, crn_search *search, const crn_str *text,
-                            bool is_first, crn_str *out, cairn_error *err);
+                            bool is_first, size_t limit, crn_str *out, cairn_error *err);
 
 #endif

@@ -104,7 +104,8 @@ cairn_status crn_read_decoded(crn_reader *r, const char *word, size_t length, cr
     for (size_t i = 0; i < r->replacement_count && byte < 0; i++) {
         crn_str *const next = &r->parts[(i + 1) % 2];
         next->length = 0;
-        CRN_TRY_PLAIN(crn_step_apply(&r->replacements[i], r->search, part, true, next, err));
+        CRN_TRY_PLAIN(crn_step_apply(&r->replacements[i], r->search, part, true,
+                                     CRN_TOKENIZER_FILE_MAX, next, err));
         part = next;
     }
     crn_str_append_bytes(out, part->text, part->length);

@@ -105,7 +105,7 @@ static void strip(const crn_step *step, const crn_str *text, crn_str *out)
 }
 
 static cairn_status replace(const crn_step *step, crn_search *search, const crn_str *text,
-                            crn_str *out, cairn_error *err)
+                            size_t limit, crn_str *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_span gap = {0};
@@ -119,13 +119,15 @@ static cairn_status replace(const crn_step *step, crn_search *search, const crn_
         crn_str_append_bytes(out, text->text + gap.begin, gap.end - gap.begin);
         if (match.begin < match.end)
             crn_str_append_bytes(out, step->text, step->length);
+        if (out->length > limit)
+            CRN_FAIL(err, CAIRN_EDATA, "a replacement makes over %zu bytes of a text", limit);
     }
 out:
     return rc;
 }
 
 cairn_status crn_step_apply(const crn_step *step, crn_search *search, const crn_str *text,
-                            bool is_first, crn_str *out, cairn_error *err)
+                            bool is_first, size_t limit, crn_str *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     switch (step->kind) {
@@ -153,7 +155,7 @@ cairn_status crn_step_apply(const crn_step *step, crn_search *search, const crn_
         crn_str_append_bytes(out, text->text, text->length);
         break;
     case CRN_STEP_REPLACE:
-        CRN_TRY_PLAIN(replace(step, search, text, out, err));
+        CRN_TRY_PLAIN(replace(step, search, text, limit, out, err));
         break;
     }
     rc = crn_str_check(out, err);
