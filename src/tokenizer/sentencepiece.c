@@ -120,9 +120,15 @@ out:
     return rc;
 }
 
-static struct cursor inside(const struct field *field)
+/* A message within one. */
+static cairn_status go_inside(const struct field *field, struct cursor *out, cairn_error *err)
 {
-    return (struct cursor){.at = field->bytes, .end = field->bytes + field->size};
+    cairn_status rc = CAIRN_OK;
+    if (field->bytes == NULL)
+        CRN_FAIL(err, CAIRN_EDATA, "it is no model of SentencePiece, or damaged");
+    *out = (struct cursor){.at = field->bytes, .end = field->bytes + field->size};
+out:
+    return rc;
 }
 
 /* ---- How texts are treated ---- */
@@ -130,8 +136,9 @@ static struct cursor inside(const struct field *field)
 static cairn_status read_trainer(struct reader *r, const struct field *message, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    struct cursor cursor = inside(message);
+    struct cursor cursor;
     struct field field;
+    CRN_TRY_PLAIN(go_inside(message, &cursor, err));
     for (bool is_found = true;;) {
         CRN_TRY_PLAIN(next_field(&cursor, &field, &is_found, err));
         if (!is_found)
@@ -142,7 +149,7 @@ static cairn_status read_trainer(struct reader *r, const struct field *message, 
             r->has_suffix = field.value != 0;
         } else if (field.number == TRAINER_BYTES) {
             r->tokenizer->has_byte_ids = field.value != 0;
-        } else if (field.number == TRAINER_SURFACE) {
+        } else if (field.number == TRAINER_SURFACE && field.bytes != NULL) {
             r->surface = (const char *)field.bytes;
             r->surface_length = field.size;
         }
@@ -154,8 +161,9 @@ out:
 static cairn_status read_normalizer(struct reader *r, const struct field *message, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    struct cursor cursor = inside(message);
+    struct cursor cursor;
     struct field field;
+    CRN_TRY_PLAIN(go_inside(message, &cursor, err));
     for (bool is_found = true;;) {
         CRN_TRY_PLAIN(next_field(&cursor, &field, &is_found, err));
         if (!is_found)
@@ -178,8 +186,9 @@ out:
 static cairn_status check_denormalizer(const struct field *message, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    struct cursor cursor = inside(message);
+    struct cursor cursor;
     struct field field;
+    CRN_TRY_PLAIN(go_inside(message, &cursor, err));
     for (bool is_found = true;;) {
         CRN_TRY_PLAIN(next_field(&cursor, &field, &is_found, err));
         if (!is_found)
@@ -197,9 +206,10 @@ out:
 static cairn_status read_piece(const struct field *message, struct piece *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    struct cursor cursor = inside(message);
+    struct cursor cursor;
     struct field field;
     *out = (struct piece){.text = "", .type = TYPE_NORMAL};
+    CRN_TRY_PLAIN(go_inside(message, &cursor, err));
     for (bool is_found = true;;) {
         CRN_TRY_PLAIN(next_field(&cursor, &field, &is_found, err));
         if (!is_found)
