@@ -128,6 +128,20 @@ static double flops(const void *self, const cairn_batch *batch, bool is_training
     return 2.0 * tokens * all * (is_training ? 3.0 : 1.0);
 }
 
+static cairn_status memory(void *self, const cairn_batch *batch, bool is_training,
+                           uint64_t *out_bytes, cairn_error *err)
+{
+    crn_gpt2 *const m = self;
+    cairn_status rc = CAIRN_OK;
+    const cairn_batch_field *ids = NULL;
+    CRN_TRY_PLAIN(crn_tokens_find(batch, m->options.max_position_embeddings, &ids, err));
+    CRN_TRY_PLAIN(crn_plans_measure(&m->plans, is_training ? CRN_PLAN_TRAIN : CRN_PLAN_EVALUATE,
+                                    ids->shape[0], ids->shape[1], crn_gpt2_record, m, out_bytes,
+                                    err));
+out:
+    return rc;
+}
+
 static void destroy(void *self)
 {
     crn_gpt2 *const m = self;
@@ -152,7 +166,8 @@ static const cairn_model_ops k_ops = {.struct_size = sizeof(cairn_model_ops),
                                       .max_sequence_length = max_sequence_length,
                                       .destroy = destroy,
                                       .flops = flops,
-                                      .takes_weights = true};
+                                      .takes_weights = true,
+                                      .memory = memory};
 
 cairn_status cairn_gpt2_new(const cairn_gpt2_options *options, cairn_model *out, cairn_error *err)
 {

@@ -69,6 +69,17 @@ static crn_value record_block(const crn_gpt2 *m, const crn_plan *plan, const crn
     return crn_op_add(t, x, crn_op_dropout(t, h, rate));
 }
 
+static crn_value record_layer(const crn_gpt2 *m, const crn_plan *plan, const crn_gpt2_block *b,
+                              crn_value x)
+{
+    if (!m->options.gradient_checkpointing)
+        return record_block(m, plan, b, x);
+    crn_tape_begin_segment(plan->tape);
+    x = record_block(m, plan, b, x);
+    crn_tape_end_segment(plan->tape);
+    return x;
+}
+
 static crn_value record_embedding(const crn_gpt2 *m, const crn_plan *plan)
 {
     crn_tape *const t = plan->tape;
@@ -117,7 +128,7 @@ void crn_gpt2_record(const void *model, crn_plan *plan)
     plan->ids = crn_tape_input(t);
     crn_value x = record_embedding(m, plan);
     for (int64_t i = 0; i < m->options.num_hidden_layers; i++)
-        x = record_block(m, plan, &m->blocks[i], x);
+        x = record_layer(m, plan, &m->blocks[i], x);
     x = norm(m, t, x, &m->norm);
     plan->labels = crn_tape_input(t);
     plan->mask = crn_tape_input(t);

@@ -44,6 +44,8 @@ struct crn_op {
     int64_t scratch_floats;
     /* Backward: an operation further on has put its part of this input's gradient there already. */
     bool adds[CRN_OP_INPUTS_MAX];
+    int32_t segment;  /* 0: none. */
+    bool is_repeated; /* Runs forward once more before the backward of its segment. */
     _Alignas(16) unsigned char attributes[CRN_OP_ATTRIBUTES_SIZE];
 };
 

@@ -25,6 +25,7 @@ enum {
 };
 
 struct crn_splitter {
+    char *pattern; /* as it was given */
     pcre2_code *code;
     bool drops_gaps;
     bool drops_matches;
@@ -252,6 +253,8 @@ cairn_status crn_splitter_new(const char *pattern, bool is_literal, crn_split_ki
                  PATTERN_BYTES_MAX);
     splitter = crn_calloc(1, sizeof *splitter);
     CRN_NEED(err, splitter, "a pattern");
+    splitter->pattern = crn_strdup(pattern);
+    CRN_NEED(err, splitter->pattern, "a pattern");
     splitter->drops_gaps = kind == CRN_SPLIT_DROP_GAPS;
     splitter->drops_matches = kind == CRN_SPLIT_DROP_MATCHES;
     (void)crn_utf8_decode(pattern, &first);
@@ -279,12 +282,18 @@ void crn_splitter_destroy(crn_splitter *splitter)
     if (splitter == NULL)
         return;
     pcre2_code_free(splitter->code);
+    crn_free(splitter->pattern);
     crn_free(splitter);
 }
 
 bool crn_splitter_is_character(const crn_splitter *splitter)
 {
     return splitter->is_character;
+}
+
+const char *crn_splitter_pattern(const crn_splitter *splitter)
+{
+    return splitter->pattern;
 }
 
 /* ---- Searching ---- */

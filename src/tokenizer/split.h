@@ -42,6 +42,8 @@ cairn_status crn_splitter_new(const char *pattern, bool is_literal, crn_split_ki
 void crn_splitter_destroy(crn_splitter *splitter);
 /* Whether the pattern is a plain character, so that a match never reaches over two. */
 bool crn_splitter_is_character(const crn_splitter *splitter);
+/* As it was given. Borrowed. */
+const char *crn_splitter_pattern(const crn_splitter *splitter);
 
 /* What a thread needs to search. NULL: out of memory. */
 typedef struct crn_search crn_search;

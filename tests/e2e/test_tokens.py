@@ -178,6 +178,10 @@ class GenerateTest(kit.Case):
         self.assertTrue(out.startswith("été <s>"))
         self.assertNotIn("\u2581", out)
         self.assertGreater(len(out), 100)
+        # A prompt cannot name <s>.
+        begun = kit.run([*args, "--prompt", "It", "--add_bos", "--json"]).json()
+        alone = kit.run([*args, "--prompt", "It", "--json"]).json()
+        self.assertEqual(alone["prompt_tokens"] + 1, begun["prompt_tokens"])
 
     def test_a_prompt_that_the_model_has_no_tokens_for_is_refused(self):
         config = self.write_config(kit.tiny_config(self.text, **{

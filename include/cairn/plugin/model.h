@@ -121,6 +121,15 @@ typedef struct cairn_model_ops {
     double (*flops)(const void *self, const cairn_batch *batch, bool is_training);
     /** Whether compute honours pass->weights. */
     bool takes_weights;
+    /**
+     * (optional) Memory that compute takes for batches of the shape of @p batch, beside parameters
+     * and gradients, and keeps for the next of that shape. Nothing is computed or allocated but the
+     * plan; "input_ids" suffices, and its data may be NULL.
+     * @retval CAIRN_EDATA   The batch is none for this model.
+     * @retval CAIRN_ENOMEM  Not even the plan can be made, or its sizes exceed all numbers.
+     */
+    cairn_status (*memory)(void *self, const cairn_batch *batch, bool is_training,
+                           uint64_t *out_bytes, cairn_error *err);
 } cairn_model_ops;
 
 /** A model: its table and its instance. Passed by value; whoever takes it calls destroy. */
