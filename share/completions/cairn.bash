@@ -206,7 +206,7 @@ _cairn() {
         --seed | -s) return ;;
         --threads) return ;;
         esac
-        options="--checkpoint_path --lora_path --tokenizer --prompt --prompt_file --max_tokens --temperature --top_k --top_p --repetition_penalty --stop --seed --threads --json --help"
+        options="--checkpoint_path --lora_path --add_bos --tokenizer --prompt --prompt_file --max_tokens --temperature --top_k --top_p --repetition_penalty --stop --seed --threads --json --help"
         [[ $cur != -* ]] && { return; }
         ;;
     "help")

@@ -89,7 +89,7 @@ complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_su
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from unpin' -F
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l to -x -d 'A Hugging Face folder, a GGUF file, or ours with params.yaml.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l dtype -x -d 'To gguf: of the matrices (f32).'
-complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l tokenizer -r -F -d 'To gguf: the model\'s tokenizer.json, its folder, or `bytes`; none without.'
+complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l tokenizer -r -F -d 'To gguf: a tokenizer.json, its folder, or `bytes` (none).'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l lora_path -r -F -d 'Of a checkpoint: merge the adapters of this one (its own).'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l json -d 'Print JSON.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -l n -s n -x -d 'Keep the N newest.'
@@ -104,7 +104,7 @@ complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_su
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -l json -d 'Print JSON.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -a '(__fish_complete_directories)'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l output -s o -r -F -d 'The file of tokens to write.'
-complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l tokenizer -s t -r -F -d 'A tokenizer.json, its folder, or `bytes`.'
+complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l tokenizer -s t -r -F -d 'A tokenizer.json, a model of SentencePiece, their folder, or `bytes`.'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l dtype -x -d 'uint16, uint32, or auto: the smaller that will do (auto).'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l format -x -d 'nanogpt: tokens only; llmc: after llm.c\'s header (nanogpt).'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l append_eos -d 'End each text with the tokenizer\'s end-of-text token.'
@@ -117,7 +117,8 @@ complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcomma
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -F
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l checkpoint_path -x -d 'A checkpoint, a Hugging Face folder or a GGUF file.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l lora_path -r -F -d 'Of a checkpoint: the adapters of this one (its own).'
-complete -c cairn -n '__fish_seen_subcommand_from generate' -l tokenizer -r -F -d 'The model\'s tokenizer.json, its folder, or `bytes` (of a checkpoint bytes, of a Hugging Face folder its own).'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l add_bos -d 'Put the token that begins texts, such as <s>, before the prompt.'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l tokenizer -r -F -d 'tokenizer.json, a SentencePiece model, or `bytes` (the folder\'s own, or bytes).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l prompt -s p -x -d 'What the text begins with; given often, each is continued.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l prompt_file -s f -r -F -d 'A file that a text begins with, as it is; - is standard input.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l max_tokens -s n -x -d 'Tokens to write (200).'

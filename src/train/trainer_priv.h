@@ -210,8 +210,7 @@ cairn_status crn_trainer_scaler_step(cairn_trainer *trainer, bool is_skipped, ca
 /* stop.c: why the run is to stop now: what stop_requested says, or "max_time" when a step and a
  * save may not fit into loop.max_time any more. NULL: it goes on. */
 const char *crn_trainer_stop_reason(cairn_trainer *trainer);
-/* Waits for the next batch of @loader, or for a reason to stop: data may hang. NULL: it is there.
- */
+/* Waits for the next batch of @loader or a reason to stop: data may hang. NULL: it is there. */
 const char *crn_trainer_await_batch(cairn_trainer *trainer, cairn_loader *loader);
 /* Reads loop.max_time; its clock may have begun earlier (clock_start_ns). ECONFIG. */
 cairn_status crn_trainer_start_clock(cairn_trainer *trainer, cairn_error *err);
