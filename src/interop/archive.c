@@ -7,7 +7,6 @@
 #include "base/checked.h"
 #include "base/mem.h"
 #include "base/try.h"
-#include "interop/archive_protocol.h"
 
 /* A little longer than the helper allows itself. */
 enum { TIMEOUT_MS = (CRN_ARCHIVE_REQUEST_SECONDS + 30) * 1000 };

@@ -9,20 +9,13 @@
 #define CRN_INTEROP_ARCHIVE_H
 
 #include "format/format.h"
+#include "interop/archive_protocol.h"
 #include "os/os.h"
 
 typedef enum crn_archive_kind {
     CRN_ARCHIVE_PICKLE, /* PyTorch's .pt, .pth, .bin: read by cairn-pickle */
     CRN_ARCHIVE_HDF5    /* the Model Zoo's .mdl: read by cairn-hdf5 */
 } crn_archive_kind;
-
-typedef enum crn_archive_value_kind {
-    CRN_ARCHIVE_NONE = 1,
-    CRN_ARCHIVE_BOOL,
-    CRN_ARCHIVE_INTEGER,
-    CRN_ARCHIVE_NUMBER,
-    CRN_ARCHIVE_TEXT
-} crn_archive_value_kind;
 
 /* A value that is no tensor. An integer beyond 64 bits is the nearest CRN_ARCHIVE_NUMBER. */
 typedef struct crn_archive_value {

@@ -45,6 +45,17 @@ typedef struct crn_archive_reply {
     uint64_t bytes; /* of the payload */
 } crn_archive_reply;
 
+/* Entries of the table that are no tensors. */
+typedef enum crn_archive_value_kind {
+    CRN_ARCHIVE_NONE = 1,
+    CRN_ARCHIVE_BOOL,
+    CRN_ARCHIVE_INTEGER,
+    CRN_ARCHIVE_NUMBER,
+    CRN_ARCHIVE_TEXT
+} crn_archive_value_kind;
+
+enum { CRN_ARCHIVE_TENSOR = 100 };
+
 /* An entry of the table. Behind it: @rank words of shape, the name and a NUL, for a text the text
  * and a NUL, and zeros up to a multiple of 8 bytes. */
 typedef struct crn_archive_record {
@@ -54,7 +65,5 @@ typedef struct crn_archive_record {
     uint32_t name_bytes; /* without the NUL */
     uint32_t text_bytes; /* likewise */
 } crn_archive_record;
-
-enum { CRN_ARCHIVE_TENSOR = 100 };
 
 #endif
