@@ -50,8 +50,7 @@ int64_t crn_h5_open_file(const int *fd)
 static bool check_link(hid_t file, const char *name, const char *shown, char why[CRN_H5_TEXT_MAX])
 {
     H5L_info_t info;
-    if (H5Lexists(file, name, H5P_DEFAULT) <= 0 ||
-        H5Lget_info(file, name, &info, H5P_DEFAULT) < 0)
+    if (H5Lexists(file, name, H5P_DEFAULT) <= 0 || H5Lget_info(file, name, &info, H5P_DEFAULT) < 0)
         return crn_h5_refuse(why, "the file has no data set '%s'", shown);
     if (info.type != H5L_TYPE_HARD)
         return crn_h5_refuse(why, "'%s' is a link to elsewhere, which is not followed", shown);
@@ -82,19 +81,19 @@ static bool check_filters(hid_t creation, const char *shown, char why[CRN_H5_TEX
             H5Pget_filter2(creation, (unsigned)i, &flags, &parameters, NULL, 0, NULL, &config);
         if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE &&
             filter != H5Z_FILTER_FLETCHER32 && filter != CRN_H5_FILTER_LZ4)
-            return crn_h5_refuse(why,
-                          "'%s' is packed with filter %d; gzip, LZ4, shuffle and fletcher32 are read",
-                          shown, (int)filter);
+            return crn_h5_refuse(
+                why, "'%s' is packed with filter %d; gzip, LZ4, shuffle and fletcher32 are read",
+                shown, (int)filter);
     }
     return true;
 }
 
-static bool check_storage(hid_t data, hid_t creation, const char *shown,
-                          char why[CRN_H5_TEXT_MAX])
+static bool check_storage(hid_t data, hid_t creation, const char *shown, char why[CRN_H5_TEXT_MAX])
 {
     const H5D_layout_t layout = H5Pget_layout(creation);
     if (layout == H5D_VIRTUAL)
-        return crn_h5_refuse(why, "'%s' is a virtual data set, which is made of other files", shown);
+        return crn_h5_refuse(why, "'%s' is a virtual data set, which is made of other files",
+                             shown);
     if (layout != H5D_COMPACT && layout != H5D_CONTIGUOUS && layout != H5D_CHUNKED)
         return crn_h5_refuse(why, "'%s' is stored in an unknown way", shown);
     if (H5Pget_external_count(creation) != 0)
@@ -108,7 +107,8 @@ static bool check_storage(hid_t data, hid_t creation, const char *shown,
             (void)H5Tclose(type);
         for (int i = 0; i < rank; i++) {
             if (__builtin_mul_overflow(bytes, chunk[i], &bytes) || bytes > CHUNK_BYTES_MAX)
-                return crn_h5_refuse(why, "'%s' has chunks over %d MiB", shown, CHUNK_BYTES_MAX >> 20);
+                return crn_h5_refuse(why, "'%s' has chunks over %d MiB", shown,
+                                     CHUNK_BYTES_MAX >> 20);
         }
     }
     return check_filters(creation, shown, why);

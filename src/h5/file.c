@@ -33,13 +33,14 @@ static bool read_shape(crn_h5_file *file, char why[CRN_H5_TEXT_MAX])
     if (space >= 0)
         (void)H5Sclose(space);
     if (rank != 1 && rank != CRN_H5_FEATURES)
-        return crn_h5_refuse(why, "'data' has %d axes; it must be [tokens] or [samples, 3, tokens]", rank);
+        return crn_h5_refuse(why, "'data' has %d axes; it must be [tokens] or [samples, 3, tokens]",
+                             rank);
     if (rank == CRN_H5_FEATURES && (shape[1] < CRN_H5_FEATURES || shape[2] < 1 ||
                                     shape[2] > CRN_H5_VALUES_MAX / CRN_H5_FEATURES))
         return crn_h5_refuse(why,
-                      "'data' is [%" PRIuHSIZE ", %" PRIuHSIZE ", %" PRIuHSIZE
-                      "]; it must be [samples, 3, tokens]: input_ids, loss mask and labels",
-                      shape[0], shape[1], shape[2]);
+                             "'data' is [%" PRIuHSIZE ", %" PRIuHSIZE ", %" PRIuHSIZE
+                             "]; it must be [samples, 3, tokens]: input_ids, loss mask and labels",
+                             shape[0], shape[1], shape[2]);
     file->rank = (unsigned)rank;
     for (int i = 0; i < rank; i++)
         file->shape[i] = shape[i];
@@ -107,8 +108,8 @@ bool crn_h5_read(crn_h5_file *file, uint64_t first, uint64_t count, int32_t *out
     const hsize_t line[] = {count};
     if (first >= file->shape[0] || (is_sample && count != CRN_H5_FEATURES * file->shape[2]) ||
         (!is_sample && count > file->shape[0] - first) || count > CRN_H5_VALUES_MAX)
-        return crn_h5_refuse(why, "%" PRIu64 " numbers from place %" PRIu64 " on are not there", count,
-                      first);
+        return crn_h5_refuse(why, "%" PRIu64 " numbers from place %" PRIu64 " on are not there",
+                             count, first);
     const hid_t from = H5Dget_space(file->data);
     const hid_t to = H5Screate_simple(1, line, NULL);
     const bool is_read = from >= 0 && to >= 0 &&

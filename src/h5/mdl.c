@@ -69,8 +69,8 @@ cairn_status crn_mdl_read_json(hid_t object, const char *name, json_t **out, cai
     char *const text = read_text(object, name);
     (void)crn_escape(name, strlen(name), shown, sizeof shown);
     if (text == NULL)
-        CRN_FAIL(err, CAIRN_ECORRUPT, "is damaged, or no checkpoint of the Model Zoo: it has no '%s'",
-                 shown);
+        CRN_FAIL(err, CAIRN_ECORRUPT,
+                 "is damaged, or no checkpoint of the Model Zoo: it has no '%s'", shown);
     blank_odd_numbers(text);
     *out = json_loads(text, JSON_REJECT_DUPLICATES, &why);
     if (*out == NULL) /* An integer beyond 64 bits, perhaps. */

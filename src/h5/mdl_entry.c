@@ -252,8 +252,8 @@ static cairn_status keep(struct leaf *leaf, cairn_error *err)
     crn_mdl *const mdl = leaf->mdl;
     leaf->item.record.name_bytes = (uint32_t)strlen(leaf->key);
     CRN_TRY_PLAIN(write_record(leaf, err));
-    CRN_TRY_PLAIN(crn_grow(&mdl->items, &mdl->item_capacity, mdl->item_count + 1,
-                           sizeof *mdl->items, err));
+    CRN_TRY_PLAIN(
+        crn_grow(&mdl->items, &mdl->item_capacity, mdl->item_count + 1, sizeof *mdl->items, err));
     if (json_object_set_new(mdl->item_of, leaf->key, json_integer((json_int_t)mdl->item_count)) !=
         0)
         CRN_FAIL(err, CAIRN_ENOMEM, "no memory for a key");

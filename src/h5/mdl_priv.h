@@ -40,8 +40,8 @@ struct crn_mdl {
     size_t item_capacity;
     json_t *item_of; /* key: number of its item */
     crn_str table;
-    hid_t data;       /* open, of tensor ... */
-    size_t data_of;   /* ... number */
+    hid_t data;     /* open, of tensor ... */
+    size_t data_of; /* ... number */
 };
 
 /* An attribute of @object that is a text, as JSON. ECORRUPT: it is none.  ENOMEM. */

@@ -8,40 +8,36 @@
 #include "h5/dataset.h"
 #include "h5/mdl_priv.h"
 
-/* What a data set's own type is; 0: none that is read. */
+/* What a data set's own type is, in little-endian bytes; 0: none that is read. */
 static cairn_dtype dtype_of(hid_t type)
 {
-    static const cairn_dtype k_signed[] = {CAIRN_DTYPE_I8, CAIRN_DTYPE_I16, CAIRN_DTYPE_I32,
-                                           CAIRN_DTYPE_I64};
-    static const cairn_dtype k_unsigned[] = {CAIRN_DTYPE_U8, CAIRN_DTYPE_U16, CAIRN_DTYPE_U32,
-                                             CAIRN_DTYPE_U64};
+    const struct {
+        hid_t type;
+        cairn_dtype dtype;
+    } known[] = {
+        {H5T_IEEE_F32LE, CAIRN_DTYPE_F32}, {H5T_IEEE_F64LE, CAIRN_DTYPE_F64},
+        {H5T_STD_I8LE, CAIRN_DTYPE_I8},    {H5T_STD_I16LE, CAIRN_DTYPE_I16},
+        {H5T_STD_I32LE, CAIRN_DTYPE_I32},  {H5T_STD_I64LE, CAIRN_DTYPE_I64},
+        {H5T_STD_U8LE, CAIRN_DTYPE_U8},    {H5T_STD_U16LE, CAIRN_DTYPE_U16},
+        {H5T_STD_U32LE, CAIRN_DTYPE_U32},  {H5T_STD_U64LE, CAIRN_DTYPE_U64},
+    };
     const size_t size = H5Tget_size(type);
-    const bool is_turned = size > 1 && H5Tget_order(type) != H5T_ORDER_LE;
-    switch (H5Tget_class(type)) {
-    case H5T_FLOAT:
-        if (!is_turned && size == 2)
-            return CAIRN_DTYPE_F16;
-        if (H5Tequal(type, H5T_IEEE_F32LE) > 0)
-            return CAIRN_DTYPE_F32;
-        return H5Tequal(type, H5T_IEEE_F64LE) > 0 ? CAIRN_DTYPE_F64 : (cairn_dtype)0;
-    case H5T_INTEGER:
-        for (size_t i = 0; i < sizeof k_signed / sizeof k_signed[0]; i++) {
-            if (!is_turned && size == (size_t)1 << i)
-                return H5Tget_sign(type) == H5T_SGN_NONE ? k_unsigned[i] : k_signed[i];
-        }
-        return (cairn_dtype)0;
-    case H5T_ENUM: /* h5py's truth values */
-        return size == 1 ? CAIRN_DTYPE_BOOL : (cairn_dtype)0;
-    default:
-        return (cairn_dtype)0;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (H5Tequal(type, known[i].type) > 0)
+            return known[i].dtype;
     }
+    if (H5Tget_class(type) == H5T_ENUM && size == 1) /* h5py's truth values */
+        return CAIRN_DTYPE_BOOL;
+    if (H5Tget_class(type) == H5T_FLOAT && size == 2 && H5Tget_order(type) == H5T_ORDER_LE)
+        return CAIRN_DTYPE_F16;
+    return (cairn_dtype)0;
 }
 
 /* bfloat16 is stored as integers of two bytes. */
 static bool is_stored_as(cairn_dtype wanted, cairn_dtype stored)
 {
-    return wanted == stored || (wanted == CAIRN_DTYPE_BF16 &&
-                                (stored == CAIRN_DTYPE_I16 || stored == CAIRN_DTYPE_U16));
+    return wanted == stored ||
+           (wanted == CAIRN_DTYPE_BF16 && (stored == CAIRN_DTYPE_I16 || stored == CAIRN_DTYPE_U16));
 }
 
 static bool look(hid_t data, const char *torch, crn_mdl_tensor *out)
@@ -147,8 +143,7 @@ static bool read_box(hid_t data, uint32_t rank, const hsize_t *start, const hsiz
     const hid_t to = H5Screate_simple(1, line, NULL);
     const bool is_read =
         type >= 0 && from >= 0 && to >= 0 && H5Sget_simple_extent_ndims(from) == (int)rank &&
-        (rank == 0 ||
-         H5Sselect_hyperslab(from, H5S_SELECT_SET, start, NULL, size, NULL) >= 0) &&
+        (rank == 0 || H5Sselect_hyperslab(from, H5S_SELECT_SET, start, NULL, size, NULL) >= 0) &&
         H5Dread(data, type, to, from, H5P_DEFAULT, out) >= 0;
     if (to >= 0)
         (void)H5Sclose(to);
