@@ -56,6 +56,22 @@ typedef struct cairn_convert_result {
 CAIRN_API cairn_status cairn_checkpoint_convert(const cairn_convert_options *options,
                                                 cairn_convert_result *out, cairn_error *err);
 
+/**
+ * As cairn_checkpoint_open, for checkpoints of the Model Zoo too (HDF5, format 0.5), which a
+ * confined process reads. What there is of our states is there under our names: model, optimizer,
+ * schedulers, dataloader, grad_scaler, global_step. Such a checkpoint can be loaded; it has no
+ * digests. docs/guide/coming-from-model-zoo.md has what is carried over.
+ *
+ * @param log  Told what cannot be carried over. May be NULL.
+ * @param out  Yours: cairn_checkpoint_close.
+ * @retval CAIRN_ENOTFOUND     There is no such file.
+ * @retval CAIRN_ECORRUPT      It is damaged, or made to do harm.
+ * @retval CAIRN_EUNSUPPORTED  An older format of the Model Zoo, or this build lacks HDF5.
+ * @retval CAIRN_EVERSION, CAIRN_EIO, CAIRN_ENOMEM
+ */
+CAIRN_API cairn_status cairn_checkpoint_import(const char *path, const cairn_log *log,
+                                               cairn_checkpoint **out, cairn_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,6 +8,7 @@
 #include "base/try.h"
 #include "interop/hf_config.h"
 #include "interop/hf_index.h"
+#include "interop/widen.h"
 
 #define SINGLE_FILE "model.safetensors"
 #define INDEX_FILE  SINGLE_FILE ".index.json"
@@ -260,39 +261,6 @@ crn_hf_tensor *crn_hf_files_find(const crn_hf_files *files, const char *name)
 
 /* ---- Elements ---- */
 
-static float from_bits(uint32_t bits)
-{
-    float value = 0.0F;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* IEEE 754 binary16, exactly. */
-static float from_half(uint32_t half)
-{
-    const uint32_t sign = (half & 0x8000U) << 16;
-    const uint32_t exponent = half >> 10 & 0x1fU;
-    const uint32_t fraction = half & 0x3ffU;
-    if (exponent == 0x1fU)
-        return from_bits(sign | 0x7f800000U | fraction << 13);
-    if (exponent > 0)
-        return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-    const float small = (float)fraction * 0x1p-24F;
-    return sign != 0 ? -small : small;
-}
-
-/* The bytes are little-endian and lie anywhere. */
-static float element(const uint8_t *bytes, cairn_dtype dtype, uint64_t i)
-{
-    if (dtype == CAIRN_DTYPE_F32) {
-        const uint8_t *const b = bytes + 4 * i;
-        return from_bits((uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
-                         (uint32_t)b[3] << 24);
-    }
-    const uint32_t word = (uint32_t)bytes[2 * i] | (uint32_t)bytes[2 * i + 1] << 8;
-    return dtype == CAIRN_DTYPE_BF16 ? from_bits(word << 16) : from_half(word);
-}
-
 cairn_status crn_hf_files_read(const crn_hf_files *files, const crn_hf_tensor *tensor, float **out,
                                cairn_error *err)
 {
@@ -304,8 +272,7 @@ cairn_status crn_hf_files_read(const crn_hf_files *files, const crn_hf_tensor *t
     uint8_t *piece = NULL;
     float *values = NULL;
     (void)crn_escape(entry->name, entry->name_length, shown, sizeof shown);
-    if (entry->dtype != CAIRN_DTYPE_F32 && entry->dtype != CAIRN_DTYPE_F16 &&
-        entry->dtype != CAIRN_DTYPE_BF16)
+    if (!crn_can_widen(entry->dtype))
         CRN_FAIL(err, CAIRN_EUNSUPPORTED, "'%s' is %s; this version reads F32, F16 and BF16", shown,
                  cairn_dtype_name(entry->dtype));
     const uint64_t width = cairn_dtype_bits(entry->dtype) / 8;
@@ -320,7 +287,7 @@ cairn_status crn_hf_files_read(const crn_hf_files *files, const crn_hf_tensor *t
         CRN_TRY_PLAIN(
             read_bytes(files, file, piece, size, file->data_begin + entry->begin + at, err));
         for (uint64_t i = 0; i < size / width; i++)
-            values[at / width + i] = element(piece, entry->dtype, i);
+            values[at / width + i] = crn_widen(piece, entry->dtype, i);
     }
     *out = values;
     values = NULL;

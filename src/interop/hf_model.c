@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/try.h"
-#include "cairn/checkpoint.h"
+#include "cairn/interop.h"
 
 void crn_hf_model_dispose(crn_hf_model *model)
 {
@@ -81,11 +81,10 @@ cairn_status crn_hf_model_load(const char *path, const cairn_log *log, crn_hf_mo
     *out = (crn_hf_model){0};
     const cairn_load_options load = {
         .struct_size = sizeof load, .states = "model", .required_state = "model", .log = log};
-    CRN_TRY_PLAIN(cairn_checkpoint_open(path, &ckpt, err));
+    CRN_TRY_PLAIN(cairn_checkpoint_import(path, log, &ckpt, err));
     if (cairn_checkpoint_params(ckpt) == NULL)
         CRN_FAIL(err, CAIRN_EINCOMPATIBLE,
-                 "'%s' holds no parameters that tell the model's shape; it was not saved by "
-                 "`cairn fit`",
+                 "'%s' holds no parameters that tell the model's shape",
                  path);
     CRN_TRY_PLAIN(parse_params(out, cairn_checkpoint_params(ckpt), path, err));
     CRN_TRY(err, make(out, "trainer.init.model", err), "the model of '%s'", path);
