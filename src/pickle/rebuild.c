@@ -24,17 +24,20 @@ static const crn_pickle_node *item(const crn_pickle_machine *m, const crn_pickle
 
 /* ---- Storages ---- */
 
-/* The entry of the zip file that holds the storage @key. */
-static const crn_zip_entry *find_entry(const crn_pickle_machine *m, const crn_pickle_node *key)
+/* The entry of the zip file that holds the storage @key; NULL: there is none. */
+static cairn_status find_entry(const crn_pickle_machine *m, const crn_pickle_node *key,
+                               const crn_zip_entry **out, cairn_error *err)
 {
+    cairn_status rc = CAIRN_OK;
     crn_str name = {0};
     crn_str_append_bytes(&name, m->folder, m->folder_length);
     crn_str_append(&name, "data/");
     crn_str_append_bytes(&name, key->text.bytes, key->text.length);
-    const crn_zip_entry *const entry =
-        name.is_failed ? NULL : crn_zip_find(m->zip, name.text, name.length);
+    CRN_TRY_PLAIN(crn_str_check(&name, err));
+    *out = crn_zip_find(m->zip, name.text, name.length);
+out:
     crn_str_dispose(&name);
-    return entry;
+    return rc;
 }
 
 /* ("storage", type, key, location, number of elements) */
@@ -42,6 +45,7 @@ cairn_status crn_pickle_persistent(crn_pickle_machine *m, uint32_t id, cairn_err
 {
     cairn_status rc = CAIRN_OK;
     char shown[KEY_MAX * 4 + 1];
+    const crn_zip_entry *entry = NULL;
     const crn_pickle_node *const tuple = node_at(m, id);
     if (tuple->kind != CRN_PICKLE_TUPLE || tuple->count != 5)
         CRN_PICKLE_DAMAGED(m, err, "what should name a storage does not");
@@ -53,7 +57,7 @@ cairn_status crn_pickle_persistent(crn_pickle_machine *m, uint32_t id, cairn_err
         type == NULL || type->global->role != CRN_PICKLE_STORAGE || key == NULL ||
         key->text.length > KEY_MAX || count == NULL || count->integer < 0)
         CRN_PICKLE_DAMAGED(m, err, "what should name a storage does not");
-    const crn_zip_entry *const entry = find_entry(m, key);
+    CRN_TRY_PLAIN(find_entry(m, key, &entry, err));
     (void)crn_escape(key->text.bytes, key->text.length, shown, sizeof shown);
     if (entry == NULL)
         CRN_FAIL(err, CAIRN_ECORRUPT, "has no entry for its storage '%s'", shown);
