@@ -62,20 +62,20 @@ out:
     return rc;
 }
 
-/* Is the file at @path one of PyTorch's? */
-static cairn_status is_pickle(const crn_os *os, const char *path, bool *out, cairn_error *err)
+/* The kind of the file at @path, of those that other programs wrote; *out_is_known: it is one. */
+static cairn_status recognize(const crn_os *os, const char *path, crn_archive_kind *out,
+                              bool *out_is_known, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     char first[8];
     size_t got = 0;
     int fd = -1;
-    crn_archive_kind kind = CRN_ARCHIVE_HDF5;
     int e = os->open(os, CRN_OS_CWD, path, CRN_OPEN_READ, &fd);
     if (e == 0)
         e = os->read_at(os, fd, first, sizeof first, 0, &got);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "read '%s'", path);
-    *out = crn_archive_recognize(first, got, &kind) && kind == CRN_ARCHIVE_PICKLE;
+    *out_is_known = crn_archive_recognize(first, got, out);
 out:
     if (fd >= 0)
         (void)os->close(os, fd); /* Only looked at. */
@@ -111,24 +111,26 @@ static cairn_status read_source(struct job *job, cairn_error *err)
     const char *const path = job->options->source;
     const bool is_to_hf = job->options->to == CAIRN_CONVERT_TO_HF;
     bool is_hf = false;
-    bool is_torch = false;
+    bool is_known = false;
+    crn_archive_kind kind = CRN_ARCHIVE_HDF5;
     CRN_TRY_PLAIN(is_folder(job, &is_hf, err));
     if (!is_hf && !is_to_hf)
-        CRN_TRY_PLAIN(is_pickle(job->os, path, &is_torch, err));
+        CRN_TRY_PLAIN(recognize(job->os, path, &kind, &is_known, err));
     if (is_hf && is_to_hf)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
                  "'%s' is a folder; to make a Hugging Face folder, name a checkpoint file", path);
-    if (!is_hf && !is_to_hf && !is_torch)
+    if (!is_hf && !is_to_hf && !is_known)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                 "'%s' is no PyTorch file; to make a checkpoint, name one or a Hugging Face folder",
+                 "'%s' is neither a PyTorch file nor a checkpoint of the Model Zoo; to make a "
+                 "checkpoint, name one or a Hugging Face folder",
                  path);
-    if (is_torch)
+    if (is_known && kind == CRN_ARCHIVE_PICKLE)
         return import_file(job->os, path, &job->model, err);
     if (is_hf)
         CRN_TRY_PLAIN(import_from(job->os, path, &job->model, err));
     else
         CRN_TRY_PLAIN(crn_hf_model_load(path, job->options->log, &job->model, err));
-    if (!is_hf)
+    if (is_to_hf)
         CRN_TRY_PLAIN(crn_hf_family_of(&job->model.options, &(crn_hf_family){0}, err));
 out:
     return rc;
