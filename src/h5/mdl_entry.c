@@ -176,6 +176,16 @@ static cairn_status leave_out(struct leaf *leaf, bool *out_is_there, cairn_error
     return CAIRN_OK;
 }
 
+/* A tensor of another file, which is not opened. */
+static cairn_status refuse_elsewhere(struct leaf *leaf, bool *out_is_there, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    *out_is_there = false;
+    CRN_FAIL(err, CAIRN_ECORRUPT, "reaches for other files: '%s' is in one of them", leaf->shown);
+out:
+    return rc;
+}
+
 /* One object of Python under a second key; the first one comes before. */
 static cairn_status read_link(struct leaf *leaf, bool *out_is_there, cairn_error *err)
 {
@@ -211,6 +221,7 @@ static read_fn reader_of(const char *type)
         {"DeferredFullTensor", read_full},       {"ScalarSerializer", read_scalar},
         {"StringSerializer", read_string},       {"NoneSerializer", read_none},
         {"ObjectSerializer", leave_out},         {"LinkedObject", read_link},
+        {"DeferredObject", refuse_elsewhere},
     };
     for (size_t i = 0; i < sizeof k_readers / sizeof k_readers[0]; i++) {
         if (strcmp(type, k_readers[i].type) == 0)

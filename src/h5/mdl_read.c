@@ -74,7 +74,8 @@ cairn_status crn_mdl_look(const crn_mdl *mdl, const char *key, const char *torch
     hid_t data = -1;
     (void)crn_escape(key, strlen(key), shown, sizeof shown);
     if (strchr(key, '/') != NULL) /* It would be looked for in a group, perhaps behind a link. */
-        CRN_FAIL(err, CAIRN_EUNSUPPORTED, "has a tensor '%s' with a slash in its name", shown);
+        CRN_FAIL(err, CAIRN_ECORRUPT, "is damaged: it has a tensor '%s' with a slash in its name",
+                 shown);
     data = crn_h5_open_dataset(mdl->file, key, why);
     if (data < 0)
         CRN_FAIL(err, CAIRN_ECORRUPT, "is damaged or reaches for other files: %s", why);

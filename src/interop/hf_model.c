@@ -83,8 +83,7 @@ cairn_status crn_hf_model_load(const char *path, const cairn_log *log, crn_hf_mo
         .struct_size = sizeof load, .states = "model", .required_state = "model", .log = log};
     CRN_TRY_PLAIN(cairn_checkpoint_import(path, log, &ckpt, err));
     if (cairn_checkpoint_params(ckpt) == NULL)
-        CRN_FAIL(err, CAIRN_EINCOMPATIBLE,
-                 "'%s' holds no parameters that tell the model's shape",
+        CRN_FAIL(err, CAIRN_EINCOMPATIBLE, "'%s' holds no parameters that tell the model's shape",
                  path);
     CRN_TRY_PLAIN(parse_params(out, cairn_checkpoint_params(ckpt), path, err));
     CRN_TRY(err, make(out, "trainer.init.model", err), "the model of '%s'", path);
