@@ -156,8 +156,10 @@ _cairn() {
     "checkpoint convert")
         case $prev in
         --to) return ;;
+        --dtype) return ;;
+        --tokenizer) _cairn_files file; return ;;
         esac
-        options="--to --json --help"
+        options="--to --dtype --tokenizer --json --help"
         [[ $cur != -* ]] && { return; }
         ;;
     "checkpoint prune")
@@ -189,9 +191,10 @@ _cairn() {
         ;;
     "generate")
         case $prev in
-        --checkpoint_path) _cairn_files file; return ;;
+        --checkpoint_path) return ;;
         --tokenizer) _cairn_files file; return ;;
         --prompt | -p) return ;;
+        --prompt_file | -f) _cairn_files file; return ;;
         --max_tokens | -n) return ;;
         --temperature | -t) return ;;
         --top_k | -k) return ;;
@@ -201,7 +204,7 @@ _cairn() {
         --seed | -s) return ;;
         --threads) return ;;
         esac
-        options="--checkpoint_path --tokenizer --prompt --max_tokens --temperature --top_k --top_p --repetition_penalty --stop --seed --threads --help"
+        options="--checkpoint_path --tokenizer --prompt --prompt_file --max_tokens --temperature --top_k --top_p --repetition_penalty --stop --seed --threads --json --help"
         [[ $cur != -* ]] && { return; }
         ;;
     "help")

@@ -181,7 +181,8 @@ static cairn_status make_tensorboard(const void *options, void *out, cairn_error
     {                                                                                              \
         .struct_size = sizeof(cairn_loader_options), .batch_size = (uint64_t)(from)->batch_size,   \
         .shuffle = (from)->shuffle, .shuffle_seed = (from)->shuffle_seed,                          \
-        .drop_last = (from)->drop_last                                                             \
+        .drop_last = (from)->drop_last,                                                            \
+        .prefetch_factor = (from)->prefetch_factor                                                 \
     }
 
 static cairn_status make_text(const void *options, void *out, cairn_error *err)

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -21,7 +22,7 @@ struct crn_sampler {
     struct candidate *candidates; /* [vocab_size] */
 };
 
-static cairn_status check(const crn_sampler_options *o, cairn_error *err)
+cairn_status crn_sampler_check(const crn_sampler_options *o, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     if (!(o->temperature >= 0.0) || isinf(o->temperature))
@@ -40,7 +41,7 @@ cairn_status crn_sampler_new(const crn_sampler_options *options, int64_t vocab_s
 {
     cairn_status rc = CAIRN_OK;
     crn_sampler *sampler = NULL;
-    CRN_TRY_PLAIN(check(options, err));
+    CRN_TRY_PLAIN(crn_sampler_check(options, err));
     sampler = crn_calloc(1, sizeof *sampler);
     CRN_NEED(err, sampler, "a sampler");
     sampler->options = *options;
@@ -63,6 +64,11 @@ void crn_sampler_destroy(crn_sampler *sampler)
     crn_free(sampler->occurred);
     crn_free(sampler->candidates);
     crn_free(sampler);
+}
+
+void crn_sampler_forget(crn_sampler *sampler)
+{
+    memset(sampler->occurred, 0, (size_t)sampler->vocab_size * sizeof *sampler->occurred);
 }
 
 void crn_sampler_saw(crn_sampler *sampler, int32_t token)

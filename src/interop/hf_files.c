@@ -7,9 +7,9 @@
 #include "base/mem.h"
 #include "base/try.h"
 #include "interop/archive.h"
+#include "interop/element.h"
 #include "interop/hf_config.h"
 #include "interop/hf_index.h"
-#include "interop/widen.h"
 
 /* How a folder may keep its weights. */
 struct layout {
@@ -328,7 +328,8 @@ cairn_status crn_hf_files_read(const crn_hf_files *files, const crn_hf_tensor *t
     uint8_t *piece = NULL;
     float *values = NULL;
     (void)crn_escape(entry->name, entry->name_length, shown, sizeof shown);
-    if (!crn_can_widen(entry->dtype))
+    if (entry->dtype != CAIRN_DTYPE_F32 && entry->dtype != CAIRN_DTYPE_F16 &&
+        entry->dtype != CAIRN_DTYPE_BF16)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED, "'%s' is %s; this version reads F32, F16 and BF16", shown,
                  cairn_dtype_name(entry->dtype));
     const uint64_t width = cairn_dtype_bits(entry->dtype) / 8;
@@ -346,7 +347,7 @@ cairn_status crn_hf_files_read(const crn_hf_files *files, const crn_hf_tensor *t
             CRN_TRY_PLAIN(
                 read_bytes(files, file, piece, size, file->data_begin + entry->begin + at, err));
         for (uint64_t i = 0; i < size / width; i++)
-            values[at / width + i] = crn_widen(piece, entry->dtype, i);
+            values[at / width + i] = crn_element_get(piece, entry->dtype, i);
     }
     *out = values;
     values = NULL;

@@ -19,27 +19,26 @@ void crn_hf_model_dispose(crn_hf_model *model)
 
 /*
  * Without a table of learned positions the parameters do not depend on the longest sequence, and
- * what a model keeps for each position (angles, keys, values) is not wanted for more than is
- * compared: 131,072 positions of a large Llama would be as large as its weights.
+ * what a model keeps for each position (angles, keys, values) is not wanted for more than are
+ * asked of it: 131,072 positions of a large Llama would be as large as its weights.
  */
-static cairn_gpt2_options shortened(const cairn_gpt2_options *options)
+static cairn_gpt2_options shortened(const cairn_gpt2_options *options, int64_t positions)
 {
     cairn_gpt2_options o = *options;
-    if (strcmp(o.position_embedding_type, "rotary") == 0 &&
-        o.max_position_embeddings > CRN_HF_POSITIONS)
-        o.max_position_embeddings = CRN_HF_POSITIONS;
+    if (strcmp(o.position_embedding_type, "rotary") == 0 && o.max_position_embeddings > positions)
+        o.max_position_embeddings = positions;
     return o;
 }
 
 /* Reads the section and makes the model, its parameters declared. */
-static cairn_status make(crn_hf_model *m, const char *where, cairn_error *err)
+static cairn_status make(crn_hf_model *m, const char *where, int64_t positions, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_diag diag = {0};
     cairn_state *state = NULL;
     (void)crn_section_read(crn_section_find("gpt2"), where, m->doc, m->section, &m->options, &diag);
     CRN_TRY_PLAIN(crn_diag_check(&diag, err));
-    const cairn_gpt2_options shape = shortened(&m->options);
+    const cairn_gpt2_options shape = shortened(&m->options, positions);
     CRN_TRY_PLAIN(cairn_gpt2_new(&shape, &m->model, err));
     CRN_TRY_PLAIN(cairn_state_tree_new(&m->tree, err));
     CRN_TRY_PLAIN(cairn_state_tree_add(m->tree, "model", &state, err));
@@ -86,7 +85,7 @@ cairn_status crn_hf_model_load(const char *path, const cairn_log *log, crn_hf_mo
         CRN_FAIL(err, CAIRN_EINCOMPATIBLE, "'%s' holds no parameters that tell the model's shape",
                  path);
     CRN_TRY_PLAIN(parse_params(out, cairn_checkpoint_params(ckpt), path, err));
-    CRN_TRY(err, make(out, "trainer.init.model", err), "the model of '%s'", path);
+    CRN_TRY(err, make(out, "trainer.init.model", CRN_HF_POSITIONS, err), "the model of '%s'", path);
     CRN_TRY_PLAIN(cairn_state_tree_allocate(out->tree, err));
     CRN_TRY_PLAIN(cairn_checkpoint_load(ckpt, out->tree, &load, NULL, err));
 out:
@@ -94,10 +93,9 @@ out:
     return rc;
 }
 
-/* ---- From a Hugging Face folder ---- */
+/* ---- From elsewhere ---- */
 
-cairn_status crn_hf_model_declare(const char *json, size_t size, const char *file,
-                                  crn_hf_model *out, cairn_error *err)
+cairn_status crn_hf_model_begin(const char *file, crn_hf_model *out, cairn_error *err)
 {
     static const char k_empty[] = "{trainer: {init: {model: {}}}}";
     cairn_status rc = CAIRN_OK;
@@ -107,10 +105,17 @@ cairn_status crn_hf_model_declare(const char *json, size_t size, const char *fil
     CRN_TRY_PLAIN(crn_diag_check(&diag, err));
     crn_node *const trainer = crn_node_get(crn_doc_root(out->doc), "trainer");
     out->section = crn_node_get(crn_node_get(trainer, "init"), "model");
-    CRN_TRY_PLAIN(crn_hf_config_read(json, size, file, out->doc, out->section, err));
-    CRN_TRY(err, make(out, "model", err), "the model that '%s' describes", file);
 out:
     crn_diag_dispose(&diag);
+    return rc;
+}
+
+cairn_status crn_hf_model_declare(crn_hf_model *model, const char *file, int64_t positions,
+                                  cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY(err, make(model, "model", positions, err), "the model that '%s' describes", file);
+out:
     return rc;
 }
 

@@ -6,11 +6,17 @@
 
 #include "base/mem.h"
 #include "base/try.h"
-#include "interop/widen.h"
+#include "interop/element.h"
 #include "interop/zoo_priv.h"
 
 /* Of numbers that count, beyond which a double leaves some out. */
 static const double k_count_max = 9007199254740992.0;
+
+/* What is a float here, exactly. */
+static bool is_widened(cairn_dtype dtype)
+{
+    return dtype == CAIRN_DTYPE_F32 || dtype == CAIRN_DTYPE_F16 || dtype == CAIRN_DTYPE_BF16;
+}
 
 /* ---- What is collected ---- */
 
@@ -24,7 +30,7 @@ cairn_status crn_zoo_add_tensor(crn_zoo *zoo, const char *state, const char *pat
                    more != NULL ? more : "");
     CRN_TRY_PLAIN(crn_str_check(&name, err));
     *tensor = zoo->theirs[source];
-    if (crn_can_widen(tensor->dtype)) {
+    if (is_widened(tensor->dtype)) {
         tensor->bytes = tensor->bytes / (cairn_dtype_bits(tensor->dtype) / 8) * sizeof(float);
         tensor->dtype = CAIRN_DTYPE_F32;
     }
@@ -56,8 +62,8 @@ static bool number_from_bytes(const crn_file_entry *tensor, const uint8_t *bytes
 {
     int64_t whole = 0;
     int32_t small = 0;
-    if (crn_can_widen(tensor->dtype))
-        *out = crn_widen(bytes, tensor->dtype, 0);
+    if (is_widened(tensor->dtype))
+        *out = crn_element_get(bytes, tensor->dtype, 0);
     else if (tensor->dtype == CAIRN_DTYPE_F64)
         memcpy(out, bytes, sizeof *out);
     else if (tensor->dtype == CAIRN_DTYPE_I64)
@@ -220,7 +226,7 @@ static cairn_status read_tensor(void *self, const crn_file_entry *ours, uint64_t
         CRN_TRY_PLAIN(crn_archive_read(zoo->archive, theirs, (offset / sizeof *to + at) * width,
                                        (size_t)(count * width), piece, err));
         for (uint64_t i = 0; i < count; i++)
-            to[at + i] = crn_widen(piece, theirs->dtype, i);
+            to[at + i] = crn_element_get(piece, theirs->dtype, i);
     }
 out:
     crn_free(piece);

@@ -225,10 +225,10 @@ static cairn_event step_event(cairn_trainer *trainer)
     return event;
 }
 
-cairn_status crn_trainer_step(cairn_trainer *trainer, cairn_error *err)
+cairn_status crn_trainer_step(cairn_trainer *trainer, int64_t start_ns, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    struct step_facts facts = {.start_ns = trainer->os->monotonic_ns(trainer->os)};
+    struct step_facts facts = {.start_ns = start_ns};
     cairn_event event = step_event(trainer);
     cairn_batch batch;
     CRN_TRY_PLAIN(accumulate(trainer, &batch, &event, &facts, err));

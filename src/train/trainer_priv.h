@@ -207,6 +207,8 @@ cairn_status crn_trainer_scaler_step(cairn_trainer *trainer, bool is_skipped, ca
 /* stop.c: why the run is to stop now: what stop_requested says, or "max_time" when a step and a
  * save may not fit into loop.max_time any more. NULL: it goes on. */
 const char *crn_trainer_stop_reason(cairn_trainer *trainer);
+/* Waits for the next batch of @loader, or for a reason to stop: data may hang. NULL: it is there. */
+const char *crn_trainer_await_batch(cairn_trainer *trainer, cairn_loader *loader);
 /* Reads loop.max_time; its clock may have begun earlier (clock_start_ns). ECONFIG. */
 cairn_status crn_trainer_start_clock(cairn_trainer *trainer, cairn_error *err);
 
@@ -245,8 +247,8 @@ cairn_status crn_trainer_prepare_fit(cairn_trainer *trainer, cairn_loader *train
 void crn_trainer_say_data(const cairn_trainer *trainer);
 /* Calls on_enter_fit; from here on callbacks are told of a failure. */
 cairn_status crn_trainer_enter_fit(cairn_trainer *trainer, cairn_error *err);
-/* fit.c: one step: its micro-batches, the update, the count. */
-cairn_status crn_trainer_step(cairn_trainer *trainer, cairn_error *err);
+/* fit.c: one step, which began at @start_ns: its micro-batches, the update, the count. */
+cairn_status crn_trainer_step(cairn_trainer *trainer, int64_t start_ns, cairn_error *err);
 /* loop.c: trains to the end of the schedule or until a stop; saves and validates on the way. */
 cairn_status crn_trainer_loop(cairn_trainer *trainer, cairn_fit_result *out, cairn_error *err);
 

@@ -129,8 +129,8 @@ class RefusalTest(PickleCase):
 
     def test_other_files_are_refused_by_kind(self):
         self.refused(self.put("x.pt", b"\x89PNG\r\n\x1a\n and more"), kit.USAGE,
-                     "is neither a PyTorch file nor a checkpoint")
-        self.refused(self.put("x.pt", b""), kit.USAGE, "is neither a PyTorch file nor a checkpoint")
+                     "is no PyTorch file")
+        self.refused(self.put("x.pt", b""), kit.USAGE, "is no PyTorch file")
 
 
 if __name__ == "__main__":
