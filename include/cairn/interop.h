@@ -2,7 +2,7 @@
  * @file interop.h  Checkpoints from and to other programs.
  *
  * Today: Hugging Face folders (config.json and safetensors) and GGUF files (of llama.cpp) of GPT-2,
- * Llama and Mistral models.
+ * Llama and Mistral models; checkpoints of the Model Zoo (HDF5), from them only.
  * What is converted is the model; docs/guide/interop.md has what each side can express.
  */
 #ifndef CAIRN_INTEROP_H
@@ -22,8 +22,8 @@ typedef enum cairn_convert_to {
 
 typedef struct cairn_convert_options {
     size_t struct_size;
-    const char *source;      /**< A checkpoint, a GGUF file or a Hugging Face folder, as it is
-                                  found. */
+    const char *source;      /**< A checkpoint, ours or the Model Zoo's, a GGUF file or a Hugging
+                                  Face folder, as it is found. */
     const char *destination; /**< The folder or file to make; nothing may be there. */
     cairn_convert_to to;
     const cairn_log *log;  /**< May be NULL. */

@@ -211,9 +211,9 @@ cairn_status crn_zoo_add_optimizer(crn_zoo *zoo, cairn_error *err)
     } else {
         drop(zoo, model_count);
         cairn_log_message(zoo->log, CAIRN_LOG_WARNING,
-                          "The state of the optimizer in '%s' is not loaded: its %zu parameter "
-                          "groups are not those of a run without adjusted learning rates and tags",
-                          zoo->path, (size_t)2 + (group_size(zoo, 2) > 0));
+                          "The state of the optimizer in '%s' is not loaded: its parameter groups "
+                          "are not the two of a run without adjusted learning rates and tags",
+                          zoo->path);
     }
 out:
     crn_free(order.params);

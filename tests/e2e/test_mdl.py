@@ -166,6 +166,13 @@ class StatesTest(MdlCase):
         self.assertIn("has no state 'dataloader'; it has: model,optimizer,schedulers,global_step",
                       result.err)
 
+    def test_an_optimizer_of_more_groups_begins_anew_and_that_is_said(self):
+        path = self.config(expected("gpt2")["model"], self.unpack("groups"))
+        result = kit.run(["fit", path])
+        self.assertIn("The state of the optimizer in '%s' is not loaded" % self.path("theirs.mdl"),
+                      result.err)
+        self.assertIn("loaded model, global_step; fresh: optimizer, schedulers", result.err)
+
     def test_a_model_of_another_shape_is_refused(self):
         model = dict(expected("gpt2")["model"], filter_size=24)
         result = kit.run(["fit", self.config(model, self.unpack("gpt2"))], expect=kit.CHECKPOINT)

@@ -7,9 +7,9 @@
     /tmp/zoo/bin/python make_mdl.py modelzoo/src
 
 gpt2 and llama are saved by the Model Zoo's own Trainer on the CPU, after 4 of 6 steps; kinds by
-cerebras.pytorch.save. expected.json has what they hold, and the losses of all 6 steps. Those of
+cerebras.pytorch.save, as groups. expected.json has what they hold, and the losses of all 6 steps. Those of
 bad/ are made with h5py, as cerebras.appliance/storage/h5_storage.py lays them out: each is refused
-for the reason in its name.
+for the reason in its name. ../hdf5/mdl has two small good ones.
 """
 import gzip
 import hashlib
@@ -170,6 +170,22 @@ def make_kinds(expected):
                                  "lm_head.weight")}
 
 
+def make_groups():
+    """The run of gpt2 with its second group in two, as adjusted learning rates would have it."""
+    import cerebras.pytorch as cstorch
+    with tempfile.TemporaryDirectory() as folder:
+        source, path = os.path.join(folder, "gpt2.mdl"), os.path.join(folder, "groups.mdl")
+        with gzip.open(os.path.join(HERE, "gpt2.mdl.gz")) as file, open(source, "wb") as out:
+            shutil.copyfileobj(file, out)
+        state = cstorch.load(source)
+        del state["schedulers"], state["__metadata__"]
+        groups = state["optimizer"]["param_groups"]
+        groups.append({**groups[1], "params": groups[1]["params"][3:]})
+        groups[1]["params"] = groups[1]["params"][:3]
+        cstorch.save(state, path)
+        pack(path, "groups")
+
+
 # ---- Hostile files, by hand ----
 
 LEAF = {"type": None, "context": None, "children_spec": []}
@@ -183,27 +199,45 @@ def spec(keys):
             "children_spec": [LEAF] * len(keys)}
 
 
-def bad(name, leaves=None, tree=None, version=0.5, success=True, fill=None, data=np.zeros(4, "f4"),
-        **options):
+def write(path, leaves=None, tree=None, version=0.5, success=True, fill=None,
+          data=np.zeros(4, "f4"), **options):
     """A file of flat keys; @fill(file) makes the data set instead of @data."""
     leaves = {KEY: TENSOR} if leaves is None else leaves
+    with h5py.File(path, "w") as file:
+        tree = spec(list(leaves)) if tree is None else tree
+        file.attrs["__spec__"] = json.dumps([None, json.dumps([1, tree])])
+        file.attrs["__version__"] = version
+        for key, metadata in leaves.items():
+            text = metadata if isinstance(metadata, str) else json.dumps(
+                {"__spec__": [], "__objects__": [key], key + ".__metadata__": metadata})
+            file.attrs[key + ".__metadata__"] = text
+        if fill is not None:
+            fill(file)
+        elif data is not None:
+            file.create_dataset(KEY, data=data, **options)
+        if success:
+            file.attrs["__SUCCESS__"] = True
+
+
+def bad(name, **arguments):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "bad.mdl")
-        with h5py.File(path, "w") as file:
-            tree = spec(list(leaves)) if tree is None else tree
-            file.attrs["__spec__"] = json.dumps([None, json.dumps([1, tree])])
-            file.attrs["__version__"] = version
-            for key, metadata in leaves.items():
-                text = metadata if isinstance(metadata, str) else json.dumps(
-                    {"__spec__": [], "__objects__": [key], key + ".__metadata__": metadata})
-                file.attrs[key + ".__metadata__"] = text
-            if fill is not None:
-                fill(file)
-            elif data is not None:
-                file.create_dataset(KEY, data=data, **options)
-            if success:
-                file.attrs["__SUCCESS__"] = True
+        write(path, **arguments)
         pack(path, os.path.join("bad", name))
+
+
+def make_seeds():
+    """What the fuzzer begins with (tests/fuzz/h5_file.c)."""
+    folder = os.path.join(HERE, "..", "..", "hdf5", "mdl")
+    os.makedirs(folder, exist_ok=True)
+    write(os.path.join(folder, "packed.mdl"), chunks=(4,), **hdf5plugin.LZ4())
+    write(os.path.join(folder, "values.mdl"), data=None, leaves={
+        KEY: {"__TYPE__": "DeferredFullTensor", "dtype": "torch.float32", "fill_value": 0.5,
+              "shape": [2, 2]},
+        "model.tied": {"__TYPE__": "LinkedObject", "key": KEY},
+        "text": {"__TYPE__": "StringSerializer", "string_value": "NaN"},
+        "number": {"__TYPE__": "ScalarSerializer", "scalar_value": float("nan")},
+        "step": {"__TYPE__": "ScalarSerializer", "scalar_value": 3}})
 
 
 def virtual(file):
@@ -277,10 +311,12 @@ def main():
     expected = {}
     make_real(expected)
     make_kinds(expected)
+    make_groups()
     with open(os.path.join(HERE, "expected.json"), "w", encoding="utf-8") as file:
         json.dump(expected, file, indent=1)
         file.write("\n")
     make_bad()
+    make_seeds()
 
 
 if __name__ == "__main__":
