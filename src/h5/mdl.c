@@ -1,5 +1,6 @@
 #include "h5/mdl.h"
 
+#include <hdf5.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -102,7 +102,7 @@ static cairn_status read_full(struct leaf *leaf, bool *out_is_there, cairn_error
     const double number = json_number_value(value);
     const float rounded = (float)number;
     const bool is_whole = number == 0.0; /* of any type */
-    if (json_array_size(shape) > H5S_MAX_RANK || tensor.dtype == 0 || !json_is_number(value) ||
+    if (json_array_size(shape) > CRN_MDL_RANK_MAX || tensor.dtype == 0 || !json_is_number(value) ||
         (tensor.dtype != CAIRN_DTYPE_F32 && !is_whole))
         CRN_FAIL(err, CAIRN_EUNSUPPORTED, "fills '%s' with a value that is not read", leaf->shown);
     if (tensor.dtype == CAIRN_DTYPE_F32)

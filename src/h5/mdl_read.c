@@ -1,4 +1,5 @@
 /* The data sets of a checkpoint: what they are, and their bytes. */
+#include <hdf5.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -7,6 +8,8 @@
 #include "base/try.h"
 #include "h5/dataset.h"
 #include "h5/mdl_priv.h"
+
+_Static_assert(CRN_MDL_RANK_MAX == H5S_MAX_RANK, "a shape has room for all axes");
 
 /* What a data set's own type is, in little-endian bytes; 0: none that is read. */
 static cairn_dtype dtype_of(hid_t type)

@@ -86,6 +86,13 @@ static json_t *with_lists(const json_t *value)
     return is_list ? list : object;
 }
 
+static int append(const char *bytes, size_t size, void *text)
+{
+    crn_str *const out = text;
+    crn_str_append_bytes(out, bytes, size);
+    return out->is_failed ? -1 : 0;
+}
+
 cairn_status crn_zoo_add_params(crn_zoo *zoo, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
@@ -95,7 +102,6 @@ cairn_status crn_zoo_add_params(crn_zoo *zoo, cairn_error *err)
     size_t base_length = 0;
     json_t *section = NULL;
     json_t *root = NULL;
-    char *text = NULL;
     for (size_t i = 0; i < count; i++) { /* Of several entries the last is the newest. */
         const size_t length = section_length(values[i].name);
         base = length > 0 ? values[i].name : base;
@@ -112,12 +118,9 @@ cairn_status crn_zoo_add_params(crn_zoo *zoo, cairn_error *err)
             CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' is damaged: its parameters are no tree", zoo->path);
     }
     root = json_pack("{s:{s:{s:o}}}", "trainer", "init", "model", with_lists(section));
-    text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
-    CRN_NEED(err, text, "parameters");
-    crn_str_append(&zoo->params, text);
-    CRN_TRY_PLAIN(crn_str_check(&zoo->params, err));
+    if (json_dump_callback(root, append, &zoo->params, JSON_COMPACT) != 0)
+        CRN_FAIL(err, CAIRN_ENOMEM, "no memory for parameters");
 out:
-    free(text);
     json_decref(root);
     json_decref(section);
     return rc;

@@ -7,8 +7,8 @@
     /tmp/zoo/bin/python make_mdl.py modelzoo/src
 
 gpt2 and llama are saved by the Model Zoo's own Trainer on the CPU, after 4 of 6 steps; kinds by
-cerebras.pytorch.save, as groups. expected.json has what they hold, and the losses of all 6 steps. Those of
-bad/ are made with h5py, as cerebras.appliance/storage/h5_storage.py lays them out: each is refused
+cerebras.pytorch.save, as groups. expected.json has what they hold, and the losses of all 6 steps.
+Those of bad/ are made with h5py, as cerebras.appliance/storage/h5_storage.py lays them out: each is refused
 for the reason in its name. ../hdf5/mdl has two small good ones.
 """
 import gzip
@@ -254,7 +254,8 @@ def packed_lie(file):
     """An LZ4 chunk that says it holds more than it does, with a match before its beginning."""
     data = file.create_dataset(KEY, (4,), "f4", chunks=(4,), **hdf5plugin.LZ4())
     block = b"\x11a\xff\xff\x00"
-    chunk = (16).to_bytes(8, "big") + (16).to_bytes(4, "big") + len(block).to_bytes(4, "big") + block
+    head = (16).to_bytes(8, "big") + (16).to_bytes(4, "big")
+    chunk = head + len(block).to_bytes(4, "big") + block
     data.id.write_direct_chunk((0,), chunk)
 
 
