@@ -103,6 +103,9 @@ CAIRN_API void cairn_loader_set_seed(cairn_loader *loader, uint64_t seed);
 /** The seed in use. */
 CAIRN_API uint64_t cairn_loader_seed(const cairn_loader *loader);
 CAIRN_API uint64_t cairn_loader_batches_per_epoch(const cairn_loader *loader);
+/** Samples of a batch as the data gives it, and of the last one of an epoch: as many or fewer. */
+CAIRN_API void cairn_loader_batch_samples(const cairn_loader *loader, uint64_t *out_usual,
+                                          uint64_t *out_last);
 /** Samples consumed in one epoch (those of a dropped batch are not; those carried over are). */
 CAIRN_API uint64_t cairn_loader_samples_per_epoch(const cairn_loader *loader);
 /** Samples consumed since the beginning. */

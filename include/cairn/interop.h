@@ -29,6 +29,9 @@ typedef struct cairn_convert_options {
     const cairn_log *log;  /**< May be NULL. */
     cairn_dtype dtype;     /**< To GGUF, of its matrices: F32, F16 or BF16; 0: F32. */
     const char *tokenizer; /**< To GGUF, as of cairn_tokenizer_open; NULL: it has no vocabulary. */
+    /** Of a checkpoint: another one whose adapters (state lora) are merged into the weights; NULL:
+     *  its own, if it has any. */
+    const char *lora_path;
 } cairn_convert_options;
 
 /** What was made, and how it was checked. */
@@ -41,8 +44,9 @@ typedef struct cairn_convert_result {
 } cairn_convert_result;
 
 /**
- * Converts a checkpoint. What was written is read back and must give the same logits before it
- * appears under its name, durably and all at once; on failure nothing is there.
+ * Converts a checkpoint; adapters are merged into the weights, which alone may be to cairn too.
+ * What was written is read back and must give the same logits before it appears under its name,
+ * durably and all at once; on failure nothing is there.
  *
  * To cairn: the file holds the state "model" alone, so a run that starts from it begins at step 0
  * with a fresh optimizer; params.yaml fine-tunes it.

@@ -61,7 +61,9 @@ int cli_checkpoint_convert(int argc, char **argv)
          "A Hugging Face folder, a GGUF file, or ours with params.yaml."},
         {"dtype", 0, CLI_TEXT, &dtype, "f32|f16|bf16", "To gguf: of the matrices (f32)."},
         {"tokenizer", 0, CLI_TEXT, &convert.tokenizer, "FILE",
-         "To gguf: the model's tokenizer.json, its folder, or `bytes`; none without."},
+         "To gguf: a tokenizer.json, its folder, or `bytes` (none)."},
+        {"lora_path", 0, CLI_TEXT, &convert.lora_path, "FILE",
+         "Of a checkpoint: merge the adapters of this one (its own)."},
         {"json", 0, CLI_FLAG, &is_json, NULL, "Print JSON."},
     };
     const cli_command command = {

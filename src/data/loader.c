@@ -150,6 +150,14 @@ uint64_t cairn_loader_batches_per_epoch(const cairn_loader *loader)
     return whole + (loader->samples_per_epoch % loader->batch_size != 0);
 }
 
+void cairn_loader_batch_samples(const cairn_loader *loader, uint64_t *out_usual, uint64_t *out_last)
+{
+    const uint64_t rest = loader->samples_per_epoch % loader->batch_size;
+    const bool is_cut = rest != 0 && !loader->carry_last && !loader->pad_last;
+    *out_last = is_cut ? rest : loader->batch_size;
+    *out_usual = loader->samples_per_epoch < loader->batch_size ? *out_last : loader->batch_size;
+}
+
 uint64_t cairn_loader_samples_per_epoch(const cairn_loader *loader)
 {
     return loader->samples_per_epoch;

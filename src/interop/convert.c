@@ -6,6 +6,7 @@
 #include "base/try.h"
 #include "ckpt/ckpt.h"
 #include "ckpt/publish_folder.h"
+#include "interop/adapters.h"
 #include "interop/finetune_yaml.h"
 #include "interop/gguf_model.h"
 #include "interop/source.h"
@@ -42,7 +43,18 @@ static cairn_status check_expressible(const struct job *job, cairn_error *err)
     return CAIRN_OK; /* It can what the others can. */
 }
 
-/* Reads the source, which must be of another kind. */
+/* Whether the result is another checkpoint than the source. */
+static bool has_adapters(const struct job *job)
+{
+    cairn_checkpoint *ckpt = NULL;
+    bool has = job->options->lora_path != NULL;
+    if (!has && cairn_checkpoint_open(job->options->source, &ckpt, NULL) == CAIRN_OK)
+        has = cairn_checkpoint_has_state(ckpt, CRN_ADAPTERS_STATE);
+    cairn_checkpoint_close(ckpt);
+    return has;
+}
+
+/* Reads the source, which must be of another kind, or have adapters to merge. */
 static cairn_status read_source(struct job *job, cairn_error *err)
 {
     static const struct {
@@ -57,13 +69,18 @@ static cairn_status read_source(struct job *job, cairn_error *err)
         [CRN_SOURCE_ZOO] = {.words = NULL}};
     cairn_status rc = CAIRN_OK;
     const char *const path = job->options->source;
+    const char *const lora_path = job->options->lora_path;
     crn_source_kind kind;
     CRN_TRY_PLAIN(crn_source_find(job->os, path, &kind, err));
-    if (k_kinds[kind].words != NULL && k_kinds[kind].same == job->options->to)
+    if (lora_path != NULL && kind != CRN_SOURCE_CHECKPOINT)
+        CRN_FAIL(err, CAIRN_EUNSUPPORTED,
+                 "'%s' is no checkpoint; adapters are merged into the weights of one", path);
+    if (k_kinds[kind].words != NULL && k_kinds[kind].same == job->options->to &&
+        !(kind == CRN_SOURCE_CHECKPOINT && has_adapters(job)))
         CRN_FAIL(err, CAIRN_EUNSUPPORTED, "'%s' is a %s, and that is what it would become", path,
                  k_kinds[kind].words);
     if (kind == CRN_SOURCE_CHECKPOINT || kind == CRN_SOURCE_ZOO)
-        CRN_TRY_PLAIN(crn_hf_model_load(path, job->options->log, &job->model, err));
+        CRN_TRY_PLAIN(crn_hf_model_load(path, lora_path, job->options->log, &job->model, err));
     else
         CRN_TRY_PLAIN(crn_source_import(job->os, path, kind, CRN_HF_POSITIONS, &job->model, err));
     CRN_TRY_PLAIN(check_expressible(job, err));
@@ -159,7 +176,7 @@ static cairn_status read_back(const struct job *job, crn_hf_model *out, cairn_er
     if (is_gguf)
         CRN_TRY_PLAIN(crn_gguf_import(job->os, path.text, CRN_HF_POSITIONS, out, err));
     else
-        CRN_TRY_PLAIN(crn_hf_model_load(path.text, NULL, out, err));
+        CRN_TRY_PLAIN(crn_hf_model_load(path.text, NULL, NULL, out, err));
 out:
     crn_str_dispose(&path);
     return rc;

@@ -259,6 +259,8 @@ static cairn_status take_head(struct cursor *c, const char *file, uint64_t *out_
                  "'%s' is GGUF of version %" PRIu32 ", or for machines of the other byte order; "
                  "this version reads %d and %d",
                  file, version, VERSION_MIN, CRN_GGUF_VERSION);
+    if (*out_tensors == 0)
+        CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' has no tensors", file);
     if (*out_tensors > CRN_GGUF_TENSORS_MAX || *out_pairs > CRN_GGUF_PAIRS_MAX)
         CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' has more than %d tensors or %d keys", file,
                  CRN_GGUF_TENSORS_MAX, CRN_GGUF_PAIRS_MAX);
@@ -329,9 +331,7 @@ crn_gguf_tensor *crn_gguf_find_tensor(const crn_gguf *gguf, const char *name)
 {
     crn_gguf_tensor key = {.rank = 0};
     (void)snprintf(key.name, sizeof key.name, "%s", name);
-    return gguf->tensor_count == 0
-               ? NULL
-               : bsearch(&key, gguf->tensors, gguf->tensor_count, sizeof key, by_name);
+    return bsearch(&key, gguf->tensors, gguf->tensor_count, sizeof key, by_name);
 }
 
 bool crn_gguf_to_int(const crn_gguf_pair *pair, int64_t *out)

@@ -21,11 +21,12 @@ typedef struct crn_hf_model {
 /* All of these: dispose of @out on success and on failure. */
 
 /* The model of checkpoint @path with its parameters, for sequences of at most CRN_HF_POSITIONS if
- * it can be cut. EUNSUPPORTED: it is of another kind (a plugin's). EINCOMPATIBLE: the file has no
- * parameters of its model. Others: cairn_checkpoint_load.
+ * it can be cut. Adapters, of checkpoint @lora_path (NULL: its own, if it has any), are merged into
+ * them; @out->doc has the model's section alone then. EUNSUPPORTED: it is of another kind (a
+ * plugin's). EINCOMPATIBLE: the file has no parameters of its model. Others: cairn_checkpoint_load.
  */
-cairn_status crn_hf_model_load(const char *path, const cairn_log *log, crn_hf_model *out,
-                               cairn_error *err);
+cairn_status crn_hf_model_load(const char *path, const char *lora_path, const cairn_log *log,
+                               crn_hf_model *out, cairn_error *err);
 /*
  * The model of a Hugging Face folder, for sequences of at most @positions if it can be cut: what it
  * keeps for each position may be more than its weights. Every parameter must be there in its shape,

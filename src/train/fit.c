@@ -51,7 +51,7 @@ out:
 static void zero_gradients(cairn_trainer *trainer)
 {
     size_t count = 0;
-    float *const gradients = cairn_state_gradients(trainer->model_state, &count);
+    float *const gradients = cairn_state_gradients(trainer->trained_state, &count);
     memset(gradients, 0, count * sizeof *gradients);
 }
 
@@ -394,6 +394,7 @@ cairn_status crn_trainer_prepare_fit(cairn_trainer *trainer, cairn_loader *train
     /* Contradictory limits are reported before anything is touched on disk. */
     CRN_TRY_PLAIN(crn_trainer_make_schedule(trainer, err));
     CRN_TRY_PLAIN(crn_trainer_plan_tree(trainer, true, err));
+    CRN_TRY_PLAIN(crn_trainer_plan_memory(trainer, err));
     CRN_TRY_PLAIN(crn_trainer_start_clock(trainer, err));
     CRN_TRY_PLAIN(check_ckpt(trainer, ckpt, err));
 out:

@@ -47,7 +47,8 @@ class PromptTest(kit.Case):
         self.assertEqual(expected, generate(self.model, "-n", "12", "-f", self.path("prompt")).out)
         done = subprocess.run([kit.BIN, "generate", "--checkpoint_path", self.model, "-n", "12",
                                "-f", "-"], input=text.encode(), stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, env=kit.environment(), timeout=kit.TIMEOUT_S, check=True)
+                              stderr=subprocess.PIPE, env=kit.environment(),
+                              timeout=kit.TIMEOUT_S, check=True)
         self.assertEqual(expected, done.stdout.decode(errors="replace"))
         both = generate(self.model, "-n", "12", "-f", self.path("prompt"), "-p", "a").out
         self.assertEqual(self.one("a") + "\n" + expected, both)

@@ -24,7 +24,7 @@ def tokenizer(name):
 
 
 def interleaved(matrix, heads):
-    """Rows of transformers' Llama, in which the halves of a head are pairs, as llama.cpp has them."""
+    """Rows of transformers' Llama, where halves of a head are paired, as llama.cpp has them."""
     half = matrix.shape[0] // heads // 2
     return matrix.reshape(heads, 2, half, -1).swapaxes(1, 2).reshape(matrix.shape)
 

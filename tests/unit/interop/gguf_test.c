@@ -158,6 +158,10 @@ static void a_tensor_too_many(struct file *f)
 {
     f->tensors = 3;
 }
+static void no_tensors(struct file *f)
+{
+    f->tensors = 0;
+}
 static void tensors_without_end(struct file *f)
 {
     f->tensors = UINT64_MAX - 1;
@@ -279,6 +283,7 @@ static void a_file_that_contradicts_itself__is_refused_by_name(void **state)
         {version_1, CAIRN_EUNSUPPORTED, "version 1"},
         {version_of_the_other_byte_order, CAIRN_EUNSUPPORTED, "byte order"},
         {a_tensor_too_many, CAIRN_ECORRUPT, "tensor"},
+        {no_tensors, CAIRN_ECORRUPT, "no tensors"},
         {tensors_without_end, CAIRN_ECORRUPT, "more than"},
         {pairs_without_end, CAIRN_ECORRUPT, "more than"},
         {key_twice, CAIRN_ECORRUPT, "a.size twice"},
