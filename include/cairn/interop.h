@@ -1,7 +1,8 @@
 /**
  * @file interop.h  Checkpoints from and to other programs.
  *
- * Today: Hugging Face folders (config.json and safetensors) of GPT-2, Llama and Mistral models.
+ * Today: Hugging Face folders (config.json with safetensors or PyTorch files) of GPT-2, Llama and
+ * Mistral models, and PyTorch files beside a config.json.
  * What is converted is the model; docs/guide/interop.md has what each side can express.
  */
 #ifndef CAIRN_INTEROP_H
@@ -20,7 +21,7 @@ typedef enum cairn_convert_to {
 
 typedef struct cairn_convert_options {
     size_t struct_size;
-    const char *source;      /**< A checkpoint file or a Hugging Face folder, as it is found. */
+    const char *source;      /**< A checkpoint, a Hugging Face folder or a PyTorch file. */
     const char *destination; /**< The folder to make; nothing may be there. */
     cairn_convert_to to;
     const cairn_log *log; /**< May be NULL. */
@@ -44,7 +45,7 @@ typedef struct cairn_convert_result {
  * @retval CAIRN_ENOTFOUND       There is no such source.
  * @retval CAIRN_EUNSUPPORTED    The source is of that kind already or of one this version does not
  *                               know, or the other side cannot express the model.
- * @retval CAIRN_ECORRUPT        The source is damaged.
+ * @retval CAIRN_ECORRUPT        The source is damaged, or made to do harm.
  * @retval CAIRN_EINCOMPATIBLE   Its tensors are not those of its configuration.
  * @retval CAIRN_ECONFIG         A number in its configuration is out of range.
  * @retval CAIRN_EEXISTS         There is something at the destination.

@@ -185,12 +185,14 @@ GOOD_FILES = {
 
 
 def main(folder):
-    for name, (data, _) in HOSTILE.items():
+    """Whole files where the zip is what matters, else the pickle alone."""
+    files = {**GOOD_FILES, **{name: data for name, (data, _) in HOSTILE.items()}}
+    for name, data in files.items():
+        begin = data.find(PICKLE[:2])
+        is_zip = name.startswith(("zip", "good")) or begin < 0
+        size = struct.unpack_from("<I", data, 22)[0] if begin >= 0 else 0
         with open(os.path.join(folder, name), "wb") as file:
-            file.write(data)
-    for name, data in GOOD_FILES.items():
-        with open(os.path.join(folder, name), "wb") as file:
-            file.write(data)
+            file.write(data if is_zip else data[begin:begin + size])
 
 
 if __name__ == "__main__":
