@@ -1,33 +1,40 @@
-"""PyTorch files without PyTorch: a zip writer that can be told to lie, and the files that a reader
-must refuse, each with what it must say.
+"""PyTorch files without PyTorch: a zip writer that can be told to lie, and the files that a
+reader must refuse, each with what it must say.
 
     python pt_kit.py FOLDER        # writes them there, for tests/fuzz/corpus/pickle
 """
 import os
 import struct
 import sys
+import zlib
 
 PICKLE = b"\x80\x02%s."
 NUMBERS = struct.pack("<6f", *range(6))
 
 
-def head(name, size, method=0, flags=0):
-    return struct.pack("<IHHHHHIIIHH", 0x04034b50, 20, flags, method, 0, 0, 0, size, size,
-                       len(name), 0) + name
+def head(claim):
+    return struct.pack("<IHHHHHIIIHH", 0x04034b50, 20, claim["flags"], claim["method"], 0, 0,
+                       claim["checksum"], claim["size"], claim["size"], len(claim["name"]),
+                       0) + claim["name"]
+
+
+def claims(name, size, place, **other):
+    """What both heads of an entry say."""
+    return {"name": name, "size": size, "place": place, "method": 0, "flags": 0, "checksum": 0,
+            **other}
 
 
 def zip_bytes(entries, directory=None, count=None, zip64=None, behind=b""):
-    """@entries: (name, bytes) or (name, bytes, {what to claim}) one behind another; @directory: other
-    entries that the directory names instead, as (name, size, place)."""
+    """@entries: (name, bytes) or (name, bytes, {what to claim}) one behind another; @directory:
+    other entries that the directory names instead, as (name, size, place)."""
     data, table = b"", b""
-    for name, payload, *claims in entries:
-        claim = {"name": name, "size": len(payload), "place": len(data), "method": 0, "flags": 0,
-                 **(claims[0] if claims else {})}
-        data += head(name, len(payload), claim["method"], claim["flags"]) + payload
+    for name, payload, *changes in entries:
+        true = claims(name, len(payload), len(data), checksum=zlib.crc32(payload))
+        claim = {**true, **(changes[0] if changes else {})}
+        data += head({**claim, "name": name, "size": len(payload)}) + payload
         table += row(claim)
     if directory is not None:
-        table = b"".join(row({"name": name, "size": size, "place": place, "method": 0, "flags": 0})
-                         for name, size, place in directory)
+        table = b"".join(row(claims(*entry)) for entry in directory)
     count = len(entries) if count is None else count
     end64 = b""
     if zip64 is not None:
@@ -43,8 +50,8 @@ def zip_bytes(entries, directory=None, count=None, zip64=None, behind=b""):
 def row(claim):
     extra = claim.get("extra", b"")
     return struct.pack("<IHHHHHHIIIHHHHHII", 0x02014b50, 45, 45, claim["flags"], claim["method"], 0,
-                       0, 0, claim["size"], claim["size"], len(claim["name"]), len(extra), 0, 0, 0,
-                       0, claim["place"]) + claim["name"] + extra
+                       0, claim["checksum"], claim["size"], claim["size"], len(claim["name"]),
+                       len(extra), 0, 0, 0, 0, claim["place"]) + claim["name"] + extra
 
 
 def pt(instructions, storage=NUMBERS, **how):
@@ -153,7 +160,7 @@ HOSTILE = {
                                                 (b"a/data/0", 24, 40 + len(WHOLE[0][1]))]),
                     "contradicts the directory"),
     "zip_inside_another": (zip_bytes([(b"a/data.pkl", PICKLE % GOOD),
-                                      (b"a/data/1", head(b"a/data/0", 4) + b"1234")],
+                                      (b"a/data/1", head(claims(b"a/data/0", 4, 0)) + b"1234")],
                                      directory=[(b"a/data.pkl", len(PICKLE % GOOD), 0),
                                                 (b"a/data/1", 42, 40 + len(PICKLE % GOOD)),
                                                 (b"a/data/0", 4, 78 + len(PICKLE % GOOD))],
@@ -167,6 +174,7 @@ HOSTILE = {
                       "ends outside the file"),
     "zip_extra_cut": (zip_bytes([WHOLE[0], (b"a/data/0", NUMBERS, {
         "size": 0xffffffff, "extra": struct.pack("<HHQ", 1, 8, 24)})]), "damaged extra field"),
+    "zip_checksum": (zip_bytes([(*WHOLE[0], {"checksum": 1}), WHOLE[1]]), "its checksum"),
     "zip_leaves": (zip_bytes(WHOLE + [(b"../../etc/passwd", b"x")]), "leads elsewhere"),
     "zip_absolute": (zip_bytes(WHOLE + [(b"/etc/passwd", b"x")]), "leads elsewhere"),
     "zip64_elsewhere": (zip_bytes(WHOLE, zip64={"record": 0}), "not where it says"),

@@ -104,6 +104,17 @@ class RefusalTest(PickleCase):
     def test_the_old_format_says_how_to_convert_it(self):
         self.refused(self.put_fixture("old.pt"), kit.USAGE, "before 1.6", "torch.save(torch.load(")
 
+    def test_a_flipped_bit_in_a_weight_is_found(self):
+        with open(fixture("gpt2_bin", "pytorch_model.bin"), "rb") as file:
+            data = bytearray(file.read())
+        weight = data.find(load_file(fixture("gpt2", "model.safetensors"))
+                           ["transformer.h.1.ln_1.weight"].tobytes())
+        data[weight + 5] ^= 1
+        path = self.put("pytorch_model.bin", bytes(data))
+        self.refused(os.path.dirname(path), kit.CHECKPOINT, "is damaged: its checksum")
+        with open(fixture("pt", "no_sums.pt"), "rb") as file:
+            self.refused(self.put("x.pt", file.read()), kit.CHECKPOINT, "has no tensor")
+
     def test_tensors_must_be_those_of_the_configuration(self):
         self.refused(self.put_fixture("values.pt"), kit.CHECKPOINT, "has no tensor")
         path = self.put_fixture("run.pt")
