@@ -86,6 +86,17 @@ def entry(value, key=b"w"):
     return b"}" + text(key) + value + b"s"
 
 
+def state_file(arrays):
+    """A file with these float32 arrays of numpy, each in a storage of its own."""
+    storages, items = [], b""
+    for i, (name, array) in enumerate(arrays.items()):
+        strides = [stride // array.itemsize for stride in array.strides]
+        key = b"%d" % i
+        items += text(name.encode()) + tensor(array.shape, strides, 0, array.size, key)
+        storages.append((b"a/data/" + key, array.tobytes()))
+    return zip_bytes([(b"a/data.pkl", PICKLE % (b"}(" + items + b"u")), *storages])
+
+
 GOOD = entry(tensor())
 WHOLE = [(b"a/data.pkl", PICKLE % GOOD), (b"a/data/0", NUMBERS)]
 DEEP = b"]" * 100 + b"a" * 99

@@ -60,6 +60,18 @@ class GoodTest(PickleCase):
     def test_a_lightning_checkpoint(self):
         self.check_is(self.put_fixture("lightning.ckpt"), "gpt2")
 
+    def test_a_file_is_read_by_itself_too(self):
+        self.check_is(fixture("gpt2_bin", "pytorch_model.bin"), "gpt2")
+
+    def test_a_llama_under_our_names_keeps_its_rows(self):
+        kit.run(["checkpoint", "convert", fixture("llama"), self.path("first"), "--to", "cairn"])
+        arrays = {name: array for name, array in
+                  load_file(self.path("first/checkpoint_0.mdl")).items()
+                  if name.startswith("model.")}
+        path = self.put("x.pth", pt_kit.state_file(arrays))
+        shutil.copyfile(fixture("llama", "config.json"), self.path("theirs/config.json"))
+        self.check_is(path, "llama")
+
     def test_safetensors_come_first(self):
         folder = self.path("both")
         shutil.copytree(fixture("gpt2"), folder)
