@@ -99,6 +99,8 @@ def state_file(arrays):
 
 GOOD = entry(tensor())
 WHOLE = [(b"a/data.pkl", PICKLE % GOOD), (b"a/data/0", NUMBERS)]
+# Each list holds the one before it four times.
+SHARED = b"".join(b"]q%c(h%ch%ch%ch%ce" % ((i + 1,) + (i,) * 4) for i in range(40))
 DEEP = b"]" * 100 + b"a" * 99
 
 # name: (bytes, a part of what is said)
@@ -120,6 +122,7 @@ HOSTILE = {
     "memo_absent": (pt(b"j" + b"\xff" * 4), "remembers what was not there"),
     "never_stops": (zip_bytes([(b"a/data.pkl", b"\x80\x02}")]), "damaged data.pkl: its end"),
     "more_behind": (pt(GOOD + b".N"), "something is left over"),
+    "odd_dictionary": (pt(b"}(" + text(b"a") + b"u"), "takes none"),
     "left_over": (pt(b"N" + GOOD), "something is left over"),
     "stack_empty": (pt(b"s"), "a value is missing"),
     "mark_missing": (pt(b"u"), "a mark is missing"),
@@ -131,8 +134,8 @@ HOSTILE = {
     "deep": (pt(entry(DEEP)), "deep"),
     "marks_deep": (pt(b"(" * 5000), "deep"),
     "inside_itself": (pt(b"]q\x00h\x00a"), "deep"),
-    "shares_too_much": (pt(b"(]q\x00Na" + b"".join(
-        b"]q%c(h%ch%ch%ch%ce" % ((i + 1,) + (i,) * 4) for i in range(40)) + b"t"), "too many"),
+    "shares_too_much": (pt(b"(]q\x00Na" + SHARED + b"t"), "too many"),
+    "shares_nothing_too_much": (pt(b"(]q\x00" + SHARED + b"t"), "share too much"),
     "future_protocol": (pt(b"\x80\x09N"), "protocol 9"),
     "nothing_named": (pt(tensor()), "without a name"),
     "key_of_no_kind": (pt(b"}N" + number(1) + b"s"), "a key that is neither"),
