@@ -72,6 +72,13 @@ class GoodTest(PickleCase):
         shutil.copyfile(fixture("llama", "config.json"), self.path("theirs/config.json"))
         self.check_is(path, "llama")
 
+    def test_texts_are_written_straight_from_such_a_file(self):
+        def text(path):
+            return kit.run(["generate", "--checkpoint_path", path, "--tokenizer", "bytes",
+                            "--prompt", "ab", "-n", "8", "-t", "0"]).out
+        self.assertEqual(text(fixture("gpt2")), text(fixture("gpt2_bin")))
+        self.assertEqual(text(fixture("gpt2")), text(fixture("gpt2_bin", "pytorch_model.bin")))
+
     def test_safetensors_come_first(self):
         folder = self.path("both")
         shutil.copytree(fixture("gpt2"), folder)
@@ -151,9 +158,8 @@ class RefusalTest(PickleCase):
         self.refused(path, kit.CHECKPOINT, "no regular file")
 
     def test_other_files_are_refused_by_kind(self):
-        self.refused(self.put("x.pt", b"\x89PNG\r\n\x1a\n and more"), kit.USAGE,
-                     "is no PyTorch file")
-        self.refused(self.put("x.pt", b""), kit.USAGE, "is no PyTorch file")
+        for data in (b"\x89PNG\r\n\x1a\n and more", b""):
+            self.refused(self.put("x.pt", data), kit.USAGE, "is taken for a checkpoint")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ cairn_status crn_linear_backward(const crn_linear_shape *n, const float *x, cons
                                  float *dbias, float *scratch, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    CRN_TRY_PLAIN(crn_gemm(n->out, n->in, n->rows, 1.0F, matrix(dy, n->out, true),
-                           matrix(x, n->in, false), 1.0F, dweight, n->in, err));
+    if (dweight != NULL)
+        CRN_TRY_PLAIN(crn_gemm(n->out, n->in, n->rows, 1.0F, matrix(dy, n->out, true),
+                               matrix(x, n->in, false), 1.0F, dweight, n->in, err));
     if (dbias != NULL)
         crn_sum_rows(n->rows, n->out, dy, scratch, dbias);
     CRN_TRY_PLAIN(crn_gemm(n->rows, n->in, n->out, 1.0F, matrix(dy, n->out, false),
