@@ -1,8 +1,9 @@
 /**
  * @file interop.h  Checkpoints from and to other programs.
  *
- * Today: Hugging Face folders (config.json and safetensors) and GGUF files (of llama.cpp) of GPT-2,
- * Llama and Mistral models; checkpoints of the Model Zoo (HDF5), from them only.
+ * Today: Hugging Face folders (config.json with safetensors or PyTorch files) and GGUF files (of
+ * llama.cpp) of GPT-2, Llama and Mistral models; to read, PyTorch files beside a config.json, and
+ * checkpoints of the Model Zoo (HDF5).
  * What is converted is the model; docs/guide/interop.md has what each side can express.
  */
 #ifndef CAIRN_INTEROP_H
@@ -22,8 +23,8 @@ typedef enum cairn_convert_to {
 
 typedef struct cairn_convert_options {
     size_t struct_size;
-    const char *source;      /**< A checkpoint, ours or the Model Zoo's, a GGUF file or a Hugging
-                                  Face folder, as it is found. */
+    const char *source;      /**< A checkpoint, ours or the Model Zoo's, a GGUF file, a Hugging Face
+                                  folder or a PyTorch file, as it is found. */
     const char *destination; /**< The folder or file to make; nothing may be there. */
     cairn_convert_to to;
     const cairn_log *log;  /**< May be NULL. */
@@ -57,7 +58,7 @@ typedef struct cairn_convert_result {
  *
  * @retval CAIRN_EUNSUPPORTED    The source is of that kind already or of one this version does not
  *                               know, or the other side cannot express the model or the tokenizer.
- * @retval CAIRN_ECORRUPT        The source is damaged.
+ * @retval CAIRN_ECORRUPT        The source is damaged, or made to do harm.
  * @retval CAIRN_EINCOMPATIBLE   Its tensors are not those of its configuration, or the tokenizer
  *                               has more tokens.
  * @retval CAIRN_EDATA           The tokenizer cannot be read.

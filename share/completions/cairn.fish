@@ -115,7 +115,7 @@ complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcomma
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l overwrite -d 'Replace files that are there.'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l json -d 'Print the result as JSON.'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -F
-complete -c cairn -n '__fish_seen_subcommand_from generate' -l checkpoint_path -x -d 'A checkpoint, a Hugging Face folder or a GGUF file.'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l checkpoint_path -x -d 'A checkpoint, Hugging Face folder, GGUF or PyTorch file.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l lora_path -r -F -d 'Of a checkpoint: the adapters of this one (its own).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l add_bos -d 'Put the token that begins texts, such as <s>, before the prompt.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l tokenizer -r -F -d 'tokenizer.json, SentencePiece model or `bytes` (its own).'

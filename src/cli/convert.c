@@ -70,8 +70,9 @@ int cli_checkpoint_convert(int argc, char **argv)
         .usage = "cairn checkpoint convert SRC DST --to hf|gguf|cairn [options]",
         .about =
             "Converts the model of a checkpoint to a Hugging Face folder or a GGUF file, or the\n"
-            "other way. DST is a new folder, or a new file for gguf. What was written is read\n"
-            "back and compared before it is there.",
+            "other way; PyTorch files beside a config.json are read, too. DST is a new folder,\n"
+            "or a new file for gguf. What was written is read back and compared before it is\n"
+            "there.",
         .example = "cairn checkpoint convert run1/checkpoint_200.mdl gpt2-hf --to hf",
         .options = options,
         .option_count = sizeof options / sizeof options[0],

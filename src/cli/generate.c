@@ -90,7 +90,7 @@ int cli_generate(int argc, char **argv)
     cli_texts stops = {0};
     const cli_option rows[] = {
         {"checkpoint_path", 0, CLI_TEXT, &options.checkpoint_path, "PATH",
-         "A checkpoint, a Hugging Face folder or a GGUF file."},
+         "A checkpoint, Hugging Face folder, GGUF or PyTorch file."},
         {"lora_path", 0, CLI_TEXT, &options.lora_path, "FILE",
          "Of a checkpoint: the adapters of this one (its own)."},
         {"add_bos", 0, CLI_FLAG, &options.adds_first, NULL,

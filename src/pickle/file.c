@@ -19,6 +19,7 @@ struct crn_pickle_file {
     crn_pickle_table table;
     const crn_pickle_tensor *gathered; /* whose span is in memory; NULL: none */
     uint8_t *span;
+    bool *is_checked; /* [zip.count]: the checksum was compared */
 };
 
 /* ---- Opening ---- */
@@ -86,7 +87,10 @@ cairn_status crn_pickle_open(const crn_os *os, int fd, crn_pickle_file **out, ca
     CRN_TRY_PLAIN(find_pickle(&file->zip, &entry, err));
     const size_t folder = entry->name_length - (sizeof PICKLE_NAME - 1);
     CRN_TRY_PLAIN(check_order(file, entry->name, folder, err));
+    CRN_TRY_PLAIN(crn_zip_check(os, fd, entry, err));
+    file->is_checked = crn_calloc(file->zip.count, sizeof *file->is_checked);
     file->pickle = crn_calloc(1, (size_t)entry->bytes + 1);
+    CRN_NEED(err, file->is_checked, "a list of entries");
     CRN_NEED(err, file->pickle, PICKLE_NAME);
     CRN_TRY_PLAIN(crn_read_exactly(os, fd, file->pickle, (size_t)entry->bytes, entry->begin, err));
     CRN_TRY_PLAIN(crn_pickle_run(file->pickle, (size_t)entry->bytes, &file->zip, entry->name,
@@ -108,6 +112,7 @@ void crn_pickle_close(crn_pickle_file *file)
     crn_zip_dispose(&file->zip);
     crn_free(file->pickle);
     crn_free(file->span);
+    crn_free(file->is_checked);
     crn_free(file);
 }
 
@@ -176,6 +181,10 @@ cairn_status crn_pickle_read(crn_pickle_file *file, uint64_t number, uint64_t of
     if (offset > tensor->bytes || size > tensor->bytes - offset || offset % width != 0 ||
         size % width != 0)
         CRN_FAIL(err, CAIRN_ECORRUPT, "has no such bytes of a tensor");
+    if (size > 0 && !file->is_checked[tensor->entry]) {
+        CRN_TRY_PLAIN(crn_zip_check(file->os, file->fd, &file->zip.entries[tensor->entry], err));
+        file->is_checked[tensor->entry] = true;
+    }
     if (tensor->is_dense || size == 0)
         return crn_read_exactly(file->os, file->fd, buf, (size_t)size, tensor->begin + offset, err);
     CRN_TRY_PLAIN(read_span(file, tensor, err));

@@ -22,9 +22,10 @@ const crn_pickle_table *crn_pickle_file_table(const crn_pickle_file *file);
 /*
  * @size bytes of tensor @number of the table from byte @offset on, row-major, little-endian; both
  * are multiples of its element's size. A tensor that is not stored row-major is gathered out of the
- * bytes that it spans, which are kept in memory until another is read so.
- * ECORRUPT: not there, or the file has become shorter.  EUNSUPPORTED: such a tensor spans more than
- * 1 GiB.  EIO, ENOMEM.
+ * bytes that it spans, which are kept in memory until another is read so. The first read of a
+ * storage compares its checksum.
+ * ECORRUPT: not there, damaged, or the file has become shorter.  EUNSUPPORTED: such a tensor spans
+ * more than 1 GiB.  EIO, ENOMEM.
  */
 cairn_status crn_pickle_read(crn_pickle_file *file, uint64_t number, uint64_t offset, uint64_t size,
                              uint8_t *buf, cairn_error *err);

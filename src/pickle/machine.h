@@ -55,6 +55,7 @@ typedef enum crn_pickle_kind {
 /* Bytes of an entry as numbers of one kind. */
 typedef struct crn_pickle_storage {
     cairn_dtype dtype; /* 0: bytes */
+    uint32_t entry;    /* of the zip file: its number */
     uint64_t begin;    /* in the file */
     uint64_t bytes;
 } crn_pickle_storage;
@@ -63,6 +64,7 @@ typedef struct crn_pickle_storage {
 typedef struct crn_pickle_tensor {
     cairn_dtype dtype;
     uint32_t rank;
+    uint32_t entry;    /* of the zip file: its number */
     uint64_t *shape;   /* [rank], and behind it ... */
     uint64_t *strides; /* ... [rank], in elements */
     uint64_t begin;    /* of its first element in the file */

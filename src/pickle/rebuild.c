@@ -66,9 +66,11 @@ cairn_status crn_pickle_persistent(crn_pickle_machine *m, uint32_t id, cairn_err
     uint64_t bytes = 0;
     if (!crn_mul_u64((uint64_t)count->integer, width, &bytes) || bytes > entry->bytes)
         CRN_FAIL(err, CAIRN_ECORRUPT, "has fewer bytes of its storage '%s' than it says", shown);
-    const crn_pickle_node storage = {
-        .kind = CRN_PICKLE_STORED,
-        .storage = {.dtype = dtype, .begin = entry->begin, .bytes = bytes}};
+    const crn_pickle_node storage = {.kind = CRN_PICKLE_STORED,
+                                     .storage = {.dtype = dtype,
+                                                 .entry = (uint32_t)(entry - m->zip->entries),
+                                                 .begin = entry->begin,
+                                                 .bytes = bytes}};
     CRN_TRY_PLAIN(crn_pickle_push_new(m, storage, err));
 out:
     return rc;
@@ -137,7 +139,7 @@ static cairn_status add_tensor(crn_pickle_machine *m, const crn_pickle_node *arg
                            sizeof *tree->tensors, err));
     const uint64_t width = cairn_dtype_bits(dtype) / 8;
     crn_pickle_tensor *const tensor = &tree->tensors[tree->tensor_count++];
-    *tensor = (crn_pickle_tensor){.dtype = dtype, .rank = shape->count};
+    *tensor = (crn_pickle_tensor){.dtype = dtype, .rank = shape->count, .entry = storage->entry};
     tensor->shape = crn_calloc(2 * (size_t)shape->count + 1, sizeof *tensor->shape);
     CRN_NEED(err, tensor->shape, "a shape");
     tensor->strides = tensor->shape + shape->count;

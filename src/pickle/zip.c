@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "base/checked.h"
 #include "base/mem.h"
@@ -227,6 +228,7 @@ static cairn_status read_entry(const uint8_t *bytes, size_t size, size_t *at, cr
     *entry = (crn_zip_entry){.name = (const char *)b + ENTRY_BYTES,
                              .name_length = u16(b + 28),
                              .head = u32(b + 42),
+                             .checksum = u32(b + 16),
                              .bytes = u32(b + 24)};
     *at += ENTRY_BYTES + (size_t)u16(b + 28) + u16(b + 30) + u16(b + 32);
     if (!is_plain_name(entry->name, entry->name_length))
@@ -261,6 +263,29 @@ static cairn_status read_head(const crn_os *os, int fd, uint64_t directory, crn_
     if (entry->begin > directory || entry->bytes > directory - entry->begin)
         CRN_TRY_PLAIN(fail_entry(entry, "that ends outside the file", err));
 out:
+    return rc;
+}
+
+cairn_status crn_zip_check(const crn_os *os, int fd, const crn_zip_entry *entry, cairn_error *err)
+{
+    enum { PIECE = 1 << 20 };
+    cairn_status rc = CAIRN_OK;
+    uLong sum = crc32(0, NULL, 0);
+    uint8_t *piece = NULL;
+    if (entry->checksum == 0)
+        return CAIRN_OK;
+    piece = crn_calloc(1, PIECE);
+    CRN_NEED(err, piece, "a piece of a file");
+    for (uint64_t at = 0; at < entry->bytes; at += PIECE) {
+        const uint64_t left = entry->bytes - at;
+        const size_t size = left < PIECE ? (size_t)left : PIECE;
+        CRN_TRY_PLAIN(crn_read_exactly(os, fd, piece, size, entry->begin + at, err));
+        sum = crc32(sum, piece, (uInt)size);
+    }
+    if (sum != entry->checksum)
+        CRN_TRY_PLAIN(fail_entry(entry, "that is damaged: its checksum is another", err));
+out:
+    crn_free(piece);
     return rc;
 }
 

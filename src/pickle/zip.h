@@ -16,6 +16,7 @@ typedef struct crn_zip_entry {
     uint64_t head; /* where its head begins */
     uint64_t begin;
     uint64_t bytes;
+    uint32_t checksum; /* CRC-32 of its bytes; 0: torch.save was told to compute none */
 } crn_zip_entry;
 
 typedef struct crn_zip {
@@ -37,6 +38,9 @@ void crn_zip_dispose(crn_zip *zip);
 
 /* NULL: there is no such entry. */
 const crn_zip_entry *crn_zip_find(const crn_zip *zip, const char *name, size_t length);
+
+/* ECORRUPT: the bytes of @entry are not those that were written.  EIO, ENOMEM. */
+cairn_status crn_zip_check(const crn_os *os, int fd, const crn_zip_entry *entry, cairn_error *err);
 
 /* Exactly @size bytes from @offset on. ECORRUPT: the file is shorter.  EIO. */
 cairn_status crn_read_exactly(const crn_os *os, int fd, void *buf, size_t size, uint64_t offset,

@@ -1,33 +1,40 @@
-"""PyTorch files without PyTorch: a zip writer that can be told to lie, and the files that a reader
-must refuse, each with what it must say.
+"""PyTorch files without PyTorch: a zip writer that can be told to lie, and the files that a
+reader must refuse, each with what it must say.
 
     python pt_kit.py FOLDER        # writes them there, for tests/fuzz/corpus/pickle
 """
 import os
 import struct
 import sys
+import zlib
 
 PICKLE = b"\x80\x02%s."
 NUMBERS = struct.pack("<6f", *range(6))
 
 
-def head(name, size, method=0, flags=0):
-    return struct.pack("<IHHHHHIIIHH", 0x04034b50, 20, flags, method, 0, 0, 0, size, size,
-                       len(name), 0) + name
+def head(claim):
+    return struct.pack("<IHHHHHIIIHH", 0x04034b50, 20, claim["flags"], claim["method"], 0, 0,
+                       claim["checksum"], claim["size"], claim["size"], len(claim["name"]),
+                       0) + claim["name"]
+
+
+def claims(name, size, place, **other):
+    """What both heads of an entry say."""
+    return {"name": name, "size": size, "place": place, "method": 0, "flags": 0, "checksum": 0,
+            **other}
 
 
 def zip_bytes(entries, directory=None, count=None, zip64=None, behind=b""):
-    """@entries: (name, bytes) or (name, bytes, {what to claim}) one behind another; @directory: other
-    entries that the directory names instead, as (name, size, place)."""
+    """@entries: (name, bytes) or (name, bytes, {what to claim}) one behind another; @directory:
+    other entries that the directory names instead, as (name, size, place)."""
     data, table = b"", b""
-    for name, payload, *claims in entries:
-        claim = {"name": name, "size": len(payload), "place": len(data), "method": 0, "flags": 0,
-                 **(claims[0] if claims else {})}
-        data += head(name, len(payload), claim["method"], claim["flags"]) + payload
+    for name, payload, *changes in entries:
+        true = claims(name, len(payload), len(data), checksum=zlib.crc32(payload))
+        claim = {**true, **(changes[0] if changes else {})}
+        data += head({**claim, "name": name, "size": len(payload)}) + payload
         table += row(claim)
     if directory is not None:
-        table = b"".join(row({"name": name, "size": size, "place": place, "method": 0, "flags": 0})
-                         for name, size, place in directory)
+        table = b"".join(row(claims(*entry)) for entry in directory)
     count = len(entries) if count is None else count
     end64 = b""
     if zip64 is not None:
@@ -43,8 +50,8 @@ def zip_bytes(entries, directory=None, count=None, zip64=None, behind=b""):
 def row(claim):
     extra = claim.get("extra", b"")
     return struct.pack("<IHHHHHHIIIHHHHHII", 0x02014b50, 45, 45, claim["flags"], claim["method"], 0,
-                       0, 0, claim["size"], claim["size"], len(claim["name"]), len(extra), 0, 0, 0,
-                       0, claim["place"]) + claim["name"] + extra
+                       0, claim["checksum"], claim["size"], claim["size"], len(claim["name"]),
+                       len(extra), 0, 0, 0, 0, claim["place"]) + claim["name"] + extra
 
 
 def pt(instructions, storage=NUMBERS, **how):
@@ -79,8 +86,21 @@ def entry(value, key=b"w"):
     return b"}" + text(key) + value + b"s"
 
 
+def state_file(arrays):
+    """A file with these float32 arrays of numpy, each in a storage of its own."""
+    storages, items = [], b""
+    for i, (name, array) in enumerate(arrays.items()):
+        strides = [stride // array.itemsize for stride in array.strides]
+        key = b"%d" % i
+        items += text(name.encode()) + tensor(array.shape, strides, 0, array.size, key)
+        storages.append((b"a/data/" + key, array.tobytes()))
+    return zip_bytes([(b"a/data.pkl", PICKLE % (b"}(" + items + b"u")), *storages])
+
+
 GOOD = entry(tensor())
 WHOLE = [(b"a/data.pkl", PICKLE % GOOD), (b"a/data/0", NUMBERS)]
+# Each list holds the one before it four times.
+SHARED = b"".join(b"]q%c(h%ch%ch%ch%ce" % ((i + 1,) + (i,) * 4) for i in range(40))
 DEEP = b"]" * 100 + b"a" * 99
 
 # name: (bytes, a part of what is said)
@@ -102,6 +122,7 @@ HOSTILE = {
     "memo_absent": (pt(b"j" + b"\xff" * 4), "remembers what was not there"),
     "never_stops": (zip_bytes([(b"a/data.pkl", b"\x80\x02}")]), "damaged data.pkl: its end"),
     "more_behind": (pt(GOOD + b".N"), "something is left over"),
+    "odd_dictionary": (pt(b"}(" + text(b"a") + b"u"), "takes none"),
     "left_over": (pt(b"N" + GOOD), "something is left over"),
     "stack_empty": (pt(b"s"), "a value is missing"),
     "mark_missing": (pt(b"u"), "a mark is missing"),
@@ -113,8 +134,8 @@ HOSTILE = {
     "deep": (pt(entry(DEEP)), "deep"),
     "marks_deep": (pt(b"(" * 5000), "deep"),
     "inside_itself": (pt(b"]q\x00h\x00a"), "deep"),
-    "shares_too_much": (pt(b"(]q\x00Na" + b"".join(
-        b"]q%c(h%ch%ch%ch%ce" % ((i + 1,) + (i,) * 4) for i in range(40)) + b"t"), "too many"),
+    "shares_too_much": (pt(b"(]q\x00Na" + SHARED + b"t"), "too many"),
+    "shares_nothing_too_much": (pt(b"(]q\x00" + SHARED + b"t"), "share too much"),
     "future_protocol": (pt(b"\x80\x09N"), "protocol 9"),
     "nothing_named": (pt(tensor()), "without a name"),
     "key_of_no_kind": (pt(b"}N" + number(1) + b"s"), "a key that is neither"),
@@ -153,7 +174,7 @@ HOSTILE = {
                                                 (b"a/data/0", 24, 40 + len(WHOLE[0][1]))]),
                     "contradicts the directory"),
     "zip_inside_another": (zip_bytes([(b"a/data.pkl", PICKLE % GOOD),
-                                      (b"a/data/1", head(b"a/data/0", 4) + b"1234")],
+                                      (b"a/data/1", head(claims(b"a/data/0", 4, 0)) + b"1234")],
                                      directory=[(b"a/data.pkl", len(PICKLE % GOOD), 0),
                                                 (b"a/data/1", 42, 40 + len(PICKLE % GOOD)),
                                                 (b"a/data/0", 4, 78 + len(PICKLE % GOOD))],
@@ -167,6 +188,7 @@ HOSTILE = {
                       "ends outside the file"),
     "zip_extra_cut": (zip_bytes([WHOLE[0], (b"a/data/0", NUMBERS, {
         "size": 0xffffffff, "extra": struct.pack("<HHQ", 1, 8, 24)})]), "damaged extra field"),
+    "zip_checksum": (zip_bytes([(*WHOLE[0], {"checksum": 1}), WHOLE[1]]), "its checksum"),
     "zip_leaves": (zip_bytes(WHOLE + [(b"../../etc/passwd", b"x")]), "leads elsewhere"),
     "zip_absolute": (zip_bytes(WHOLE + [(b"/etc/passwd", b"x")]), "leads elsewhere"),
     "zip64_elsewhere": (zip_bytes(WHOLE, zip64={"record": 0}), "not where it says"),
@@ -185,12 +207,14 @@ GOOD_FILES = {
 
 
 def main(folder):
-    for name, (data, _) in HOSTILE.items():
+    """Whole files where the zip is what matters, else the pickle alone."""
+    files = {**GOOD_FILES, **{name: data for name, (data, _) in HOSTILE.items()}}
+    for name, data in files.items():
+        begin = data.find(PICKLE[:2])
+        is_zip = name.startswith(("zip", "good")) or begin < 0
+        size = struct.unpack_from("<I", data, 22)[0] if begin >= 0 else 0
         with open(os.path.join(folder, name), "wb") as file:
-            file.write(data)
-    for name, data in GOOD_FILES.items():
-        with open(os.path.join(folder, name), "wb") as file:
-            file.write(data)
+            file.write(data if is_zip else data[begin:begin + size])
 
 
 if __name__ == "__main__":

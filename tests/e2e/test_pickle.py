@@ -60,6 +60,25 @@ class GoodTest(PickleCase):
     def test_a_lightning_checkpoint(self):
         self.check_is(self.put_fixture("lightning.ckpt"), "gpt2")
 
+    def test_a_file_is_read_by_itself_too(self):
+        self.check_is(fixture("gpt2_bin", "pytorch_model.bin"), "gpt2")
+
+    def test_a_llama_under_our_names_keeps_its_rows(self):
+        kit.run(["checkpoint", "convert", fixture("llama"), self.path("first"), "--to", "cairn"])
+        arrays = {name: array for name, array in
+                  load_file(self.path("first/checkpoint_0.mdl")).items()
+                  if name.startswith("model.")}
+        path = self.put("x.pth", pt_kit.state_file(arrays))
+        shutil.copyfile(fixture("llama", "config.json"), self.path("theirs/config.json"))
+        self.check_is(path, "llama")
+
+    def test_texts_are_written_straight_from_such_a_file(self):
+        def text(path):
+            return kit.run(["generate", "--checkpoint_path", path, "--tokenizer", "bytes",
+                            "--prompt", "ab", "-n", "8", "-t", "0"]).out
+        self.assertEqual(text(fixture("gpt2")), text(fixture("gpt2_bin")))
+        self.assertEqual(text(fixture("gpt2")), text(fixture("gpt2_bin", "pytorch_model.bin")))
+
     def test_safetensors_come_first(self):
         folder = self.path("both")
         shutil.copytree(fixture("gpt2"), folder)
@@ -104,6 +123,17 @@ class RefusalTest(PickleCase):
     def test_the_old_format_says_how_to_convert_it(self):
         self.refused(self.put_fixture("old.pt"), kit.USAGE, "before 1.6", "torch.save(torch.load(")
 
+    def test_a_flipped_bit_in_a_weight_is_found(self):
+        with open(fixture("gpt2_bin", "pytorch_model.bin"), "rb") as file:
+            data = bytearray(file.read())
+        weight = data.find(load_file(fixture("gpt2", "model.safetensors"))
+                           ["transformer.h.1.ln_1.weight"].tobytes())
+        data[weight + 5] ^= 1
+        path = self.put("pytorch_model.bin", bytes(data))
+        self.refused(os.path.dirname(path), kit.CHECKPOINT, "is damaged: its checksum")
+        with open(fixture("pt", "no_sums.pt"), "rb") as file:
+            self.refused(self.put("x.pt", file.read()), kit.CHECKPOINT, "has no tensor")
+
     def test_tensors_must_be_those_of_the_configuration(self):
         self.refused(self.put_fixture("values.pt"), kit.CHECKPOINT, "has no tensor")
         path = self.put_fixture("run.pt")
@@ -128,9 +158,8 @@ class RefusalTest(PickleCase):
         self.refused(path, kit.CHECKPOINT, "no regular file")
 
     def test_other_files_are_refused_by_kind(self):
-        self.refused(self.put("x.pt", b"\x89PNG\r\n\x1a\n and more"), kit.USAGE,
-                     "is no PyTorch file")
-        self.refused(self.put("x.pt", b""), kit.USAGE, "is no PyTorch file")
+        for data in (b"\x89PNG\r\n\x1a\n and more", b""):
+            self.refused(self.put("x.pt", data), kit.USAGE, "is taken for a checkpoint")
 
 
 if __name__ == "__main__":

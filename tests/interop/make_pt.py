@@ -2,11 +2,11 @@
 
     python make_pt.py          # needs torch and safetensors; made with 2.15
 
-gpt2_bin/ and llama_bin/ are the folders gpt2/ and llama_sharded/ as older versions of `transformers`
-saved them: pytorch_model.bin, and files behind an index in bfloat16. pt/ has single files: a run's
-states under our names (run.pt), a Lightning checkpoint (lightning.ckpt), both of gpt2/,
-and values.pt with whatever else torch.save may meet. old.pt is in the format of before
-PyTorch 1.6.
+gpt2_bin/ and llama_bin/ are the folders gpt2/ and llama_sharded/ as older versions of
+`transformers` saved them: pytorch_model.bin, and files behind an index in bfloat16. pt/ has single
+files: a run's states under our names (run.pt) and a Lightning checkpoint (lightning.ckpt), both of
+gpt2/; values.pt with whatever else torch.save may meet; old.pt in the format of before PyTorch 1.6,
+protocol4.pt in a later pickle protocol, no_sums.pt without checksums.
 """
 import json
 import os
@@ -105,6 +105,8 @@ def make_values():
     torch.save({"a": base[:2]}, os.path.join(folder, "old.pt"),
                _use_new_zipfile_serialization=False)
     torch.save({"a": base[:2]}, os.path.join(folder, "protocol4.pt"), pickle_protocol=4)
+    torch.serialization.set_crc32_options(False)
+    torch.save({"a": base[:2]}, os.path.join(folder, "no_sums.pt"))
 
 
 if __name__ == "__main__":
