@@ -249,11 +249,11 @@ static void notice_precision(const crn_app_config *config, const crn_node *node,
     const cairn_precision_options *const o = &config->precision;
     const char *const factor = o->loss_scaling_factor;
     double number = 1.0;
-    if (o->enabled)
+    const bool is_bf16 = strcmp(o->fp16_type, "bfloat16") == 0;
+    if (o->enabled && !is_bf16)
         crn_diag_notice(diag, crn_node_get(node, "enabled"),
                         "precision: this version computes in float32, not in %s", o->fp16_type);
-    if (strcmp(o->fp16_type, "bfloat16") == 0 && factor != NULL &&
-        !(crn_f64_from_text(factor, &number) && number == 1.0))
+    if (is_bf16 && factor != NULL && !(crn_f64_from_text(factor, &number) && number == 1.0))
         crn_diag_notice(diag, crn_node_get(node, "loss_scaling_factor"),
                         "precision.loss_scaling_factor has no effect with fp16_type bfloat16, "
                         "which has the range of float32");

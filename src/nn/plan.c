@@ -83,13 +83,14 @@ static void find_additions(crn_tape *tape, const span *spans)
     }
 }
 
-static cairn_status bytes_of(int64_t rows, int64_t cols, uint64_t *out, cairn_error *err)
+static cairn_status bytes_of(int64_t rows, int64_t cols, size_t size, uint64_t *out,
+                             cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    uint64_t floats = 0;
-    if (!crn_mul_u64((uint64_t)rows, (uint64_t)cols, &floats) ||
-        !crn_mul_u64(floats, sizeof(float), out) || !crn_round_up_u64(*out, ALIGNMENT, out))
-        CRN_FAIL(err, CAIRN_ENOMEM, "a value of %lld x %lld floats is too large", (long long)rows,
+    uint64_t count = 0;
+    if (!crn_mul_u64((uint64_t)rows, (uint64_t)cols, &count) || !crn_mul_u64(count, size, out) ||
+        !crn_round_up_u64(*out, ALIGNMENT, out))
+        CRN_FAIL(err, CAIRN_ENOMEM, "a value of %lld x %lld numbers is too large", (long long)rows,
                  (long long)cols);
 out:
     return rc;
@@ -102,13 +103,14 @@ static cairn_status add_buffers(crn_tape *tape, crn_var *var, const span *when, 
     cairn_status rc = CAIRN_OK;
     const int64_t last = 2 * (int64_t)tape->op_count - 1;
     buffer data = {.begin = when->made, .end = when->last_read, .place = &var->data};
-    CRN_TRY_PLAIN(bytes_of(var->rows, var->cols, &data.bytes, err));
+    CRN_TRY_PLAIN(bytes_of(var->rows, var->cols, var->is_bf16 ? sizeof(crn_bf16) : sizeof(float),
+                           &data.bytes, err));
     if (tape->is_training && when->first_kept_for >= 0)
         data.end = last - when->first_kept_for;
     if (tape->is_training && when->is_overwritten)
         data.end = last - when->made;
     buffers[(*count)++] = data;
-    if (tape->is_training && !when->is_overwritten && !var->is_saved &&
+    if (tape->is_training && !when->is_overwritten && !var->is_saved && !var->is_bf16 &&
         when->last_read > when->made) {
         buffer grad = {.bytes = data.bytes,
                        .begin = last - when->last_read,
@@ -177,7 +179,7 @@ cairn_status crn_tape_place(crn_tape *tape, cairn_error *err)
         if (tape->vars[i].kind == CRN_VAR_COMPUTED)
             CRN_TRY_PLAIN(add_buffers(tape, &tape->vars[i], &spans[i], buffers, &count, err));
     }
-    CRN_TRY_PLAIN(bytes_of(1, tape->scratch_floats, &scratch_bytes, err));
+    CRN_TRY_PLAIN(bytes_of(1, tape->scratch_floats, sizeof(float), &scratch_bytes, err));
     const uint64_t values_bytes = place_all(buffers, count);
     tape->memory_bytes = values_bytes + scratch_bytes;
     tape->memory = crn_pages_alloc(tape->memory_bytes);

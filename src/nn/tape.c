@@ -40,7 +40,13 @@ static crn_var *add_var(crn_tape *tape, crn_value *out)
     if (tape->failed != CAIRN_OK)
         return NULL;
     *out = (crn_value)tape->var_count++;
+    tape->vars[*out].bf16_copy = CRN_VALUE_NONE;
     return &tape->vars[*out];
+}
+
+void crn_tape_use_bf16(crn_tape *tape, crn_mixed *mixed)
+{
+    tape->mixed = mixed;
 }
 
 crn_value crn_tape_parameter(crn_tape *tape, const cairn_tensor *tensor)
@@ -141,6 +147,8 @@ crn_value crn_tape_record(crn_tape *tape, const crn_op_spec *spec)
     for (int i = 0; i < CRN_OP_INPUTS_MAX; i++)
         op->in[i] = i < spec->in_count ? spec->in[i] : CRN_VALUE_NONE;
     op->out = add_computed(tape, spec->out_rows, spec->out_cols, false);
+    if (op->out != CRN_VALUE_NONE)
+        tape->vars[op->out].is_bf16 = spec->is_bf16;
     for (int i = 0; i < CRN_OP_SAVED_MAX; i++)
         op->saved[i] = add_computed(tape, spec->saved_floats[i] > 0, spec->saved_floats[i], true);
     op->scratch_floats = spec->scratch_floats;
@@ -160,6 +168,31 @@ crn_value crn_tape_reject(crn_tape *tape, const char *op_name)
 bool crn_tape_is_training(const crn_tape *tape)
 {
     return tape->is_training;
+}
+
+crn_mixed *crn_tape_mixed(const crn_tape *tape)
+{
+    return tape->mixed;
+}
+
+const crn_bf16 *crn_tape_bf16_weight(crn_tape *tape, crn_value value)
+{
+    const crn_bf16 *copy = NULL;
+    if (tape->failed == CAIRN_OK)
+        tape->failed =
+            crn_mixed_copy_of(tape->mixed, tape->vars[value].tensor, &copy, &tape->cause);
+    return copy;
+}
+
+crn_value crn_tape_bf16_of(const crn_tape *tape, crn_value value)
+{
+    return value != CRN_VALUE_NONE ? tape->vars[value].bf16_copy : CRN_VALUE_NONE;
+}
+
+void crn_tape_set_bf16_of(crn_tape *tape, crn_value value, crn_value copy)
+{
+    if (value != CRN_VALUE_NONE)
+        tape->vars[value].bf16_copy = copy;
 }
 
 uint32_t crn_tape_next_dropout(crn_tape *tape)
@@ -239,6 +272,16 @@ const float *crn_op_in(const crn_tape *tape, const crn_op *op, int i)
         return NULL;
     const crn_var *const var = &tape->vars[op->in[i]];
     return var->kind == CRN_VAR_PARAMETER ? (const float *)var->source->data : var->data;
+}
+
+const crn_bf16 *crn_op_in_bf16(const crn_tape *tape, const crn_op *op, int i)
+{
+    return (const crn_bf16 *)(const void *)tape->vars[op->in[i]].data;
+}
+
+crn_bf16 *crn_op_out_bf16(const crn_tape *tape, const crn_op *op)
+{
+    return (crn_bf16 *)(void *)tape->vars[op->out].data;
 }
 
 const void *crn_op_array(const crn_tape *tape, const crn_op *op, int i)

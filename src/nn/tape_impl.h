@@ -15,8 +15,10 @@ typedef struct crn_var {
     const cairn_tensor *source; /* PARAMETER: where its values are read; borrowed. */
     const void *array;          /* INPUT; borrowed. */
     float *data;                /* COMPUTED; in the tape's memory. */
+    crn_value bf16_copy;        /* COMPUTED; CRN_VALUE_NONE: nobody needs one. */
     float *grad;                /* COMPUTED, in training; NULL if nothing depends on it. */
     bool is_saved;              /* Of its operation alone: no gradient. */
+    bool is_bf16;               /* @data is of crn_bf16: no gradient either. */
 } crn_var;
 
 struct crn_tape {
@@ -24,6 +26,7 @@ struct crn_tape {
     bool is_planned;
     cairn_status failed; /* The first failure while recording, with its cause. */
     cairn_error cause;
+    crn_mixed *mixed;           /* NULL: products are in float32; borrowed. */
     const cairn_state *weights; /* Where parameters are read; NULL: their own tensors. */
     crn_var *vars;
     size_t var_count;

@@ -175,10 +175,16 @@ void *cairn_tensor_write_begin(cairn_state_tree *tree, const cairn_tensor *tenso
                                uint64_t bytes)
 {
     const uint64_t begin = tensor->offset + offset;
+    atomic_fetch_add_explicit(&tree->writes, 1, memory_order_relaxed);
     if (tree->guard != NULL)
         tree->guard->begin(tree->guard_self, begin, bytes);
     crn_fence_open(tree->fence, begin, bytes);
     return tree->arena + begin;
+}
+
+uint64_t cairn_state_writes(const cairn_state *state)
+{
+    return atomic_load_explicit(&state->tree->writes, memory_order_relaxed);
 }
 
 void cairn_tensor_write_end(cairn_state_tree *tree, const cairn_tensor *tensor, uint64_t offset,

@@ -2,6 +2,8 @@
 #ifndef CRN_TENSOR_STATE_IMPL_H
 #define CRN_TENSOR_STATE_IMPL_H
 
+#include <stdatomic.h>
+
 #include "cairn/state.h"
 #include "tensor/fence.h"
 #include "tensor/name_index.h"
@@ -53,7 +55,8 @@ struct cairn_state_tree {
     uint64_t arena_bytes;
     const cairn_write_guard_ops *guard; /* NULL: writing is always allowed */
     void *guard_self;
-    crn_fence *fence; /* of the arena; NULL: none */
+    crn_fence *fence;        /* of the arena; NULL: none */
+    _Atomic uint64_t writes; /* any thread may ask to write */
 };
 
 /* Frees what values.c keeps in @state. */
