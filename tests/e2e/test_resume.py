@@ -181,6 +181,10 @@ class KillTest(ResumeCase):
     def test_killed_run_equals_uninterrupted_run__with_dropout(self):
         self.check("dropout", self.standard(model={"dropout_rate": 0.1}))
 
+    def test_killed_run_equals_uninterrupted_run__in_bfloat16(self):
+        self.check("bfloat16", self.standard(precision={"enabled": True},
+                                             model={"dropout_rate": 0.1}))
+
     def test_killed_run_equals_uninterrupted_run__with_accumulation(self):
         self.check("accumulation", self.standard(loop={"grad_accum_steps": 3},
                                                  model={"dropout_rate": 0.1}))

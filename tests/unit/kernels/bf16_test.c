@@ -46,17 +46,20 @@ static void every_bfloat16__comes_back(void **state)
 static void rounding__is_to_nearest_and_ties_are_to_even(void **state)
 {
     (void)state;
+    enum { FINITE = 0x7F80, BELOW = 2, PLACES = 5 };
+    static const uint32_t k_behind[PLACES] = {1, 0x7FFF, 0x8001, 0xFFFF, 0x8000};
+    static float x[FINITE * PLACES];
+    static crn_bf16 out[FINITE * PLACES];
     for (uint32_t sign = 0; sign < 2; sign++) {
-        for (uint32_t i = 0; i < 0x7F80; i++) {
-            const uint32_t down = (sign << 15 | i) << 16;
-            const crn_bf16 near = (crn_bf16)(down >> 16);
-            const crn_bf16 far = (crn_bf16)(near + 1); /* away from 0; 0x7F80 is infinity */
-            const crn_bf16 even = (near & 1) == 0 ? near : far;
-            assert_int_equal(rounded(down | 1), near);
-            assert_int_equal(rounded(down | 0x7FFF), near);
-            assert_int_equal(rounded(down | 0x8000), even);
-            assert_int_equal(rounded(down | 0x8001), far);
-            assert_int_equal(rounded(down | 0xFFFF), far);
+        for (uint32_t i = 0; i < FINITE * PLACES; i++)
+            x[i] = from_bits((sign << 15 | i / PLACES) << 16 | k_behind[i % PLACES]);
+        crn_to_bf16(FINITE * PLACES, x, out);
+        for (uint32_t i = 0; i < FINITE * PLACES; i++) {
+            const uint32_t near = sign << 15 | i / PLACES;
+            const uint32_t far = near + 1; /* away from 0; 0x7F80 is infinity */
+            const uint32_t even = (near & 1) == 0 ? near : far;
+            const uint32_t place = i % PLACES;
+            assert_int_equal(out[i], place < BELOW ? near : place < PLACES - 1 ? far : even);
         }
     }
 }
@@ -167,6 +170,54 @@ static void a_linear_layer__multiplies_rounded_factors_and_adds_up_in_float32(vo
     crn_bf16_gemms_destroy(gemms);
 }
 
+/*
+ * Queries of zeros see all keys alike: probabilities 1, 1/2 and 1/3, and 171/512 is the bfloat16
+ * nearest to 1/3. With ones as values the third query sums three of them up, and the first value's
+ * gradient sums one of each; scores' gradients are seen through a key that is alone not 0.
+ */
+static void attention__multiplies_rounded_probabilities_and_gradients(void **state)
+{
+    (void)state;
+    enum { TIME = 3, SCRATCH = 4096 };
+    const crn_attention_shape shape = {.batch = 1,
+                                       .time = TIME,
+                                       .heads = 1,
+                                       .kv_heads = 1,
+                                       .head_size = 1,
+                                       .scale = 1.0F,
+                                       .is_bf16 = true};
+    const crn_dropout_place none = {0};
+    const float zeros[TIME] = {0.0F, 0.0F, 0.0F};
+    const float ones[TIME] = {1.0F, 1.0F, 1.0F};
+    const float one_key[TIME] = {0.0F, 1.0F, 0.0F};
+    const float values[TIME] = {0.0F, 1.0F, 5.0F};
+    float y[TIME];
+    float lse[TIME];
+    float dq[TIME];
+    float dk[TIME];
+    float dv[TIME];
+    float rounded_dq[TIME];
+    float scratch[SCRATCH];
+    cairn_error err = {0};
+    const crn_attention_gradients out = {.dq = dq, .dk = dk, .dv = dv};
+    assert_true(crn_attention_scratch(&shape, 1) <= SCRATCH);
+    assert_int_equal(crn_attention(&shape, &none, zeros, zeros, ones, y, lse, 1, scratch, &err),
+                     CAIRN_OK);
+    assert_true(y[0] == 1.0F && y[1] == 1.0F && y[2] == 513.0F / 512.0F);
+    assert_int_equal(crn_attention_backward(&shape, &none, zeros, zeros, ones, y, lse, ones, &out,
+                                            1, scratch, &err),
+                     CAIRN_OK);
+    assert_true(dv[0] == 1.5F + 171.0F / 512.0F);
+    assert_int_equal(crn_attention(&shape, &none, zeros, one_key, values, y, lse, 1, scratch, &err),
+                     CAIRN_OK);
+    assert_int_equal(crn_attention_backward(&shape, &none, zeros, one_key, values, y, lse, ones,
+                                            &out, 1, scratch, &err),
+                     CAIRN_OK);
+    crn_round_to_bf16(TIME, dq, rounded_dq);
+    assert_true(dq[2] != 0.0F);
+    assert_memory_equal(dq, rounded_dq, sizeof dq);
+}
+
 /* Shapes beyond what is kept: those of before are made again. */
 static void many_shapes__are_computed_too(void **state)
 {
@@ -177,6 +228,7 @@ static void many_shapes__are_computed_too(void **state)
     crn_bf16 ones[SHAPES];
     for (int i = 0; i < SHAPES; i++)
         ones[i] = 0x3F80;
+    crn_thread_set(1); /* So small products are faster so. */
     assert_int_equal(crn_bf16_gemms_new(&gemms, &err), CAIRN_OK);
     for (int round = 0; round < 2; round++) {
         for (int k = 1; k <= SHAPES; k++) {
@@ -189,6 +241,7 @@ static void many_shapes__are_computed_too(void **state)
         }
     }
     crn_bf16_gemms_destroy(gemms);
+    crn_thread_set(0);
 }
 
 int main(void)
@@ -199,6 +252,7 @@ int main(void)
         cmocka_unit_test(infinities_and_nans__stay_what_they_are),
         cmocka_unit_test(rounding_in_place__is_there_and_back),
         cmocka_unit_test(a_linear_layer__multiplies_rounded_factors_and_adds_up_in_float32),
+        cmocka_unit_test(attention__multiplies_rounded_probabilities_and_gradients),
         cmocka_unit_test(many_shapes__are_computed_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

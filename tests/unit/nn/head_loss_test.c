@@ -62,6 +62,7 @@ typedef struct shape {
     bool per_token;
     double logits_scale;
     int64_t chunk_rows; /* 0: the single operations */
+    bool is_bf16;
 } shape;
 
 static void record(const room *r, crn_tape *tape, const shape *s)
@@ -92,16 +93,24 @@ static void record(const room *r, crn_tape *tape, const shape *s)
 static crn_run run_of(room *r, const shape *s)
 {
     crn_tape *tape = NULL;
+    crn_mixed *mixed = NULL;
     crn_run run = {.loss_scale = 8.0F, .wants_metrics = true};
     assert_int_equal(crn_tape_new(s->is_training, &tape, &r->err), CAIRN_OK);
+    if (s->is_bf16) {
+        assert_int_equal(crn_mixed_new(&mixed, &r->err), CAIRN_OK);
+        crn_tape_use_bf16(tape, mixed);
+    }
     record(r, tape, s);
     assert_int_equal(crn_tape_plan(tape, &r->err), CAIRN_OK);
+    if (s->is_bf16)
+        crn_mixed_refresh(mixed, r->state);
     for (int i = 0; i < TENSORS; i++)
         memset(r->tensors[i]->grad, 0, r->tensors[i]->bytes);
     assert_int_equal(crn_tape_run(tape, &run, &r->err), CAIRN_OK);
     for (int i = 0; i < TENSORS; i++)
         memcpy(r->grads[i], r->tensors[i]->grad, r->tensors[i]->bytes);
     crn_tape_destroy(tape);
+    crn_mixed_destroy(mixed);
     return run;
 }
 
@@ -148,14 +157,15 @@ static void any_number_of_rows_at_once__gives_the_same(void **state)
 
 static void every_option__gives_the_same(void **state)
 {
-    for (unsigned bits = 0; bits < 32; bits++) {
+    for (unsigned bits = 0; bits < 64; bits++) {
         const shape s = {.is_training = (bits & 1) != 0,
                          .is_tied = (bits & 2) != 0,
                          .has_bias = (bits & 4) != 0,
                          .has_mask = (bits & 8) != 0,
                          .per_token = (bits & 16) != 0,
                          .logits_scale = 1.0,
-                         .chunk_rows = 5};
+                         .chunk_rows = 5,
+                         .is_bf16 = (bits & 32) != 0};
         compare(*state, &s);
     }
 }
