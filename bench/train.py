@@ -5,8 +5,9 @@
 
 step: GPT-2 124M, B = 4, with T = 64 and T = 1024, and a Llama of the same width, in fp32 and bf16,
 with 1 and all threads: tokens a second, the share of the bound (what the bound is, and what it is
-where bf16 is emulated: bench/train.c), peak memory. Where PYTHON (default: build/venv's, then python3) can import torch, the same step in PyTorch runs
-in turn with ours, with the faster of OMP_WAIT_POLICY active and passive. Ratios are of neighbours.
+where bf16 is emulated: bench/train.c), peak memory. Where
+PYTHON (default: build/venv's, then python3) can import torch, the same step in PyTorch runs in turn
+with ours, with the faster of OMP_WAIT_POLICY active and passive. Ratios are of neighbours.
 
 growth: a small model at T = 256 ... 8192 with a window of 256, and with 2 ... 16 layers: time a
 token and memory a token should not grow.
@@ -68,15 +69,15 @@ def part_step(options):
         cases += [(64, 5, 1, False), (64, 5, cores, True), (1024, 1, cores, False)]
     types = ["fp32", "bf16"] if options.precision == "both" else [options.precision]
     rows = []
-    print("type  model  T     threads  tokens/s  of bound  target  peak MiB  PyTorch tokens/s  ratio"
-          "  its MiB")
+    print("type  model  T     threads  tokens/s  of bound  target  peak MiB  PyTorch tokens/s"
+          "  ratio  its MiB")
     for (time, steps, threads, is_llama), kind in itertools.product(cases, types):
         size = ["--time", str(time), "--steps", str(steps)]
         size += ["--llama"] * is_llama + ["--bf16"] * (kind == "bf16")
         ours = ours_of(size, threads)
         theirs = torch_row(python, size, threads) if python else None
         # The targets of bf16 are of processors that have a unit for it.
-        target = f"{TARGETS[ours['bound_type'], time]:.2f}" if kind == ours["bound_type"] else "none"
+        target = TARGETS[kind, time] if kind == ours["bound_type"] else "none"
         peer = (f"{theirs['tokens_per_s']:16.1f}  {theirs['step_s'] / ours['step_s']:5.2f}"
                 f"  {theirs['peak_mib']:7.0f}" if theirs else "    not measured")
         print(f"{kind:<5} {'Llama' if is_llama else 'GPT-2':<6} {time:<5} {threads:<8}"

@@ -6,7 +6,8 @@
 
 Prints one JSON object. GPT-2 without dropout, or a Llama as in bench/train.c; fp32, or autocast to
 bf16; AdamW with torch's fused or foreach loop, whichever is faster; attention by
-scaled_dot_product_attention where this version has it. Run it with OMP_NUM_THREADS, and try the settings of the table in bench/train.py: the best counts.
+scaled_dot_product_attention where this version has it. Run it with
+OMP_NUM_THREADS, and try the settings of the table in bench/train.py: the best counts.
 """
 import argparse
 import contextlib

@@ -343,11 +343,12 @@ class FaultTest(Case):
         result, _ = self.run_config(
             "notices", loop={"max_steps": 1, "eval_frequency": 0},
             precision={"enabled": True, "fp16_type": "bfloat16", "loss_scaling_factor": "dynamic",
-                       "precision_opt_level": 1},
+                       "precision_opt_level": 1, "min_loss_scale": 2.0},
             callbacks=[{"GlobalFlags": {"csx.performance.micro_batch_size": "auto"}}])
         self.assertEqual(1, result.err.count("csx.performance.micro_batch_size has no effect"))
         self.assertEqual(1, result.err.count("loss_scaling_factor has no effect with fp16_type"))
         self.assertEqual(1, result.err.count("precision_opt_level has no effect"))
+        self.assertEqual(1, result.err.count("min_loss_scale has no effect without a dynamic"))
         self.assertNotIn("computes in float32", result.err)
         self.assertLessEqual(result.err.count("bfloat16 is emulated"), 1)
         self.assertNotIn("WRONG", result.err)
