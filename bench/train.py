@@ -5,9 +5,10 @@
 
 step: GPT-2 124M, B = 4, with T = 64 and T = 1024, and a Llama of the same width, in fp32 and bf16,
 with 1 and all threads: tokens a second, the share of the bound (what the bound is, and what it is
-where bf16 is emulated: bench/train.c), peak memory. Where
-PYTHON (default: build/venv's, then python3) can import torch, the same step in PyTorch runs in turn
-with ours, with the faster of OMP_WAIT_POLICY active and passive. Ratios are of neighbours.
+where bf16 is emulated: bench/train.c), peak memory. Where PYTHON (default: build/venv's, then
+python3) can import torch, the same step in PyTorch runs in turn with ours, at its best with
+OMP_WAIT_POLICY active or passive and with a malloc that keeps freed memory or does not. Ratios are
+of neighbours.
 
 growth: a small model at T = 256 ... 8192 with a window of 256, and with 2 ... 16 layers: time a
 token and memory a token should not grow.
@@ -25,6 +26,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "build" / "bench" / "bench_train"
 TARGETS = {("fp32", 64): 0.70, ("fp32", 1024): 0.80, ("bf16", 64): 0.40, ("bf16", 1024): 0.60}
+# Else glibc gives large blocks back and PyTorch pays for fresh pages in every step.
+KEEP_FREED_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 
 
 def output_of(command, threads, **environment):
@@ -45,7 +48,8 @@ def python_with_torch(given):
 
 def torch_row(python, size, threads):
     command = [python, str(ROOT / "bench" / "train_torch.py"), *size]
-    rows = [output_of(command, threads, OMP_WAIT_POLICY=policy) for policy in ("ACTIVE", "PASSIVE")]
+    rows = [output_of(command, threads, OMP_WAIT_POLICY=policy, **malloc)
+            for policy in ("ACTIVE", "PASSIVE") for malloc in ({}, KEEP_FREED_MEMORY)]
     return min((row for row in rows if row), key=lambda row: row["step_s"], default=None)
 
 

@@ -25,8 +25,8 @@ BANNED = [
      "posix_memalign", ("base", "cli", "h5"), "use base/mem.h"),
     ("mmap munmap mprotect", ("base", "os"), "use crn_pages_alloc"),
     ("printf fprintf vprintf vfprintf dprintf puts fputs putchar fputc putc fwrite perror",
-     ("cli", "h5"), "the library never prints: use the log"),
-    ("exit _exit _Exit quick_exit abort", ("cli", "base", "os", "h5"), "return a status"),
+     ("cli", "confined"), "the library never prints: use the log"),
+    ("exit _exit _Exit quick_exit abort", ("cli", "base", "os", "confined"), "return a status"),
     ("dlopen dlmopen dlsym dlclose", ("os",), "use crn_object_load (os/os.h)"),
     ("open openat creat fopen fdopen freopen close fclose read pread readv preadv write pwrite "
      "writev pwritev rename renameat renameat2 link linkat symlink unlink unlinkat remove fsync "

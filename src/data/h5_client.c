@@ -18,39 +18,6 @@ struct crn_h5_client {
     uint32_t in_slot[CRN_H5_SLOTS]; /* number of the file that is open there, plus 1; 0: none */
 };
 
-static bool is_program(const crn_os *os, const char *path)
-{
-    crn_file_stat stat;
-    return os->stat(os, CRN_OS_CWD, path, &stat) == 0 && stat.kind != CRN_FILE_DIRECTORY;
-}
-
-/* The file of the helper, to be freed; NULL: it is nowhere. */
-static char *find_program(const crn_os *os)
-{
-    static const char *const k_beside[] = {"cairn-hdf5", "../libexec/cairn/cairn-hdf5"};
-    char *own = NULL;
-    crn_str path = {0};
-    bool is_found = false;
-    if (os->real_path(os, "/proc/self/exe", &own) == 0 && strrchr(own, '/') != NULL) {
-        *strrchr(own, '/') = '\0';
-        for (size_t i = 0; i < sizeof k_beside / sizeof k_beside[0] && !is_found; i++) {
-            path.length = 0;
-            crn_str_printf(&path, "%s/%s", own, k_beside[i]);
-            is_found = !path.is_failed && is_program(os, path.text);
-        }
-    }
-    crn_free(own);
-    if (!is_found) {
-        path.length = 0;
-        crn_str_append(&path, CRN_HELPER_DIR "/cairn-hdf5");
-        is_found = !path.is_failed && is_program(os, path.text);
-    }
-    if (is_found)
-        return crn_str_take(&path);
-    crn_str_dispose(&path);
-    return NULL;
-}
-
 cairn_status crn_h5_client_new(const crn_os *os, const char *program, crn_h5_client **out,
                                cairn_error *err)
 {
@@ -60,14 +27,13 @@ cairn_status crn_h5_client_new(const crn_os *os, const char *program, crn_h5_cli
     CRN_NEED(err, client, "the reader of HDF5 files");
     *client = (crn_h5_client){.os = os, .helper = {.socket = -1}};
     if (program == NULL) {
-        found = find_program(os);
+        found = crn_helper_find(os, "cairn-hdf5");
         program = found;
     }
     if (program == NULL)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                 "cairn-hdf5, which reads HDF5 files, is neither beside this program nor in "
-                 "%s: this build lacks HDF5",
-                 CRN_HELPER_DIR);
+                 "cairn-hdf5, which reads HDF5 files, is neither beside this program nor where it "
+                 "was installed: this build lacks HDF5");
     const int e = crn_helper_start(program, &client->helper);
     if (e != 0)
         CRN_FAIL_ERRNO(err, e, "start %s", program);

@@ -5,7 +5,9 @@
 #include "base/mem.h"
 #include "base/try.h"
 #include "ckpt/ckpt.h"
+#include "ckpt/names.h"
 #include "ckpt/publish_folder.h"
+#include "interop/archive.h"
 #include "interop/finetune_yaml.h"
 #include "interop/hf_model.h"
 
@@ -60,6 +62,48 @@ out:
     return rc;
 }
 
+/* Is the file at @path one of PyTorch's? */
+static cairn_status is_pickle(const crn_os *os, const char *path, bool *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    char first[8];
+    size_t got = 0;
+    int fd = -1;
+    crn_archive_kind kind = CRN_ARCHIVE_HDF5;
+    int e = os->open(os, CRN_OS_CWD, path, CRN_OPEN_READ, &fd);
+    if (e == 0)
+        e = os->read_at(os, fd, first, sizeof first, 0, &got);
+    if (e != 0)
+        CRN_FAIL_ERRNO(err, e, "read '%s'", path);
+    *out = crn_archive_recognize(first, got, &kind) && kind == CRN_ARCHIVE_PICKLE;
+out:
+    if (fd >= 0)
+        (void)os->close(os, fd); /* Only looked at. */
+    return rc;
+}
+
+static cairn_status import_file(const crn_os *os, const char *path, crn_hf_model *out,
+                                cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    size_t length = 0;
+    const char *const name = crn_path_file(path, &length);
+    crn_str parent = {0};
+    crn_folder folder = {.os = os, .fd = -1};
+    crn_str_append_bytes(&parent, length > 0 ? path : ".", length > 0 ? length : 1);
+    CRN_TRY_PLAIN(crn_str_check(&parent, err));
+    folder.path = parent.text;
+    const int e = os->open(os, CRN_OS_CWD, parent.text, CRN_OPEN_DIRECTORY, &folder.fd);
+    if (e != 0)
+        CRN_FAIL_ERRNO(err, e, "open the folder '%s'", parent.text);
+    CRN_TRY_PLAIN(crn_hf_model_import_file(&folder, name, out, err));
+out:
+    if (folder.fd >= 0)
+        (void)os->close(os, folder.fd); /* Only read. */
+    crn_str_dispose(&parent);
+    return rc;
+}
+
 /* Reads the source, which must be of the other kind. */
 static cairn_status read_source(struct job *job, cairn_error *err)
 {
@@ -67,13 +111,19 @@ static cairn_status read_source(struct job *job, cairn_error *err)
     const char *const path = job->options->source;
     const bool is_to_hf = job->options->to == CAIRN_CONVERT_TO_HF;
     bool is_hf = false;
+    bool is_torch = false;
     CRN_TRY_PLAIN(is_folder(job, &is_hf, err));
+    if (!is_hf && !is_to_hf)
+        CRN_TRY_PLAIN(is_pickle(job->os, path, &is_torch, err));
     if (is_hf && is_to_hf)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
                  "'%s' is a folder; to make a Hugging Face folder, name a checkpoint file", path);
-    if (!is_hf && !is_to_hf)
+    if (!is_hf && !is_to_hf && !is_torch)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                 "'%s' is a file; to make a checkpoint, name a Hugging Face folder", path);
+                 "'%s' is no PyTorch file; to make a checkpoint, name one or a Hugging Face folder",
+                 path);
+    if (is_torch)
+        return import_file(job->os, path, &job->model, err);
     if (is_hf)
         CRN_TRY_PLAIN(import_from(job->os, path, &job->model, err));
     else

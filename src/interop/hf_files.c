@@ -6,18 +6,30 @@
 
 #include "base/mem.h"
 #include "base/try.h"
+#include "interop/archive.h"
 #include "interop/hf_config.h"
 #include "interop/hf_index.h"
 
-#define SINGLE_FILE "model.safetensors"
-#define INDEX_FILE  SINGLE_FILE ".index.json"
+/* How a folder may keep its weights. */
+struct layout {
+    const char *single;
+    const char *index;
+    const char *shard_end; /* of the names of the files in the index */
+    bool is_pickle;
+};
+
+static const struct layout k_layouts[] = {
+    {"model.safetensors", "model.safetensors.index.json", ".safetensors", false},
+    {"pytorch_model.bin", "pytorch_model.bin.index.json", ".bin", true},
+};
 
 struct crn_hf_file {
     char *name;
     int fd;
     crn_file_stat stat; /* when it was opened */
-    crn_header header;
+    crn_header header;  /* of a safetensors file */
     uint64_t data_begin;
+    crn_archive *archive; /* PyTorch's file; NULL: it is none */
 };
 
 /* ---- Opening ---- */
@@ -95,17 +107,25 @@ out:
     return rc;
 }
 
-static cairn_status open_file(crn_hf_files *files, const char *name, cairn_error *err)
+static cairn_status open_pickle(const crn_hf_files *files, crn_hf_file *file, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    crn_hf_file *const file = &files->files[files->file_count++];
+    char *const path = crn_path_join(files->folder->path, file->name);
+    CRN_NEED(err, path, "a file's name");
+    CRN_TRY_PLAIN(crn_archive_open(files->folder->os, file->fd, path, CRN_ARCHIVE_PICKLE, NULL,
+                                   &file->archive, err));
+out:
+    crn_free(path);
+    return rc;
+}
+
+static cairn_status open_safetensors(const crn_hf_files *files, crn_hf_file *file, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
     uint8_t word[64] = {0};
     uint64_t header_bytes = 0;
     char message[200] = "";
     uint8_t *json = NULL;
-    *file = (crn_hf_file){.fd = -1, .name = crn_strdup(name)};
-    CRN_NEED(err, file->name, "a file name");
-    CRN_TRY_PLAIN(open_regular(files->folder, name, &file->fd, &file->stat, err));
     const size_t word_size = file->stat.size < sizeof word ? (size_t)file->stat.size : sizeof word;
     CRN_TRY_PLAIN(read_bytes(files, file, word, word_size, 0, err));
     crn_format_code code =
@@ -120,16 +140,37 @@ static cairn_status open_file(crn_hf_files *files, const char *name, cairn_error
                                 &file->header, message);
     }
     if (code == CRN_FORMAT_NO_MEMORY)
-        CRN_FAIL(err, CAIRN_ENOMEM, "no memory for the header of '%s'", name);
+        CRN_FAIL(err, CAIRN_ENOMEM, "no memory for the header of '%s'", file->name);
     if (code != CRN_FORMAT_OK)
-        CRN_FAIL(err, CAIRN_ECORRUPT, "'%s/%s': %s: %s", files->folder->path, name,
+        CRN_FAIL(err, CAIRN_ECORRUPT, "'%s/%s': %s: %s", files->folder->path, file->name,
                  crn_format_code_text(code), message);
 out:
     crn_free(json);
     return rc;
 }
 
+static cairn_status open_file(crn_hf_files *files, const char *name, bool is_pickle,
+                              cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_hf_file *const file = &files->files[files->file_count++];
+    *file = (crn_hf_file){.fd = -1, .name = crn_strdup(name)};
+    CRN_NEED(err, file->name, "a file name");
+    CRN_TRY_PLAIN(open_regular(files->folder, name, &file->fd, &file->stat, err));
+    rc = is_pickle ? open_pickle(files, file, err) : open_safetensors(files, file, err);
+out:
+    return rc;
+}
+
 /* ---- The set ---- */
+
+static const crn_file_entry *entries_of(const crn_hf_file *file, size_t *out_count)
+{
+    if (file->archive != NULL)
+        return crn_archive_tensors(file->archive, out_count);
+    *out_count = file->header.entry_count;
+    return file->header.entries;
+}
 
 static int by_name(const void *a, const void *b)
 {
@@ -142,16 +183,19 @@ static cairn_status list_tensors(crn_hf_files *files, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     size_t count = 0;
+    size_t in_file = 0;
     char shown[200];
-    for (size_t i = 0; i < files->file_count; i++)
-        count += files->files[i].header.entry_count;
+    for (size_t i = 0; i < files->file_count; i++) {
+        (void)entries_of(&files->files[i], &in_file);
+        count += in_file;
+    }
     files->tensors = crn_calloc(count + 1, sizeof *files->tensors);
     CRN_NEED(err, files->tensors, "a list of tensors");
     for (size_t i = 0; i < files->file_count; i++) {
-        const crn_header *const header = &files->files[i].header;
-        for (size_t j = 0; j < header->entry_count; j++)
+        const crn_file_entry *const entries = entries_of(&files->files[i], &in_file);
+        for (size_t j = 0; j < in_file; j++)
             files->tensors[files->tensor_count++] =
-                (crn_hf_tensor){.entry = &header->entries[j], .file = i};
+                (crn_hf_tensor){.entry = &entries[j], .file = i};
     }
     qsort(files->tensors, count, sizeof *files->tensors, by_name);
     for (size_t i = 1; i < count; i++) {
@@ -186,18 +230,18 @@ out:
     return rc;
 }
 
-static cairn_status open_shards(crn_hf_files *files, cairn_error *err)
+static cairn_status open_shards(crn_hf_files *files, const struct layout *layout, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     char *text = NULL;
     size_t size = 0;
     crn_hf_index index = {0};
-    CRN_TRY_PLAIN(crn_hf_read_text(files->folder, INDEX_FILE, &text, &size, err));
-    CRN_TRY_PLAIN(crn_hf_index_read(text, size, INDEX_FILE, &index, err));
+    CRN_TRY_PLAIN(crn_hf_read_text(files->folder, layout->index, &text, &size, err));
+    CRN_TRY_PLAIN(crn_hf_index_read(text, size, layout->index, layout->shard_end, &index, err));
     files->files = crn_calloc(index.files.count, sizeof *files->files);
     CRN_NEED(err, files->files, "a list of files");
     for (size_t i = 0; i < index.files.count; i++)
-        CRN_TRY_PLAIN(open_file(files, index.files.items[i], err));
+        CRN_TRY_PLAIN(open_file(files, index.files.items[i], layout->is_pickle, err));
     CRN_TRY_PLAIN(list_tensors(files, err));
     CRN_TRY_PLAIN(check_map(files, &index, err));
 out:
@@ -212,29 +256,40 @@ static bool is_there(const crn_folder *folder, const char *name)
     return folder->os->stat(folder->os, folder->fd, name, &stat) == 0;
 }
 
+static cairn_status open_single(crn_hf_files *files, const char *name, bool is_pickle,
+                                cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    files->files = crn_calloc(1, sizeof *files->files);
+    CRN_NEED(err, files->files, "a list of files");
+    CRN_TRY_PLAIN(open_file(files, name, is_pickle, err));
+    CRN_TRY_PLAIN(list_tensors(files, err));
+out:
+    return rc;
+}
+
 cairn_status crn_hf_files_open(const crn_folder *folder, crn_hf_files *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     *out = (crn_hf_files){.folder = folder};
-    if (is_there(folder, SINGLE_FILE)) {
-        out->files = crn_calloc(1, sizeof *out->files);
-        CRN_NEED(err, out->files, "a list of files");
-        CRN_TRY_PLAIN(open_file(out, SINGLE_FILE, err));
-        CRN_TRY_PLAIN(list_tensors(out, err));
-    } else if (is_there(folder, INDEX_FILE)) {
-        CRN_TRY_PLAIN(open_shards(out, err));
-    } else if (is_there(folder, "pytorch_model.bin") ||
-               is_there(folder, "pytorch_model.bin.index.json")) {
-        CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                 "'%s' has its weights in PyTorch's format only, which this version does not read; "
-                 "save it with safe_serialization",
-                 folder->path);
-    } else {
-        CRN_FAIL(err, CAIRN_ENOTFOUND, "'%s' has neither " SINGLE_FILE " nor " INDEX_FILE,
-                 folder->path);
+    for (size_t i = 0; i < sizeof k_layouts / sizeof k_layouts[0]; i++) {
+        const struct layout *const layout = &k_layouts[i];
+        if (is_there(folder, layout->single))
+            return open_single(out, layout->single, layout->is_pickle, err);
+        if (is_there(folder, layout->index))
+            return open_shards(out, layout, err);
     }
+    CRN_FAIL(err, CAIRN_ENOTFOUND, "'%s' has neither %s nor %s, nor an index of such", folder->path,
+             k_layouts[0].single, k_layouts[1].single);
 out:
     return rc;
+}
+
+cairn_status crn_hf_files_open_pickle(const crn_folder *folder, const char *name, crn_hf_files *out,
+                                      cairn_error *err)
+{
+    *out = (crn_hf_files){.folder = folder};
+    return open_single(out, name, true, err);
 }
 
 void crn_hf_files_close(crn_hf_files *files)
@@ -244,6 +299,7 @@ void crn_hf_files_close(crn_hf_files *files)
         if (file->fd >= 0)
             (void)files->folder->os->close(files->folder->os, file->fd); /* Only read. */
         crn_header_dispose(&file->header);
+        crn_archive_close(file->archive);
         crn_free(file->name);
     }
     crn_free(files->files);
@@ -317,8 +373,11 @@ cairn_status crn_hf_files_read(const crn_hf_files *files, const crn_hf_tensor *t
     for (uint64_t at = 0; at < entry->bytes; at += PIECE) {
         const uint64_t left = entry->bytes - at;
         const size_t size = left < PIECE ? (size_t)left : PIECE;
-        CRN_TRY_PLAIN(
-            read_bytes(files, file, piece, size, file->data_begin + entry->begin + at, err));
+        if (file->archive != NULL)
+            CRN_TRY_PLAIN(crn_archive_read(file->archive, entry, at, size, piece, err));
+        else
+            CRN_TRY_PLAIN(
+                read_bytes(files, file, piece, size, file->data_begin + entry->begin + at, err));
         for (uint64_t i = 0; i < size / width; i++)
             values[at / width + i] = element(piece, entry->dtype, i);
     }

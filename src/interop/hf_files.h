@@ -1,6 +1,7 @@
 /*
- * The safetensors files of a Hugging Face folder as one set of named tensors. Untrusted: headers
- * pass the codec's checks, and every file must be a regular one of the folder itself.
+ * The files of a Hugging Face folder, safetensors or PyTorch's, as one set of named tensors.
+ * Untrusted: headers pass the codec's checks, PyTorch's files are read by a confined program, and
+ * every file must be a regular one of the folder itself.
  */
 #ifndef CRN_INTEROP_HF_FILES_H
 #define CRN_INTEROP_HF_FILES_H
@@ -26,12 +27,16 @@ typedef struct crn_hf_files {
 } crn_hf_files;
 
 /*
- * Opens model.safetensors, or the files that model.safetensors.index.json names; the map and the
- * files must agree tensor for tensor. Borrows @folder. @out: to be closed in any case.
- * ENOTFOUND: neither is there, or a file of the map is not.  ECORRUPT: damaged, or a link.
- * EUNSUPPORTED: only PyTorch's own format is there.  EIO, ENOMEM.
+ * Opens model.safetensors, or the files that model.safetensors.index.json names, or else the same
+ * of pytorch_model.bin; the map and the files must agree tensor for tensor. Borrows @folder. @out:
+ * to be closed in any case.
+ * ENOTFOUND: none is there, or a file of the map is not.  ECORRUPT: damaged, or a link.
+ * EUNSUPPORTED: a PyTorch file of a kind that is not read.  EIO, ENOMEM.
  */
 cairn_status crn_hf_files_open(const crn_folder *folder, crn_hf_files *out, cairn_error *err);
+/* Opens one PyTorch file of @folder. Otherwise as crn_hf_files_open. */
+cairn_status crn_hf_files_open_pickle(const crn_folder *folder, const char *name, crn_hf_files *out,
+                                      cairn_error *err);
 void crn_hf_files_close(crn_hf_files *files);
 
 /* NULL if there is none. */

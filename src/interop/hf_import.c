@@ -1,5 +1,6 @@
-/* From a Hugging Face folder into our parameters. */
+/* From a Hugging Face folder, or a PyTorch file beside its config.json, into our parameters. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -12,14 +13,39 @@
 struct source {
     crn_hf_files files;
     crn_hf_family family;
-    const char *prefix; /* "" in files of the bare model */
+    bool is_single;      /* a file of its own, which may hold more than the model */
+    bool is_ours;        /* parameters have our names, which are the Model Zoo's */
+    const char *wrapper; /* what every name of the model begins with */
+    const char *prefix;  /* "" in files of the bare model */
 };
 
+/* Where programs put the model in a file that holds more. "": nowhere, it is the file. */
+static const char *const k_wrappers[] = {
+    "", "model.", "state_dict.", "state_dict.model.", "model.model.", "module.", "model.module."};
+
 /* ---- Finding ---- */
+
+static cairn_status piece_of(const struct source *source, const crn_hf_model *m,
+                             const cairn_tensor *ours, crn_hf_piece *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    if (!source->is_ours)
+        return crn_hf_piece_of(source->family, &m->options, ours, out, err);
+    *out = (crn_hf_piece){.is_outer = true,
+                          .rows = ours->shape[0],
+                          .cols = ours->rank == 2 ? ours->shape[1] : 1,
+                          .all = ours->shape[0]};
+    const int length = snprintf(out->name, sizeof out->name, "%s", ours->name);
+    if (length < 0 || (size_t)length >= sizeof out->name)
+        CRN_FAIL(err, CAIRN_EUNSUPPORTED, "the name '%s' is too long", ours->name);
+out:
+    return rc;
+}
 
 static crn_hf_tensor *find(const struct source *source, const crn_hf_piece *piece)
 {
     crn_str name = {0};
+    crn_str_append(&name, source->wrapper);
     crn_str_append(&name, piece->is_outer ? "" : source->prefix);
     crn_str_append(&name, piece->name);
     crn_hf_tensor *const tensor =
@@ -28,17 +54,39 @@ static crn_hf_tensor *find(const struct source *source, const crn_hf_piece *piec
     return tensor;
 }
 
-/* The prefix is there if it is before the token embedding. */
-static cairn_status choose_prefix(struct source *source, const crn_hf_model *m, cairn_error *err)
+/* Tries one way of naming: is the token embedding, our first tensor, there? */
+static cairn_status try_names(struct source *source, const crn_hf_model *m, bool is_ours,
+                              const char *wrapper, const char *prefix, bool *out_found,
+                              cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_hf_piece piece;
     const cairn_state *const state = cairn_state_tree_find(m->tree, "model");
-    CRN_TRY_PLAIN(
-        crn_hf_piece_of(source->family, &m->options, cairn_state_tensor_at(state, 0), &piece, err));
-    source->prefix = "";
-    if (find(source, &piece) == NULL)
-        source->prefix = crn_hf_prefix(source->family);
+    source->is_ours = is_ours;
+    source->wrapper = wrapper;
+    source->prefix = prefix;
+    CRN_TRY_PLAIN(piece_of(source, m, cairn_state_tensor_at(state, 0), &piece, err));
+    *out_found = find(source, &piece) != NULL;
+out:
+    return rc;
+}
+
+/* Finds out how the tensors are named; if no way fits, the one of a whole model stands. */
+static cairn_status choose_names(struct source *source, const crn_hf_model *m, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const char *const prefix = crn_hf_prefix(source->family);
+    const size_t wrappers = source->is_single ? sizeof k_wrappers / sizeof k_wrappers[0] : 1;
+    bool is_found = false;
+    for (size_t i = 0; i < wrappers && !is_found; i++) {
+        CRN_TRY_PLAIN(try_names(source, m, false, k_wrappers[i], prefix, &is_found, err));
+        if (!is_found)
+            CRN_TRY_PLAIN(try_names(source, m, false, k_wrappers[i], "", &is_found, err));
+        if (!is_found && source->is_single)
+            CRN_TRY_PLAIN(try_names(source, m, true, k_wrappers[i], "", &is_found, err));
+    }
+    if (!is_found)
+        CRN_TRY_PLAIN(try_names(source, m, false, "", prefix, &is_found, err));
 out:
     return rc;
 }
@@ -50,19 +98,20 @@ static cairn_status locate(const struct source *source, const crn_hf_model *m,
 {
     cairn_status rc = CAIRN_OK;
     uint64_t shape[2] = {0};
-    CRN_TRY_PLAIN(crn_hf_piece_of(source->family, &m->options, ours, piece, err));
+    CRN_TRY_PLAIN(piece_of(source, m, ours, piece, err));
     crn_hf_tensor *const theirs = find(source, piece);
     const char *const prefix = piece->is_outer ? "" : source->prefix;
     if (theirs == NULL)
-        CRN_FAIL(err, CAIRN_EINCOMPATIBLE, "'%s' has no tensor '%s%s'", source->files.folder->path,
-                 prefix, piece->name);
+        CRN_FAIL(err, CAIRN_EINCOMPATIBLE, "'%s' has no tensor '%s%s%s'",
+                 source->files.folder->path, source->wrapper, prefix, piece->name);
     const int rank = crn_hf_shape(piece, ours, shape);
     const crn_file_entry *const entry = theirs->entry;
     if (entry->rank != (uint32_t)rank ||
         memcmp(entry->shape, shape, (size_t)rank * sizeof shape[0]) != 0)
         CRN_FAIL(err, CAIRN_EINCOMPATIBLE,
-                 "'%s%s' has not the shape that config.json says: [%" PRIu64 "%s%.0" PRIu64 "]",
-                 prefix, piece->name, shape[0], rank == 2 ? ", " : "", rank == 2 ? shape[1] : 0);
+                 "'%s%s%s' has not the shape that config.json says: [%" PRIu64 "%s%.0" PRIu64 "]",
+                 source->wrapper, prefix, piece->name, shape[0], rank == 2 ? ", " : "",
+                 rank == 2 ? shape[1] : 0);
     *out = theirs;
 out:
     return rc;
@@ -80,7 +129,8 @@ static cairn_status check_tied_head(const struct source *source, const crn_hf_mo
     float *a = NULL;
     float *b = NULL;
     const cairn_state *const state = cairn_state_tree_find(m->tree, "model");
-    crn_hf_tensor *const head = crn_hf_files_find(&source->files, "lm_head.weight");
+    crn_hf_tensor *const head =
+        find(source, &(crn_hf_piece){.name = "lm_head.weight", .is_outer = true});
     if (!m->options.share_embedding_weights || head == NULL)
         return CAIRN_OK;
     CRN_TRY_PLAIN(locate(source, m, cairn_state_tensor_at(state, 0), &piece, &words, err));
@@ -98,6 +148,12 @@ out:
     return rc;
 }
 
+/* What a file holds beside the model, such as the optimizer's, is not the model's business. */
+static bool is_of_model(const struct source *source, const char *name)
+{
+    return crn_starts_with(name, source->wrapper) && !crn_hf_is_derived(name);
+}
+
 /* Every parameter has its tensor, every tensor its parameter. */
 static cairn_status check_all(const struct source *source, const crn_hf_model *m, cairn_error *err)
 {
@@ -113,7 +169,7 @@ static cairn_status check_all(const struct source *source, const crn_hf_model *m
     CRN_TRY_PLAIN(check_tied_head(source, m, err));
     for (size_t i = 0; i < source->files.tensor_count; i++) {
         const crn_hf_tensor *const tensor = &source->files.tensors[i];
-        if (!tensor->is_used && !crn_hf_is_derived(tensor->entry->name))
+        if (!tensor->is_used && is_of_model(source, tensor->entry->name))
             CRN_FAIL(
                 err, CAIRN_EINCOMPATIBLE, "'%s' is no tensor of the model of config.json",
                 crn_escape(tensor->entry->name, tensor->entry->name_length, shown, sizeof shown));
@@ -146,18 +202,23 @@ out:
     return rc;
 }
 
-cairn_status crn_hf_model_import(const crn_folder *folder, crn_hf_model *out, cairn_error *err)
+/* @name: of the PyTorch file; NULL: what the folder has. */
+static cairn_status import(const crn_folder *folder, const char *name, crn_hf_model *out,
+                           cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    struct source source = {.prefix = ""};
+    struct source source = {.is_single = name != NULL};
     char *text = NULL;
     size_t size = 0;
     *out = (crn_hf_model){0};
     CRN_TRY_PLAIN(crn_hf_read_text(folder, "config.json", &text, &size, err));
     CRN_TRY_PLAIN(crn_hf_model_declare(text, size, "config.json", out, err));
     CRN_TRY_PLAIN(crn_hf_family_of(&out->options, &source.family, err));
-    CRN_TRY_PLAIN(crn_hf_files_open(folder, &source.files, err));
-    CRN_TRY_PLAIN(choose_prefix(&source, out, err));
+    if (name != NULL)
+        CRN_TRY_PLAIN(crn_hf_files_open_pickle(folder, name, &source.files, err));
+    else
+        CRN_TRY_PLAIN(crn_hf_files_open(folder, &source.files, err));
+    CRN_TRY_PLAIN(choose_names(&source, out, err));
     CRN_TRY_PLAIN(check_all(&source, out, err));
     CRN_TRY_PLAIN(cairn_state_tree_allocate(out->tree, err));
     const cairn_state *const state = cairn_state_tree_find(out->tree, "model");
@@ -168,4 +229,15 @@ out:
     crn_hf_files_close(&source.files);
     crn_free(text);
     return rc;
+}
+
+cairn_status crn_hf_model_import(const crn_folder *folder, crn_hf_model *out, cairn_error *err)
+{
+    return import(folder, NULL, out, err);
+}
+
+cairn_status crn_hf_model_import_file(const crn_folder *folder, const char *name, crn_hf_model *out,
+                                      cairn_error *err)
+{
+    return import(folder, name, out, err);
 }

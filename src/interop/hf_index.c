@@ -7,15 +7,13 @@
 #include "base/str.h"
 #include "base/try.h"
 
-#define SHARD_END ".safetensors"
-
 enum { SHARD_NAME_MAX = 255 };
 
-bool crn_hf_is_shard_name(const char *name, size_t length)
+bool crn_hf_is_shard_name(const char *name, size_t length, const char *end)
 {
-    const size_t end = sizeof SHARD_END - 1;
-    if (length <= end || length > SHARD_NAME_MAX || name[0] == '.' ||
-        memcmp(name + length - end, SHARD_END, end) != 0)
+    const size_t end_length = strlen(end);
+    if (length <= end_length || length > SHARD_NAME_MAX || name[0] == '.' ||
+        memcmp(name + length - end_length, end, end_length) != 0)
         return false;
     for (size_t i = 0; i < length; i++) {
         const char c = name[i];
@@ -47,8 +45,8 @@ out:
     return rc;
 }
 
-static cairn_status add_place(crn_hf_index *index, const char *file, const char *tensor,
-                              const json_t *value, cairn_error *err)
+static cairn_status add_place(crn_hf_index *index, const char *file, const char *end,
+                              const char *tensor, const json_t *value, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     char shown[200];
@@ -57,11 +55,11 @@ static cairn_status add_place(crn_hf_index *index, const char *file, const char 
     const size_t length = json_is_string(value) ? json_string_length(value) : 0;
     size_t number = 0;
     (void)crn_escape(tensor, strlen(tensor), shown, sizeof shown);
-    if (!crn_hf_is_shard_name(name, length))
+    if (!crn_hf_is_shard_name(name, length, end))
         CRN_FAIL(err, CAIRN_ECORRUPT,
                  "'%s' puts '%s' in '%s': the file must be a name of letters, digits, '.', '_' and "
-                 "'-' that ends in " SHARD_END,
-                 file, shown, crn_escape(name, length, shown_name, sizeof shown_name));
+                 "'-' that ends in %s",
+                 file, shown, crn_escape(name, length, shown_name, sizeof shown_name), end);
     CRN_TRY_PLAIN(find_file(index, file, name, &number, err));
     CRN_TRY_PLAIN(crn_grow(&index->places, &index->place_capacity, index->place_count + 1,
                            sizeof *index->places, err));
@@ -70,8 +68,8 @@ out:
     return rc;
 }
 
-cairn_status crn_hf_index_read(const char *json, size_t size, const char *file, crn_hf_index *out,
-                               cairn_error *err)
+cairn_status crn_hf_index_read(const char *json, size_t size, const char *file, const char *end,
+                               crn_hf_index *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     json_error_t problem;
@@ -87,7 +85,7 @@ cairn_status crn_hf_index_read(const char *json, size_t size, const char *file, 
         CRN_FAIL(err, CAIRN_ECORRUPT, "'%s' names no tensor", file);
     for (void *at = json_object_iter(map); at != NULL; at = json_object_iter_next(map, at))
         CRN_TRY_PLAIN(
-            add_place(out, file, json_object_iter_key(at), json_object_iter_value(at), err));
+            add_place(out, file, end, json_object_iter_key(at), json_object_iter_value(at), err));
 out:
     return rc;
 }

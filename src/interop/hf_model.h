@@ -32,6 +32,13 @@ cairn_status crn_hf_model_load(const char *path, const cairn_log *log, crn_hf_mo
  * missing, unexpected or of another shape), EIO, ENOMEM.
  */
 cairn_status crn_hf_model_import(const crn_folder *folder, crn_hf_model *out, cairn_error *err);
+/*
+ * The same from the PyTorch file @name beside a config.json in @folder. The tensors have Hugging
+ * Face's names or ours, which are the Model Zoo's, and may stand under a key, such as "model" or
+ * "state_dict"; what the file holds beside that key is left alone.
+ */
+cairn_status crn_hf_model_import_file(const crn_folder *folder, const char *name, crn_hf_model *out,
+                                      cairn_error *err);
 void crn_hf_model_dispose(crn_hf_model *model);
 
 /* Writes config.json and model.safetensors, durably, into @folder. EUNSUPPORTED: the family has no

@@ -181,6 +181,9 @@ typedef struct crn_helper {
     int socket; /* -1: none */
     int64_t process;
 } crn_helper;
+/* The file of the helper program @name, yours (crn_free): beside this program, in
+ * ../libexec/cairn from there, or where helpers are installed. NULL: it is nowhere. */
+char *crn_helper_find(const crn_os *os, const char *name);
 /* Starts @path. Returns an errno value; ENOENT if there is no such program. */
 int crn_helper_start(const char *path, crn_helper *out);
 /* Sends @size bytes and, if it is not -1, the descriptor @fd. EPIPE: the helper has ended. */

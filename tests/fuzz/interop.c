@@ -8,7 +8,7 @@
 static void read_index(const char *json, size_t size)
 {
     crn_hf_index index;
-    if (crn_hf_index_read(json, size, "index", &index, NULL) == CAIRN_OK) {
+    if (crn_hf_index_read(json, size, "index", ".safetensors", &index, NULL) == CAIRN_OK) {
         CHECK(index.place_count > 0 && index.files.count > 0);
         for (size_t i = 0; i < index.place_count; i++)
             CHECK(index.places[i].file < index.files.count);

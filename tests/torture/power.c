@@ -108,26 +108,40 @@ static void note_open(tt_recorder *r, int dir, const char *name, crn_open_mode m
     r->fd_inode[fd] = inode;
 }
 
-static int rec_open(const crn_os *os, int dir, const char *name, crn_open_mode mode, int *out_fd)
+/* One call at a time, so that the record has the order in which things were done. */
+static tt_recorder *begin_call(const crn_os *os)
 {
     tt_recorder *const r = recorder_of(os);
+    (void)pthread_mutex_lock(&r->lock);
+    return r;
+}
+
+static int end_call(tt_recorder *r, int e)
+{
+    (void)pthread_mutex_unlock(&r->lock);
+    return e;
+}
+
+static int rec_open(const crn_os *os, int dir, const char *name, crn_open_mode mode, int *out_fd)
+{
+    tt_recorder *const r = begin_call(os);
     const int e = r->real->open(r->real, dir, name, mode, out_fd);
     if (e == 0)
         note_open(r, dir, name, mode, *out_fd);
-    return e;
+    return end_call(r, e);
 }
 
 static int rec_close(const crn_os *os, int fd)
 {
-    tt_recorder *const r = recorder_of(os);
+    tt_recorder *const r = begin_call(os);
     if (fd >= 0 && fd < TT_FDS_MAX)
         r->fd_inode[fd] = r->fd_folder[fd] = -1;
-    return r->real->close(r->real, fd);
+    return end_call(r, r->real->close(r->real, fd));
 }
 
 static int rec_write_at(const crn_os *os, int fd, const void *buf, size_t size, uint64_t offset)
 {
-    tt_recorder *const r = recorder_of(os);
+    tt_recorder *const r = begin_call(os);
     const int e = r->real->write_at(r->real, fd, buf, size, offset);
     const int inode = inode_of(r, fd);
     r->is_broken |= inode < 0;
@@ -136,7 +150,7 @@ static int rec_write_at(const crn_os *os, int fd, const void *buf, size_t size, 
         if (offset + size > size_of(r, inode))
             add_op(r, TT_OP_SIZE, inode, -1)->offset = offset + size;
     }
-    return e;
+    return end_call(r, e);
 }
 
 /* To the disk it is a write like others. */
@@ -148,25 +162,25 @@ static int rec_write_uncached(const crn_os *os, int fd, const void *buf, size_t 
 
 static int rec_append(const crn_os *os, int fd, const void *buf, size_t size)
 {
-    tt_recorder *const r = recorder_of(os);
+    tt_recorder *const r = begin_call(os);
     r->is_broken = true; /* The engine appends to nothing. */
-    return r->real->append(r->real, fd, buf, size);
+    return end_call(r, r->real->append(r->real, fd, buf, size));
 }
 
 static int rec_reserve(const crn_os *os, int fd, uint64_t size)
 {
-    tt_recorder *const r = recorder_of(os);
+    tt_recorder *const r = begin_call(os);
     const int e = r->real->reserve(r->real, fd, size);
     const int inode = inode_of(r, fd);
     r->is_broken |= inode < 0;
     if (e == 0 && inode >= 0)
         add_op(r, TT_OP_SIZE, inode, -1)->offset = size;
-    return e;
+    return end_call(r, e);
 }
 
 static int rec_sync(const crn_os *os, int fd)
 {
-    tt_recorder *const r = recorder_of(os);
+    tt_recorder *const r = begin_call(os);
     const int inode = inode_of(r, fd);
     const int folder = folder_of(r, fd);
     if (inode >= 0)
@@ -175,7 +189,7 @@ static int rec_sync(const crn_os *os, int fd)
         (void)add_op(r, TT_OP_SYNC_FOLDER, -1, folder);
     else
         r->is_broken = true;
-    return 0;
+    return end_call(r, 0);
 }
 
 static void note_rename(tt_recorder *r, int dir, const char *from, const char *to)
@@ -191,31 +205,31 @@ static void note_rename(tt_recorder *r, int dir, const char *from, const char *t
 
 static int rec_rename_new(const crn_os *os, int dir, const char *from, const char *to)
 {
-    tt_recorder *const r = recorder_of(os);
+    tt_recorder *const r = begin_call(os);
     const int e = r->real->rename_new(r->real, dir, from, to);
     if (e == 0)
         note_rename(r, dir, from, to);
-    return e;
+    return end_call(r, e);
 }
 
 static int rec_rename_over(const crn_os *os, int dir, const char *from, const char *to)
 {
-    tt_recorder *const r = recorder_of(os);
+    tt_recorder *const r = begin_call(os);
     const int e = r->real->rename_over(r->real, dir, from, to);
     if (e == 0)
         note_rename(r, dir, from, to);
-    return e;
+    return end_call(r, e);
 }
 
 static int rec_unlink(const crn_os *os, int dir, const char *name)
 {
-    tt_recorder *const r = recorder_of(os);
+    tt_recorder *const r = begin_call(os);
     const int e = r->real->unlink(r->real, dir, name);
     const int folder = folder_of(r, dir);
     r->is_broken |= folder < 0;
     if (e == 0 && folder >= 0)
         add_name(r, TT_OP_DELETE, folder, name, -1);
-    return e;
+    return end_call(r, e);
 }
 
 /* What is there when the recording begins: names and data, all synced. */
@@ -246,6 +260,7 @@ void tt_recorder_open(tt_recorder *r, const crn_os *real, const char *dir, const
     r->block = block;
     r->ops = calloc(TT_OPS_MAX, sizeof *r->ops);
     assert_non_null(r->ops);
+    assert_int_equal(pthread_mutex_init(&r->lock, NULL), 0);
     for (int fd = 0; fd < TT_FDS_MAX; fd++)
         r->fd_inode[fd] = r->fd_folder[fd] = -1;
     r->os = *real; /* Calls that change nothing go through as they are: they use no self. */
@@ -271,13 +286,17 @@ void tt_recorder_close(tt_recorder *r)
     for (size_t i = 0; i < r->count; i++)
         free(r->ops[i].bytes);
     free(r->ops);
+    (void)pthread_mutex_destroy(&r->lock);
     r->ops = NULL;
     r->count = 0;
 }
 
 void tt_recorder_event(void *recorder, const char *event)
 {
-    set_bytes(add_op(recorder, TT_OP_EVENT, -1, -1), event, strlen(event));
+    tt_recorder *const r = recorder;
+    (void)pthread_mutex_lock(&r->lock);
+    set_bytes(add_op(r, TT_OP_EVENT, -1, -1), event, strlen(event));
+    (void)pthread_mutex_unlock(&r->lock);
 }
 
 /* ---- What may be left ---- */

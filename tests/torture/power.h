@@ -15,6 +15,8 @@
 #ifndef TT_POWER_H
 #define TT_POWER_H
 
+#include <pthread.h>
+
 #include "torture/torture.h"
 
 enum { TT_INODES_MAX = 400, TT_OPS_MAX = 4000, TT_FDS_MAX = 1024 };
@@ -40,6 +42,7 @@ typedef struct tt_op {
 
 typedef struct tt_recorder {
     crn_os os; /* pass its address */
+    pthread_mutex_t lock;
     const crn_os *real;
     const char *dir;
     const char *root; /* NULL: dir */
@@ -54,7 +57,7 @@ typedef struct tt_recorder {
 } tt_recorder;
 
 /* Records from what is in the folders now, which counts as durable. Calls may come from several
- * threads, one at a time. */
+ * threads. */
 void tt_recorder_open(tt_recorder *r, const crn_os *real, const char *dir, const char *root,
                       size_t block);
 void tt_recorder_close(tt_recorder *r);

@@ -280,13 +280,24 @@ out:
     return rc;
 }
 
-/* Reports @word for each full checkpoint but the newest two, by their names, since a look into one
- * may fail; returns how many. */
+/* True if a save is under way whose file was not there when @catalogue was read: it may be now. */
+static bool is_one_coming(const tt_world *w, const cairn_catalogue *catalogue)
+{
+    for (size_t i = 0; i < cairn_catalogue_count(catalogue); i++) {
+        const cairn_checkpoint_info *const info = cairn_catalogue_at(catalogue, i);
+        if (info->name_matches && info->is_full && info->name.step == w->saving)
+            return false;
+    }
+    return w->saving != 0;
+}
+
+/* Reports @word for each full checkpoint but the newest two, the one that is coming included; by
+ * their names, since a look into one may fail. Returns how many. */
 static uint64_t report_surplus(const tt_world *w, const cairn_catalogue *catalogue,
                                const char *word)
 {
     uint64_t surplus = 0;
-    size_t full = 0;
+    size_t full = is_one_coming(w, catalogue) ? 1 : 0;
     for (size_t i = 0; i < cairn_catalogue_count(catalogue); i++) {
         const cairn_checkpoint_info *const info = cairn_catalogue_at(catalogue, i);
         full += info->name_matches && info->is_full;
@@ -310,7 +321,8 @@ static cairn_status prune(tt_world *w, cairn_error *err)
     CRN_TRY_PLAIN(cairn_catalogue_read(w->store, &catalogue, err));
     const uint64_t surplus = report_surplus(w, catalogue, "pruning");
     CRN_TRY_PLAIN(cairn_store_keep_newest(w->store, TT_RUN, KEEP, NULL, &deleted, err));
-    /* A file that it could not read just now is never touched. */
+    /* A file that it could not read just now is never touched, and one that is coming may not have
+     * come. */
     if (deleted == surplus)
         (void)report_surplus(w, catalogue, "pruned");
 out:

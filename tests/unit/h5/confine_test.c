@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "h5/confine.h"
+#include "confined/confine.h"
 #include "h5/file.h"
 
 #define CHECK(condition)                                                                           \
@@ -48,7 +48,7 @@ static int open_file(const char *name)
 static void try_to_escape(void)
 {
     char *const words[] = {NULL};
-    CHECK(crn_h5_confine());
+    CHECK(crn_confine());
     CHECK(open("/etc/passwd", O_RDONLY) < 0 && errno == EPERM);
     CHECK(open("/tmp/cairn-escaped", O_WRONLY | O_CREAT, 0600) < 0 && errno == EPERM);
     CHECK(unlink("/tmp/cairn-escaped") < 0 && errno == EPERM);
@@ -71,7 +71,7 @@ static void read_a_file(void)
     crn_h5_reply reply = {0};
     int32_t values[24];
     const int fd = open_file("good/samples/data-00000.h5");
-    CHECK(fd >= 0 && crn_h5_setup() && crn_h5_confine());
+    CHECK(fd >= 0 && crn_h5_setup() && crn_confine());
     crn_h5_file *const file = crn_h5_open(fd, &reply, why);
     CHECK(file != NULL);
     CHECK(reply.rank == 3 && reply.shape[0] == 5 && reply.shape[2] == 8);

@@ -11,7 +11,8 @@ static cairn_status read_one(const char *file, cairn_error *err)
     char json[1024];
     crn_hf_index index;
     (void)snprintf(json, sizeof json, "{\"weight_map\": {\"a\": %s}}", file);
-    const cairn_status rc = crn_hf_index_read(json, strlen(json), "index", &index, err);
+    const cairn_status rc =
+        crn_hf_index_read(json, strlen(json), "index", ".safetensors", &index, err);
     crn_hf_index_dispose(&index);
     return rc;
 }
@@ -53,10 +54,10 @@ static void a_name_is_at_most_255_bytes(void **state)
     char name[300];
     memset(name, 'a', sizeof name);
     memcpy(name + 255 - 12, ".safetensors", 12);
-    assert_true(crn_hf_is_shard_name(name, 255));
+    assert_true(crn_hf_is_shard_name(name, 255, ".safetensors"));
     memset(name, 'a', sizeof name);
     memcpy(name + 256 - 12, ".safetensors", 12);
-    assert_false(crn_hf_is_shard_name(name, 256));
+    assert_false(crn_hf_is_shard_name(name, 256, ".safetensors"));
 }
 
 static void other_json_is_refused(void **state)
@@ -74,8 +75,9 @@ static void other_json_is_refused(void **state)
     for (size_t i = 0; i < sizeof k_bad / sizeof k_bad[0]; i++) {
         cairn_error err = {0};
         crn_hf_index index;
-        tk_assert_status(crn_hf_index_read(k_bad[i], strlen(k_bad[i]), "index", &index, &err),
-                         CAIRN_ECORRUPT, &err);
+        tk_assert_status(
+            crn_hf_index_read(k_bad[i], strlen(k_bad[i]), "index", ".safetensors", &index, &err),
+            CAIRN_ECORRUPT, &err);
         crn_hf_index_dispose(&index);
     }
 }
@@ -88,7 +90,8 @@ static void tensors_and_files_are_counted_once(void **state)
                                  "\"c\": \"1.safetensors\"}}";
     cairn_error err = {0};
     crn_hf_index index;
-    tk_assert_ok(crn_hf_index_read(k_json, sizeof k_json - 1, "index", &index, &err), &err);
+    tk_assert_ok(
+        crn_hf_index_read(k_json, sizeof k_json - 1, "index", ".safetensors", &index, &err), &err);
     assert_int_equal(index.place_count, 3);
     assert_int_equal(index.files.count, 2);
     for (size_t i = 0; i < index.place_count; i++) {

@@ -1,4 +1,4 @@
-#include "h5/confine.h"
+#include "confined/confine.h"
 
 #include <errno.h>
 #include <linux/audit.h>
@@ -86,7 +86,7 @@ static bool filter_calls(void)
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-bool crn_h5_confine(void)
+bool crn_confine(void)
 {
     const bool is_limited = (IS_SANITIZED || limit(RLIMIT_AS, k_memory_max)) &&
                             limit(RLIMIT_NOFILE, OPEN_FILES_MAX) && limit(RLIMIT_FSIZE, 0) &&

@@ -1,6 +1,6 @@
 /* Takes from this process what reading an open file does not need. */
-#ifndef CRN_H5_CONFINE_H
-#define CRN_H5_CONFINE_H
+#ifndef CRN_CONFINED_CONFINE_H
+#define CRN_CONFINED_CONFINE_H
 
 /*
  * Limits of memory and of files, then a seccomp filter: from now on it can read and write open
@@ -9,6 +9,6 @@
  */
 #include <stdbool.h>
 
-bool crn_h5_confine(void);
+bool crn_confine(void);
 
 #endif
