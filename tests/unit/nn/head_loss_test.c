@@ -114,27 +114,29 @@ static crn_run run_of(room *r, const shape *s)
     return run;
 }
 
-static void assert_close(double a, double b)
+static void assert_close(double a, double b, double limit)
 {
-    assert_true(fabs(a - b) <= 1e-6 * fmax(1.0, fabs(b)));
+    assert_true(fabs(a - b) <= limit * fmax(1.0, fabs(b)));
 }
 
 static void compare(room *r, const shape *given)
 {
+    /* A last bit of float32 may decide how a gradient of the logits is rounded. */
+    const double limit = given->is_bf16 ? 1e-2 : 1e-6;
     shape single = *given;
     float expected[TENSORS][VOCAB * COLS];
     single.chunk_rows = 0;
     const crn_run whole = run_of(r, &single);
     memcpy(expected, r->grads, sizeof expected);
     const crn_run chunked = run_of(r, given);
-    assert_close(chunked.loss, whole.loss);
-    assert_close(chunked.token_loss, whole.token_loss);
-    assert_close(chunked.weight, whole.weight);
-    assert_close(chunked.correct, whole.correct);
+    assert_close(chunked.loss, whole.loss, limit);
+    assert_close(chunked.token_loss, whole.token_loss, limit);
+    assert_close(chunked.weight, whole.weight, limit);
+    assert_close(chunked.correct, whole.correct, limit);
     for (int i = 0; i < TENSORS; i++) {
         double largest = 0.0;
         for (int64_t j = 0; j < cairn_tensor_elements(r->tensors[i]); j++) {
-            assert_close((double)r->grads[i][j], (double)expected[i][j]);
+            assert_close((double)r->grads[i][j], (double)expected[i][j], limit);
             largest = fmax(largest, fabs((double)expected[i][j]));
         }
         const bool is_used = i == 0 || (i == 1 && !given->is_tied) || (i == 2 && given->has_bias);
