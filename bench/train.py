@@ -7,8 +7,9 @@ step: GPT-2 124M, B = 4, with T = 64 and T = 1024, and a Llama of the same width
 with 1 and all threads: tokens a second, the share of the bound (what the bound is, and what it is
 where bf16 is emulated: bench/train.c), peak memory. Where PYTHON (default: build/venv's, then
 python3) can import torch, the same step in PyTorch runs in turn with ours, at its best with
-OMP_WAIT_POLICY active or passive and with a malloc that keeps freed memory or does not. Ratios are
-of neighbours.
+OMP_WAIT_POLICY active or passive and with a malloc that keeps freed memory or does not; in bf16 only
+where the processor has a unit for it, for elsewhere its autocast takes ten times as long as fp32.
+Ratios are of neighbours.
 
 growth: a small model at T = 256 ... 8192 with a window of 256, and with 2 ... 16 layers: time a
 token and memory a token should not grow.
@@ -79,9 +80,9 @@ def part_step(options):
         size = ["--time", str(time), "--steps", str(steps)]
         size += ["--llama"] * is_llama + ["--bf16"] * (kind == "bf16")
         ours = ours_of(size, threads)
-        theirs = torch_row(python, size, threads) if python else None
-        # The targets of bf16 are of processors that have a unit for it.
-        target = TARGETS[kind, time] if kind == ours["bound_type"] else "none"
+        is_emulated = kind != ours["bound_type"]
+        theirs = torch_row(python, size, threads) if python and not is_emulated else None
+        target = "none" if is_emulated else TARGETS[kind, time]
         peer = (f"{theirs['tokens_per_s']:16.1f}  {theirs['step_s'] / ours['step_s']:5.2f}"
                 f"  {theirs['peak_mib']:7.0f}" if theirs else "    not measured")
         print(f"{kind:<5} {'Llama' if is_llama else 'GPT-2':<6} {time:<5} {threads:<8}"
