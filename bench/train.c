@@ -2,10 +2,11 @@
  * The speed of a training step beside the bound that the matrix library sets.
  *
  *     bench-train [--batch B] [--time T] [--steps N] [--layers L] [--hidden C] [--vocab V]
- *                 [--window W] [--llama] [--bf16] [--json]
+ *                 [--window W] [--llama] [--gradient_checkpointing] [--bf16] [--json]
  *
  * GPT-2 (tied, learned positions, GELU), or with --llama RMSNorm, rotary positions, SwiGLU of 8/3 C
- * and an output layer of its own; with --window each token sees the W tokens before it.
+ * and an output layer of its own; with --window each token sees the W tokens before it; with
+ * --gradient_checkpointing each layer is computed again before its gradients.
  *
  * The bound, measured in the same run and interleaved with the steps: the three fp32 products of
  * every linear layer and of the output layer (y = x W', dx = dy W, dW += dy' x) by dnnl_sgemm, on
@@ -41,6 +42,7 @@ struct settings {
     int steps;
     bool is_llama;
     bool is_bf16;
+    bool is_checkpointed; /* its layers */
     bool is_json;
 };
 
@@ -252,6 +254,7 @@ static cairn_gpt2_options model_options(const struct settings *s)
     options.num_hidden_layers = s->layers;
     options.max_position_embeddings = s->time > 1024 ? s->time : 1024;
     options.dropout_rate = 0.0;
+    options.gradient_checkpointing = s->is_checkpointed;
     if (s->window > 0)
         options.attention_sliding_window_length =
             (cairn_opt_int){.is_set = true, .value = s->window};
@@ -306,6 +309,15 @@ static void training_make(const struct settings *s, struct training *t)
                                                 .rank = 2,
                                                 .shape = {s->batch, s->time},
                                                 .data = ids + i * s->batch * s->time};
+}
+
+/* MiB of activations, as the model plans them. */
+static double planned_mib(const struct training *t)
+{
+    cairn_error err = {0};
+    uint64_t bytes = 0;
+    check(t->model.ops->memory(t->model.self, &t->batch, true, &bytes, &err), &err);
+    return (double)bytes / 1048576.0;
 }
 
 /* Seconds of loss and gradients, and of the update. */
@@ -363,6 +375,10 @@ static struct settings read_settings(int argc, char **argv)
             s.is_bf16 = true;
             continue;
         }
+        if (strcmp(name, "--gradient_checkpointing") == 0) {
+            s.is_checkpointed = true;
+            continue;
+        }
         if (i + 1 == argc)
             fail("an option lacks its value");
         const int64_t value = number(argv[++i]);
@@ -397,6 +413,7 @@ int main(int argc, char **argv)
     static double updates[STEPS_MAX];
     static double bounds[STEPS_MAX];
     training_make(&s, &training);
+    const double activations = planned_mib(&training);
     for (int i = 0; i < WARM_UP; i++)
         training_step(&training, &computes[0], &updates[0]);
     (void)getrusage(RUSAGE_SELF, &usage); /* before the bound takes memory of its own */
@@ -415,19 +432,21 @@ int main(int argc, char **argv)
     const double update = median(updates, s.steps);
     const char *const type = bound.gemms != NULL ? "bf16" : "fp32";
     if (s.is_json)
-        printf("{\"batch\":%lld,\"time\":%lld,\"layers\":%lld,\"hidden\":%lld,\"vocab\":%lld,"
-               "\"step_s\":%.6f,\"compute_s\":%.6f,\"update_s\":%.6f,\"bound_s\":%.6f,"
-               "\"bound_type\":\"%s\",\"tokens_per_s\":%.2f,\"share_of_bound\":%.4f,\"gflops\":%."
-               "2f,\"peak_mib\":%.1f}\n",
-               (long long)s.batch, (long long)s.time, (long long)s.layers, (long long)s.hidden,
-               (long long)s.vocab, step, compute, update, least, type, tokens / step, least / step,
-               bound_flops(&bound) / least * 1e-9, peak);
+        printf(
+            "{\"batch\":%lld,\"time\":%lld,\"layers\":%lld,\"hidden\":%lld,\"vocab\":%lld,"
+            "\"step_s\":%.6f,\"compute_s\":%.6f,\"update_s\":%.6f,\"bound_s\":%.6f,"
+            "\"bound_type\":\"%s\",\"tokens_per_s\":%.2f,\"share_of_bound\":%.4f,\"gflops\":%.2f,"
+            "\"peak_mib\":%.1f,\"activations_mib\":%.2f}\n",
+            (long long)s.batch, (long long)s.time, (long long)s.layers, (long long)s.hidden,
+            (long long)s.vocab, step, compute, update, least, type, tokens / step, least / step,
+            bound_flops(&bound) / least * 1e-9, peak, activations);
     else
         printf("B=%lld T=%lld: step %.1f ms (loss and gradients %.1f, norm and update %.1f), "
                "%.1f tokens/s; products alone in %s %.1f ms (%.0f GFLOP/s): share %.3f; peak %.0f "
-               "MiB\n",
+               "MiB, "
+               "of which activations %.0f MiB\n",
                (long long)s.batch, (long long)s.time, 1e3 * step, 1e3 * compute, 1e3 * update,
                tokens / step, type, 1e3 * least, bound_flops(&bound) / least * 1e-9, least / step,
-               peak);
+               peak, activations);
     return 0;
 }

@@ -11,8 +11,9 @@ OMP_WAIT_POLICY active or passive and with a malloc that keeps freed memory or d
 where the processor has a unit for it, for elsewhere its autocast takes ten times as long as fp32.
 Ratios are of neighbours.
 
-growth: a small model at T = 256 ... 8192 with a window of 256, and with 2 ... 16 layers: time a
-token and memory a token should not grow.
+growth: a small model at T = 256 ... 8192, with a window of 256 and without, and with 2 ... 16 layers,
+kept and computed again (gradient_checkpointing): with a window the time a token should not grow
+with T, nor a layer's with their number; memory a token never should with T.
 
 JSON goes to build/bench/train-PART.json.
 """
@@ -94,22 +95,28 @@ def part_step(options):
 
 
 def part_growth(options):
-    """Memory is what a run has more than one of a single short row."""
+    """Memory is what a run has more than one of a single short row, and what its plan says."""
     threads = len(os.sched_getaffinity(0))
-    small = ["--batch", "1", "--hidden", "256", "--vocab", "8192", "--window", "256"]
+    small = ["--batch", "1", "--hidden", "256", "--vocab", "8192"]
     times = [256, 512] if options.quick else [256, 512, 1024, 2048, 4096, 8192]
     layers = [2, 4] if options.quick else [2, 4, 8, 16]
-    cases = [(time, 4) for time in times] + [(512, count) for count in layers]
+    windowed, again = ["--window", "256"], ["--gradient_checkpointing"]
+    cases = [(time, 4, flags) for flags in (windowed, []) for time in times]
+    cases += [(512, count, windowed + flags) for flags in ([], again) for count in layers]
     rows = []
-    print("T     layers  us a token  us a token and layer  KiB a token")
-    for time, count in cases:
-        size = small + ["--time", str(time), "--layers", str(count)]
-        least = ours_of(small + ["--time", "16", "--layers", str(count), "--steps", "1"], threads)
-        row = ours_of(size + ["--steps", "5"], threads)
+    print("T     layers  window  again  us a token  us a token and layer  KiB a token  planned")
+    for time, count, flags in cases:
+        common = small + flags + ["--layers", str(count)]
+        least = ours_of(common + ["--time", "16", "--steps", "1"], threads)
+        row = ours_of(common + ["--time", str(time), "--steps", "5"], threads)
         each = row["compute_s"] / time * 1e6
         memory = (row["peak_mib"] - least["peak_mib"]) * 1024 / (time - 16)
-        print(f"{time:<5} {count:<6} {each:11.1f} {each / count:21.1f} {memory:12.1f}", flush=True)
-        rows.append({"time": time, "layers": count, "us_a_token": each, "kib_a_token": memory})
+        planned = row["activations_mib"] * 1024 / time
+        print(f"{time:<5} {count:<7} {'256' if flags[:1] == ['--window'] else 'none':<7}"
+              f" {'yes' if again[0] in flags else 'no':<6} {each:10.1f} {each / count:21.1f}"
+              f" {memory:12.1f} {planned:8.1f}", flush=True)
+        rows.append({"time": time, "layers": count, "flags": flags, "us_a_token": each,
+                     "kib_a_token": memory, "planned_kib_a_token": planned})
     save("growth", rows)
 
 

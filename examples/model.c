@@ -127,6 +127,7 @@ static const cairn_data_ops k_spiral_ops = {
     .sample_count = spiral_count,
     .read = spiral_read,
     .destroy = spiral_destroy,
+    .may_be_read_ahead = true, /* A point is a function of its number. */
 };
 
 static cairn_status spiral_new(const void *options, cairn_data *out, cairn_error *err)

@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build/fuzz"
 SEEDS = ROOT / "tests/fuzz/corpus"
+SEEDS_ELSEWHERE = {"h5_file": ROOT / "tests/hdf5"}
 SECONDS = 3600
 INPUT_SECONDS_MAX = 20
 SHOWN_LINES = 60
@@ -28,9 +29,14 @@ def all_targets():
                   if path.stem not in ("memory_os", "replay"))
 
 
+def program(name):
+    return BUILD / "tests" / f"fuzz_{name}"
+
+
 def build(targets):
+    names = ["fuzz_" + name for name in targets] or ["fuzz_targets"]
     for command in (["cmake", "--preset", "fuzz"],
-                    ["cmake", "--build", str(BUILD), "--", *("fuzz_" + name for name in targets)]):
+                    ["cmake", "--build", str(BUILD), "--", *names]):
         result = subprocess.run(command, cwd=ROOT, text=True, errors="replace", check=False,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if result.returncode != 0:
@@ -50,9 +56,9 @@ def fuzz(name, seconds):
     environment = dict(os.environ, ASAN_OPTIONS="allocator_may_return_null=1",
                        UBSAN_OPTIONS="print_stacktrace=1")
     result = subprocess.run(
-        [BUILD / "tests" / f"fuzz_{name}", f"-max_total_time={seconds}", "-print_final_stats=1",
+        [program(name), f"-max_total_time={seconds}", "-print_final_stats=1",
          f"-timeout={INPUT_SECONDS_MAX}", f"-artifact_prefix={findings}/{name}-", learnt,
-         SEEDS / name],
+         SEEDS_ELSEWHERE.get(name, SEEDS / name)],
         cwd=ROOT, env=environment, text=True, errors="replace", check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     executions = stat(result.stdout, "number_of_executed_units")
@@ -74,8 +80,9 @@ def main():
     unknown = [name for name in options.targets if name not in targets]
     if unknown:
         parser.error(f"no target {unknown[0]}; there are: {', '.join(targets)}")
-    targets = options.targets or targets
-    build(targets)
+    build(options.targets)
+    # Some need a library that is optional.
+    targets = options.targets or [name for name in targets if program(name).exists()]
     total, broken = 0, 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         runs = [pool.submit(fuzz, name, options.seconds) for name in targets]

@@ -80,7 +80,9 @@ def type_text(schema):
     if "enum" in schema:
         return "one of " + ", ".join(code(yaml_value(value)) for value in schema["enum"])
     if schema.get("anyOf", [{}])[0].get("type") == "array":
-        return "list of maps, or null"
+        return "map, list of maps, or null"
+    if schema.get("anyOf", [{}])[0].get("type") == "object":
+        return "map, or null"
     if "anyOf" in schema:
         return "an [initializer](model.md#initializers), or null"
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
@@ -162,7 +164,8 @@ def defaults_of(section):
         value = entry.get("default")
         if name in required and value in (None, [], ""):
             items = entry.get("items", {}).get("type")
-            value = [1] if items in ("integer", "number") else "path"
+            is_nested = "anyOf" in entry
+            value = [{}] if is_nested else [1] if items in ("integer", "number") else "path"
         result.append("%s: %s" % (name, yaml_value(value)))
     return result
 

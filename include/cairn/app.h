@@ -107,33 +107,45 @@ CAIRN_API cairn_status cairn_app_validate(const cairn_app_request *request,
 
 typedef struct cairn_generate_options {
     size_t struct_size;
-    const char *checkpoint_path;
-    const char *prompt; /**< May be "". */
-    uint64_t max_tokens;
-    double temperature;        /**< 0: the most likely token each time. */
-    uint64_t top_k;            /**< Only the k most likely tokens; 0: all. */
+    const char *checkpoint_path; /**< A checkpoint, a Hugging Face folder or a GGUF file. */
+    const char *const *prompts;  /**< [prompt_count] Each is continued; each may be "". */
+    size_t prompt_count;         /**< 0: one that is empty. */
+    uint64_t max_tokens;         /**< For each prompt. */
+    double temperature;          /**< 0: the most likely token each time. */
+    uint64_t top_k;              /**< Only the k most likely tokens; 0: all. */
     double top_p;              /**< Only the most likely tokens that together have this probability;
                                     1: all. */
     double repetition_penalty; /**< Makes tokens of the text less likely (above 1); 1: none. */
-    uint64_t seed;
-    const char *const *stops; /**< [stop_count] The text ends before the first of these. */
+    uint64_t seed;             /**< Of each prompt's text, which does not depend on the others. */
+    const char *const *stops;  /**< [stop_count] The text ends before the first of these. */
     size_t stop_count;
     int threads;          /**< 0: one a processor. */
     const cairn_log *log; /**< May be NULL. */
-    /** Receives the text as it comes: first the prompt, then each token's bytes. */
+    /** Receives the text as it comes: first the prompt, then each token's bytes, and a line end. An
+     *  empty line is between two texts. With as_json it receives a line for each prompt when its
+     *  text has ended: {"prompt", "text", "prompt_tokens", "tokens", "reason", "seconds"}, where
+     *  text is what was written behind the prompt (what is no UTF-8 in it is U+FFFD), and reason is
+     *  "max_tokens", "stop" (a stop text came) or "interrupted". */
     void (*write)(void *user, const char *bytes, size_t size);
+    bool as_json;
     /** Polled between tokens; NULL: never. */
     const char *(*stop_requested)(void *user);
     void *user;
-    const char *tokenizer; /**< As of cairn_tokenizer_open; NULL: "bytes". */
+    const char *tokenizer; /**< As of cairn_tokenizer_open; NULL: "bytes" for a checkpoint, the
+                                tokenizer.json of a Hugging Face folder. */
+    /** Of a checkpoint: another one whose adapters (state lora) are taken; NULL: its own, if it
+     *  has any. */
+    const char *lora_path;
 } cairn_generate_options;
 
 /**
- * `cairn generate`: continues a prompt with the model of a checkpoint; the model's shape comes from
- * the parameters in the file.
- * @retval CAIRN_ENOTFOUND, CAIRN_ECORRUPT, CAIRN_EINCOMPATIBLE  The checkpoint.
- * @retval CAIRN_ECONFIG  An option is out of range, or the prompt has a token that the model lacks.
- * @retval CAIRN_EDATA, CAIRN_EUNSUPPORTED  The tokenizer, or the prompt is no UTF-8.
+ * `cairn generate`: continues prompts with a model; its shape comes from the parameters in the
+ * file, or from what other programs keep for that. A text that becomes longer than the model's
+ * longest sequence loses its beginning from the model's sight, which is logged.
+ * @retval CAIRN_ENOTFOUND, CAIRN_ECORRUPT, CAIRN_EINCOMPATIBLE  The checkpoint, folder or file.
+ * @retval CAIRN_ECONFIG  An option is out of range, or a prompt has a token that the model lacks,
+ *                        or no tokenizer is named where none is known.
+ * @retval CAIRN_EDATA, CAIRN_EUNSUPPORTED  The tokenizer, or a prompt is no UTF-8; or the model.
  */
 CAIRN_API cairn_status cairn_app_generate(const cairn_generate_options *options, cairn_error *err);
 

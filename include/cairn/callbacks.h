@@ -34,10 +34,15 @@ CAIRN_API cairn_status cairn_check_loss_new(cairn_callback *out, cairn_error *er
 CAIRN_API cairn_status cairn_early_stopping_new(const cairn_early_stopping_options *options,
                                                 cairn_callback *out, cairn_error *err);
 
-/** Averages of the weights: the state "ema", with the tensors of the model in its order. Adds the
- *  metrics ema/val_loss. @retval CAIRN_ECONFIG */
+/** Averages of the weights: the state "ema", with the tensors that are trained in their order. Adds
+ * the metrics ema/val_loss. @retval CAIRN_ECONFIG */
 CAIRN_API cairn_status cairn_ema_new(const cairn_ema_options *options, cairn_callback *out,
                                      cairn_error *err);
+
+/** Low-rank adapters, the state "lora", are trained instead of the weights, which stay as they are
+ *  (cairn_adapter_ops). @retval CAIRN_ECONFIG */
+CAIRN_API cairn_status cairn_lora_new(const cairn_lora_options *options, cairn_callback *out,
+                                      cairn_error *err);
 
 /** Metrics model_wise_params_norm, model_wise_grad_norm (before clipping) and
  *  per_layer_grad_norm/layer_<i> of log steps. Sums are in double, cut by place. */

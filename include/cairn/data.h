@@ -5,6 +5,9 @@
  * samples. So nothing repeats after a validation or a resume, nothing is skipped, and going to a
  * position costs nothing.
  *
+ * Batches may be read ahead, by a thread that each loader has for it; which batches come, and the
+ * position, do not depend on it.
+ *
  * Thread safety: one owner thread each.
  */
 #ifndef CAIRN_DATA_H
@@ -83,31 +86,48 @@ typedef struct cairn_loader_options {
     /** Without drop_last, a last batch that is not full is filled with CAIRN_DATA_PAD, which the
      *  data must know. */
     bool pad_last;
+    /** Batches that are read ahead, if the data may be (cairn_data_ops.may_be_read_ahead). 0: each
+     *  is read when it is asked for; null: 2. */
+    cairn_opt_int prefetch_factor;
 } cairn_loader_options;
 
 /** @param data  Taken, also on failure.
  *  @retval CAIRN_EDATA  An epoch has no batch: fewer samples than batch_size and drop_last. */
 CAIRN_API cairn_status cairn_loader_new(cairn_data data, const cairn_loader_options *options,
                                         cairn_loader **out, cairn_error *err);
-/** Accepts NULL. */
+/** Accepts NULL. Waits for a batch that is being read ahead; after some seconds it no longer does,
+ *  and what the loader has is released when the read returns. */
 CAIRN_API void cairn_loader_destroy(cairn_loader *loader);
 /** Seed of the order where no shuffle_seed was given. Before the first batch. */
 CAIRN_API void cairn_loader_set_seed(cairn_loader *loader, uint64_t seed);
 /** The seed in use. */
 CAIRN_API uint64_t cairn_loader_seed(const cairn_loader *loader);
 CAIRN_API uint64_t cairn_loader_batches_per_epoch(const cairn_loader *loader);
+/** Samples of a batch as the data gives it, and of the last one of an epoch: as many or fewer. */
+CAIRN_API void cairn_loader_batch_samples(const cairn_loader *loader, uint64_t *out_usual,
+                                          uint64_t *out_last);
 /** Samples consumed in one epoch (those of a dropped batch are not; those carried over are). */
 CAIRN_API uint64_t cairn_loader_samples_per_epoch(const cairn_loader *loader);
 /** Samples consumed since the beginning. */
 CAIRN_API uint64_t cairn_loader_position(const cairn_loader *loader);
+/** Elsewhere than where it stands, what was read ahead is dropped. */
 CAIRN_API void cairn_loader_seek(cairn_loader *loader, uint64_t position);
 /** The processor inside. */
 CAIRN_API const cairn_data *cairn_loader_data(const cairn_loader *loader);
 /**
  * The next batch; after the last one of an epoch the first of the next. @p out is valid until the
- * next call. A batch crosses the end of an epoch with carry_last only. @retval CAIRN_EDATA
+ * next call. A batch crosses the end of an epoch with carry_last only. A failure leaves the
+ * position; that of a batch that was read ahead comes when that batch is asked for.
+ * @retval CAIRN_EDATA
+ * @retval CAIRN_EIO  No thread to read ahead.
  */
 CAIRN_API cairn_status cairn_loader_next(cairn_loader *loader, cairn_batch *out, cairn_error *err);
+/**
+ * Whether cairn_loader_next will not wait for the next batch. Gives it up to @p wait_ns for that:
+ * for a caller who has something else to look at while data hangs. True where nothing is read
+ * ahead. What the last cairn_loader_next gave is void afterwards.
+ */
+CAIRN_API bool cairn_loader_is_ready(cairn_loader *loader, int64_t wait_ns);
 /** Sample that stands at @p place (0 .. samples) of epoch @p epoch; for tests and tools. */
 CAIRN_API uint64_t cairn_loader_sample_at(const cairn_loader *loader, uint64_t epoch,
                                           uint64_t place);

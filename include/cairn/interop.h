@@ -1,7 +1,8 @@
 /**
  * @file interop.h  Checkpoints from and to other programs.
  *
- * Today: Hugging Face folders (config.json and safetensors) of GPT-2, Llama and Mistral models.
+ * Today: Hugging Face folders (config.json and safetensors) and GGUF files (of llama.cpp) of GPT-2,
+ * Llama and Mistral models.
  * What is converted is the model; docs/guide/interop.md has what each side can express.
  */
 #ifndef CAIRN_INTEROP_H
@@ -14,38 +15,53 @@ extern "C" {
 #endif
 
 typedef enum cairn_convert_to {
-    CAIRN_CONVERT_TO_HF,   /**< A folder with config.json and model.safetensors. */
-    CAIRN_CONVERT_TO_CAIRN /**< A folder with checkpoint_0.mdl and params.yaml. */
+    CAIRN_CONVERT_TO_HF,    /**< A folder with config.json and model.safetensors. */
+    CAIRN_CONVERT_TO_CAIRN, /**< A folder with checkpoint_0.mdl and params.yaml. */
+    CAIRN_CONVERT_TO_GGUF   /**< A GGUF file. */
 } cairn_convert_to;
 
 typedef struct cairn_convert_options {
     size_t struct_size;
-    const char *source;      /**< A checkpoint file or a Hugging Face folder, as it is found. */
-    const char *destination; /**< The folder to make; nothing may be there. */
+    const char *source;      /**< A checkpoint, a GGUF file or a Hugging Face folder, as it is
+                                  found. */
+    const char *destination; /**< The folder or file to make; nothing may be there. */
     cairn_convert_to to;
-    const cairn_log *log; /**< May be NULL. */
+    const cairn_log *log;  /**< May be NULL. */
+    cairn_dtype dtype;     /**< To GGUF, of its matrices: F32, F16 or BF16; 0: F32. */
+    const char *tokenizer; /**< To GGUF, as of cairn_tokenizer_open; NULL: it has no vocabulary. */
+    /** Of a checkpoint: another one whose adapters (state lora) are merged into the weights; NULL:
+     *  its own, if it has any. */
+    const char *lora_path;
 } cairn_convert_options;
 
 /** What was made, and how it was checked. */
 typedef struct cairn_convert_result {
     uint64_t tensors;      /**< Written. */
     uint64_t positions;    /**< At which logits were compared, at least 128. */
-    double max_difference; /**< Between the logits of what was read and of what was written. */
+    double max_difference; /**< Between the logits of what was read and of what was written: 0, or
+                                what rounding to dtype makes of them. */
     double largest_logit;  /**< Largest absolute value of those, for scale. */
 } cairn_convert_result;
 
 /**
- * Converts a checkpoint. What was written is read back and must give the same logits before it
- * appears under its name, durably and all at once; on failure nothing is there.
+ * Converts a checkpoint; adapters are merged into the weights, which alone may be to cairn too.
+ * What was written is read back and must give the same logits before it appears under its name,
+ * durably and all at once; on failure nothing is there.
  *
  * To cairn: the file holds the state "model" alone, so a run that starts from it begins at step 0
  * with a fresh optimizer; params.yaml fine-tunes it.
  *
  * @retval CAIRN_ENOTFOUND       There is no such source.
+ * To GGUF with a dtype other than F32: the parameters are rounded first, and what is read back must
+ * give the logits of the rounded ones.
+ *
  * @retval CAIRN_EUNSUPPORTED    The source is of that kind already or of one this version does not
- *                               know, or the other side cannot express the model.
+ *                               know, or the other side cannot express the model or the tokenizer.
  * @retval CAIRN_ECORRUPT        The source is damaged.
- * @retval CAIRN_EINCOMPATIBLE   Its tensors are not those of its configuration.
+ * @retval CAIRN_EINCOMPATIBLE   Its tensors are not those of its configuration, or the tokenizer
+ *                               has more tokens.
+ * @retval CAIRN_EDATA           The tokenizer cannot be read.
+ * @retval CAIRN_EINVAL          An option does not go with this destination.
  * @retval CAIRN_ECONFIG         A number in its configuration is out of range.
  * @retval CAIRN_EEXISTS         There is something at the destination.
  * @retval CAIRN_EBUG            What was written gives other logits.

@@ -500,6 +500,17 @@ typedef struct cairn_text_data_options {
 typedef struct cairn_token_bin_data_options {
 #include "cairn/options/token_bin_data.def"
 } cairn_token_bin_data_options;
+typedef struct cairn_lora_params_options {
+#include "cairn/options/lora_params.def"
+} cairn_lora_params_options;
+/** What Lora is told of groups of layers. */
+typedef struct cairn_lora_params_list {
+    const cairn_lora_params_options *items;
+    size_t count;
+} cairn_lora_params_list;
+typedef struct cairn_lora_options {
+#include "cairn/options/lora.def"
+} cairn_lora_options;
 typedef struct cairn_hdf5_mixture_options {
 #include "cairn/options/hdf5_mixture.def"
 } cairn_hdf5_mixture_options;
@@ -530,6 +541,8 @@ CAIRN_API cairn_keep_n_checkpoints_options cairn_keep_n_checkpoints_options_defa
 CAIRN_API cairn_tensorboard_logger_options cairn_tensorboard_logger_options_default(void);
 CAIRN_API cairn_early_stopping_options cairn_early_stopping_options_default(void);
 CAIRN_API cairn_ema_options cairn_ema_options_default(void);
+CAIRN_API cairn_lora_options cairn_lora_options_default(void);
+CAIRN_API cairn_lora_params_options cairn_lora_params_options_default(void);
 CAIRN_API cairn_log_optimizer_param_group_options
 cairn_log_optimizer_param_group_options_default(void);
 CAIRN_API cairn_nan_checker_options cairn_nan_checker_options_default(void);

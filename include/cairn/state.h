@@ -72,9 +72,12 @@ CAIRN_API cairn_status cairn_state_tree_allocate(cairn_state_tree *tree, cairn_e
 CAIRN_API uint64_t cairn_state_tree_bytes(const cairn_state_tree *tree);
 /** The arena, 4096-aligned; NULL before it is allocated. Read-only: see the write guard. */
 CAIRN_API const void *cairn_state_tree_arena(const cairn_state_tree *tree);
-/** One fp32 gradient for each parameter (role other than OTHER) of @p state, zeroed, in one block
- *  in the state's order. @retval CAIRN_ENOMEM */
+/** One fp32 gradient for each parameter (role other than OTHER, not frozen) of @p state, zeroed, in
+ * one block in the state's order. @retval CAIRN_ENOMEM */
 CAIRN_API cairn_status cairn_state_allocate_gradients(cairn_state *state, cairn_error *err);
+/** The parameters of @p state, all that are declared now, are not trained: they get no gradients,
+ *  and passes compute none for them. */
+CAIRN_API void cairn_state_freeze(cairn_state *state);
 /** All gradients as one run of floats, 64-byte gaps between tensors zero; NULL if none. */
 CAIRN_API float *cairn_state_gradients(cairn_state *state, size_t *out_floats);
 
@@ -158,9 +161,9 @@ CAIRN_API void *cairn_tensor_write_begin(cairn_state_tree *tree, const cairn_ten
                                          uint64_t offset, uint64_t bytes);
 CAIRN_API void cairn_tensor_write_end(cairn_state_tree *tree, const cairn_tensor *tensor,
                                       uint64_t offset, uint64_t bytes);
-/** How often something asked to write a tensor of @p state's tree. What was derived from tensors
- *  holds while this stays the same. */
-CAIRN_API uint64_t cairn_state_writes(const cairn_state *state);
+/** How often something asked to write @p tensor. What was derived from it holds while this stays
+ *  the same. */
+CAIRN_API uint64_t cairn_tensor_writes(const cairn_tensor *tensor);
 
 #ifdef __cplusplus
 }

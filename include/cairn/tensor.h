@@ -81,6 +81,7 @@ typedef struct cairn_tensor {
     const void *data; /**< In the arena; NULL before the tree is allocated. */
     float *grad;      /**< Same shape, fp32, not saved; NULL unless gradients were allocated. */
     double learning_rate_factor; /**< See cairn_tensor_spec. */
+    bool is_frozen;              /**< Not trained; see cairn_state_freeze. */
 } cairn_tensor;
 
 /** Elements of @p tensor: the product of its shape. */

@@ -125,11 +125,33 @@ CAIRN_API void cairn_fit_result_dispose(cairn_fit_result *result);
  * @retval CAIRN_ECONFIG      The loop has no end, options contradict each other, two schedulers set
  *                            the same rate of a parameter group, or one sets none.
  * @retval CAIRN_ELOCKED, CAIRN_ENOTFOUND, CAIRN_ECORRUPT, CAIRN_EINCOMPATIBLE, CAIRN_EVERSION,
- *         CAIRN_EDATA, CAIRN_EIO, CAIRN_ENOSPACE, CAIRN_ENONFINITE, CAIRN_ENOMEM, CAIRN_EDEVICE
+ *         CAIRN_EDATA, CAIRN_EIO, CAIRN_ENOSPACE, CAIRN_ENONFINITE, CAIRN_EDEVICE
+ * @retval CAIRN_ENOMEM  A step needs more memory than there is: then nothing was written; or none
+ *                       was given later.
  */
 CAIRN_API cairn_status cairn_trainer_fit(cairn_trainer *trainer, cairn_loader *train,
                                          cairn_loader **val, size_t val_count, cairn_ckpt ckpt,
                                          cairn_fit_result *out, cairn_error *err);
+
+/** Bytes that a fit takes, as planned before its first step; libraries and data are not in it. */
+typedef struct cairn_memory_plan {
+    uint64_t parameters;
+    uint64_t gradients;
+    uint64_t optimizer;
+    uint64_t others;      /**< States of callbacks, such as averages. */
+    bool has_activations; /**< Model and data could tell the next two. */
+    uint64_t training;    /**< Activations of a batch, and of a last one that is smaller. */
+    uint64_t validation;  /**< Likewise, of the two largest batches of all loaders. */
+    uint64_t staging;     /**< Most that asynchronous saves copy. */
+    uint64_t total;       /**< Of all that is known. */
+    bool has_room;        /**< The next is known. */
+    uint64_t room;        /**< What the machine or a control group had left before. */
+} cairn_memory_plan;
+
+enum { CAIRN_MEMORY_PLAN_TEXT_SIZE = 320 };
+
+/** Its parts, such as "parameters 474.7 MiB, gradients 474.7 MiB"; returns @p buf. */
+CAIRN_API const char *cairn_memory_plan_text(const cairn_memory_plan *plan, char *buf, size_t size);
 
 /** What a fit would do, and what was measured without doing it. Zeroed is empty. */
 typedef struct cairn_dry_run {
@@ -143,9 +165,8 @@ typedef struct cairn_dry_run {
     uint64_t disk_bytes; /**< At most on disk beside what is there, under the rules of deletion. */
     bool has_disk_room;  /**< The next is known. */
     uint64_t disk_room;  /**< What may still be written: free space, or a quota. */
-    uint64_t memory_bytes; /**< The most that this process had at once. */
-    bool has_memory_room;  /**< The next is known. */
-    uint64_t memory_room;  /**< What the machine or a control group had left before the trial. */
+    uint64_t memory_bytes;    /**< The most that this process had at once. */
+    cairn_memory_plan memory; /**< What was planned before the trial. */
     uint64_t validations;
     uint64_t parameters;
     double tokens_a_step; /**< Those that count in the loss, as in the first batch. */
@@ -165,7 +186,8 @@ typedef struct cairn_dry_run {
  * of the steps. Once per trainer.
  * @param out  Set on success and on failure.
  * @retval CAIRN_ECANCELED  stop_requested, or loop.max_time.
- * @retval CAIRN_ENOMEM     State and gradients do not fit into the memory that there is.
+ * @retval CAIRN_ENOMEM     State, gradients and activations do not fit into the memory that there
+ *                           is.
  * Others as cairn_trainer_fit.
  */
 CAIRN_API cairn_status cairn_trainer_dry_run(cairn_trainer *trainer, cairn_loader *train,

@@ -87,7 +87,10 @@ complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_su
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from pin' -F
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from unpin' -l json -d 'Print one JSON object a file.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from unpin' -F
-complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l to -x -d 'A Hugging Face folder, or ours with params.yaml.'
+complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l to -x -d 'A Hugging Face folder, a GGUF file, or ours with params.yaml.'
+complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l dtype -x -d 'To gguf: of the matrices (f32).'
+complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l tokenizer -r -F -d 'To gguf: the model\'s tokenizer.json, its folder, or `bytes`; none without.'
+complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l lora_path -r -F -d 'Of a checkpoint: merge the adapters of this one (its own).'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from convert' -l json -d 'Print JSON.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -l n -s n -x -d 'Keep the N newest.'
 complete -c cairn -n '__fish_seen_subcommand_from checkpoint; and __fish_seen_subcommand_from prune' -l every -x -d 'Keep steps that are multiples of M.'
@@ -112,9 +115,11 @@ complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcomma
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l overwrite -d 'Replace files that are there.'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -l json -d 'Print the result as JSON.'
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -F
-complete -c cairn -n '__fish_seen_subcommand_from generate' -l checkpoint_path -r -F -d 'The checkpoint; one with the model alone will do.'
-complete -c cairn -n '__fish_seen_subcommand_from generate' -l tokenizer -r -F -d 'The model\'s tokenizer.json, its folder, or `bytes` (bytes).'
-complete -c cairn -n '__fish_seen_subcommand_from generate' -l prompt -s p -x -d 'What the text begins with.'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l checkpoint_path -x -d 'A checkpoint, a Hugging Face folder or a GGUF file.'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l lora_path -r -F -d 'Of a checkpoint: the adapters of this one (its own).'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l tokenizer -r -F -d 'The model\'s tokenizer.json, its folder, or `bytes` (of a checkpoint bytes, of a Hugging Face folder its own).'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l prompt -s p -x -d 'What the text begins with; given often, each is continued.'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l prompt_file -s f -r -F -d 'A file that a text begins with, as it is; - is standard input.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l max_tokens -s n -x -d 'Tokens to write (200).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l temperature -s t -x -d '0 takes the likeliest token each time (0.8).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l top_k -s k -x -d 'Only the K likeliest tokens; 0 is all (0).'
@@ -123,4 +128,5 @@ complete -c cairn -n '__fish_seen_subcommand_from generate' -l repetition_penalt
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l stop -x -d 'End before this text; may be given often.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l seed -s s -x -d 'The same seed gives the same text (0).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l threads -x -d 'Threads; 0 is one a processor.'
-complete -c cairn -n '__fish_seen_subcommand_from help' -a 'checkpoint loop logging precision backend autorestart load_checkpoint_states save_checkpoint_state keep_n_checkpoints tensorboard_logger early_stopping ema log_optimizer_param_group nan_checker norm_tensor_listener summary_tensor_listener count_params skip_samples flop_utilization adamw adam sgd adafactor lion lamb muon rmsprop nadam radam adagrad adamax adadelta asgd rprop constant_lr linear_lr polynomial_lr exponential_lr inverse_exponential_time_decay_lr inverse_square_root_decay_lr cosine_decay_lr cosine_annealing_lr cosine_annealing_warm_restarts step_lr multi_step_lr multiplicative_lr piecewise_constant_lr cyclic_lr one_cycle_lr constant_wd linear_wd polynomial_wd exponential_wd inverse_exponential_time_decay_wd inverse_square_root_decay_wd cosine_decay_wd cosine_annealing_wd cosine_annealing_warm_restarts_wd step_wd multi_step_wd multiplicative_wd piecewise_constant_wd cyclic_wd one_cycle_wd gpt2 attention_params pos_scaling text_data token_bin_data gpt_hdf5_data gpt_hdf5_map_data hdf5_mixture'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l json -d 'Print a JSON object a line for each prompt.'
+complete -c cairn -n '__fish_seen_subcommand_from help' -a 'checkpoint loop logging precision backend autorestart load_checkpoint_states save_checkpoint_state keep_n_checkpoints tensorboard_logger early_stopping ema lora lora_params log_optimizer_param_group nan_checker norm_tensor_listener summary_tensor_listener count_params skip_samples flop_utilization adamw adam sgd adafactor lion lamb muon rmsprop nadam radam adagrad adamax adadelta asgd rprop constant_lr linear_lr polynomial_lr exponential_lr inverse_exponential_time_decay_lr inverse_square_root_decay_lr cosine_decay_lr cosine_annealing_lr cosine_annealing_warm_restarts step_lr multi_step_lr multiplicative_lr piecewise_constant_lr cyclic_lr one_cycle_lr constant_wd linear_wd polynomial_wd exponential_wd inverse_exponential_time_decay_wd inverse_square_root_decay_wd cosine_decay_wd cosine_annealing_wd cosine_annealing_warm_restarts_wd step_wd multi_step_wd multiplicative_wd piecewise_constant_wd cyclic_wd one_cycle_wd gpt2 attention_params pos_scaling text_data token_bin_data gpt_hdf5_data gpt_hdf5_map_data hdf5_mixture'

@@ -57,6 +57,11 @@ static cairn_status make_load_states(const void *options, void *out, cairn_error
     return cairn_load_checkpoint_states_new(options, out, err);
 }
 
+static cairn_status make_lora(const void *options, void *out, cairn_error *err)
+{
+    return cairn_lora_new(options, out, err);
+}
+
 static cairn_status make_save_state(const void *options, void *out, cairn_error *err)
 {
     return cairn_save_checkpoint_state_new(options, out, err);
@@ -181,7 +186,7 @@ static cairn_status make_tensorboard(const void *options, void *out, cairn_error
     {                                                                                              \
         .struct_size = sizeof(cairn_loader_options), .batch_size = (uint64_t)(from)->batch_size,   \
         .shuffle = (from)->shuffle, .shuffle_seed = (from)->shuffle_seed,                          \
-        .drop_last = (from)->drop_last                                                             \
+        .drop_last = (from)->drop_last, .prefetch_factor = (from)->prefetch_factor                 \
     }
 
 static cairn_status make_text(const void *options, void *out, cairn_error *err)
@@ -311,6 +316,7 @@ static const crn_class k_callbacks[] = {
     {"SamplesStreamedInfo", NULL, make_samples_streamed_info, false},
     {"EarlyStopping", "early_stopping", make_early_stopping, false},
     {"EMA", "ema", make_ema, false},
+    {"Lora", "lora", make_lora, false},
     {"SkipSamples", "skip_samples", make_skip_samples, false},
     {"LogInputSummaries", NULL, make_log_input_summaries, false},
     {"NaNChecker", "nan_checker", make_nan_checker, false},
@@ -330,7 +336,6 @@ static const crn_class k_callbacks[] = {
     {"DumpActivations", NULL, NULL, false},
     {"LogSparsity", NULL, NULL, false},
     {"OpProfiler", NULL, NULL, false},
-    {"Lora", NULL, NULL, false},
     {"WeightCompression", NULL, NULL, false},
     {"SelectiveGrad", NULL, NULL, false},
     {"EmailNotification", NULL, NULL, false},

@@ -1,128 +1,24 @@
-/* Text from a checkpoint: the model's shape comes from the parameters kept in the file. */
+/* Texts that a model continues. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "app/build.h"
 #include "app/sampler.h"
+#include "app/speaker.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/try.h"
-#include "cairn/tokenizer.h"
+#include "format/utf8.h"
 
 enum { PROMPT_MAX = 1 << 20 };
 
-/* A model with its parameters, loaded. */
-struct speaker {
-    crn_app_config config;
-    cairn_model model;
-    cairn_state_tree *tree;
-    cairn_tokenizer *tokenizer;
-    int64_t vocab_size; /* of the model */
-    float *logits;      /* of the model's tokens and the tokenizer's, whichever are more */
-    int32_t *tokens;
-    int64_t count;
-    int64_t room; /* tokens of the prompt, at most */
-};
-
-static void speaker_dispose(struct speaker *speaker)
-{
-    if (speaker->model.ops != NULL)
-        speaker->model.ops->destroy(speaker->model.self);
-    cairn_state_tree_destroy(speaker->tree);
-    cairn_tokenizer_destroy(speaker->tokenizer);
-    crn_free(speaker->logits);
-    crn_free(speaker->tokens);
-    crn_app_config_dispose(&speaker->config);
-}
-
-static cairn_status load_model(struct speaker *speaker, cairn_checkpoint *ckpt,
-                               const cairn_log *log, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    const char *const path = cairn_checkpoint_get_info(ckpt)->path;
-    cairn_state *state = NULL;
-    if (cairn_checkpoint_params(ckpt) == NULL)
-        CRN_FAIL(err, CAIRN_EINCOMPATIBLE,
-                 "'%s' holds no parameters that tell the model's shape; it was not saved by "
-                 "`cairn fit`",
-                 path);
-    CRN_TRY_PLAIN(
-        crn_app_config_read_model(cairn_checkpoint_params(ckpt), path, &speaker->config, err));
-    const crn_choice *const choice = &speaker->config.model;
-    CRN_TRY_PLAIN(choice->class->make(choice->options, &speaker->model, err));
-    CRN_TRY_PLAIN(cairn_state_tree_new(&speaker->tree, err));
-    CRN_TRY_PLAIN(cairn_state_tree_add(speaker->tree, "model", &state, err));
-    CRN_TRY_PLAIN(speaker->model.ops->declare(speaker->model.self, state, err));
-    CRN_TRY_PLAIN(cairn_state_tree_allocate(speaker->tree, err));
-    const cairn_load_options load = {
-        .struct_size = sizeof load, .states = "model", .required_state = "model", .log = log};
-    CRN_TRY_PLAIN(cairn_checkpoint_load(ckpt, speaker->tree, &load, NULL, err));
-out:
-    return rc;
-}
-
-static cairn_status take_prompt(void *user, const uint32_t *ids, size_t count, cairn_error *err)
-{
-    struct speaker *const speaker = user;
-    cairn_status rc = CAIRN_OK;
-    for (size_t i = 0; i < count; i++) {
-        if (ids[i] >= speaker->vocab_size || speaker->count == speaker->room)
-            CRN_FAIL(err, CAIRN_ECONFIG,
-                     "the prompt has the token %u, but the model's vocab_size is %lld: it was "
-                     "trained with another tokenizer",
-                     ids[i], (long long)speaker->vocab_size);
-        speaker->tokens[speaker->count++] = (int32_t)ids[i];
-    }
-out:
-    return rc;
-}
-
-static cairn_status encode_prompt(struct speaker *speaker, const char *prompt, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    cairn_encoder *encoder = NULL;
-    const cairn_encoder_options options = {
-        .struct_size = sizeof options, .emit = take_prompt, .user = speaker};
-    CRN_TRY_PLAIN(cairn_encoder_new(speaker->tokenizer, &options, &encoder, err));
-    CRN_TRY(err, cairn_encoder_add(encoder, prompt, strlen(prompt), err), "prompt");
-    CRN_TRY(err, cairn_encoder_finish(encoder, err), "prompt");
-out:
-    cairn_encoder_destroy(encoder);
-    return rc;
-}
-
-static cairn_status speaker_open(struct speaker *speaker, const cairn_generate_options *options,
-                                 cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    cairn_checkpoint *ckpt = NULL;
-    const int64_t ids = cairn_tokenizer_vocab_size(speaker->tokenizer);
-    CRN_TRY_PLAIN(cairn_checkpoint_open(options->checkpoint_path, &ckpt, err));
-    CRN_TRY_PLAIN(load_model(speaker, ckpt, options->log, err));
-    const cairn_model_ops *const ops = speaker->model.ops;
-    if (ops->next_logits == NULL || ops->vocab_size == NULL)
-        CRN_FAIL(err, CAIRN_EUNSUPPORTED, "the model %s cannot generate", ops->name);
-    speaker->vocab_size = ops->vocab_size(speaker->model.self);
-    const int64_t room = speaker->vocab_size > ids ? speaker->vocab_size : ids;
-    /* A token is a byte at least, or a space that the tokenizer puts after another. */
-    speaker->room = 2 * (int64_t)strlen(options->prompt) + 1;
-    speaker->logits = crn_calloc((size_t)room, sizeof *speaker->logits);
-    speaker->tokens =
-        crn_calloc((size_t)speaker->room + options->max_tokens + 1, sizeof *speaker->tokens);
-    CRN_NEED(err, speaker->logits, "logits");
-    for (int64_t i = speaker->vocab_size; i < room; i++)
-        speaker->logits[i] = -INFINITY; /* A token that the model does not know never comes. */
-    CRN_NEED(err, speaker->tokens, "tokens");
-    CRN_TRY_PLAIN(encode_prompt(speaker, options->prompt, err));
-out:
-    cairn_checkpoint_close(ckpt);
-    return rc;
-}
+/* ---- What goes out ---- */
 
 /* What is written, held back as long as it may be the beginning of a stop text. */
 struct outlet {
     const cairn_generate_options *options;
     crn_str held;
+    crn_str said; /* with as_json, what was let out */
 };
 
 /* Length of the longest end of the held text that a stop text begins with. */
@@ -158,7 +54,10 @@ static void let_out(struct outlet *outlet, size_t count)
 {
     if (count == 0)
         return;
-    outlet->options->write(outlet->options->user, outlet->held.text, count);
+    if (outlet->options->as_json)
+        crn_str_append_bytes(&outlet->said, outlet->held.text, count);
+    else
+        outlet->options->write(outlet->options->user, outlet->held.text, count);
     outlet->held.length -= count;
     memmove(outlet->held.text, outlet->held.text + count, outlet->held.length);
 }
@@ -182,55 +81,160 @@ out:
     return rc;
 }
 
-/* What stands before a text: for bytes, and where nothing better is known, 0. */
-static int32_t first_token(const struct speaker *speaker)
-{
-    static const char *const k_usual[] = {"<|begin_of_text|>", "<|endoftext|>", "<s>"};
-    uint32_t id = 0;
-    for (size_t i = 0; i < sizeof k_usual / sizeof k_usual[0]; i++) {
-        if (cairn_tokenizer_find_added(speaker->tokenizer, k_usual[i], &id) &&
-            id < speaker->vocab_size)
-            return (int32_t)id;
-    }
-    return 0;
-}
-
-static cairn_status speak(struct speaker *speaker, const cairn_generate_options *options,
-                          crn_sampler *sampler, struct outlet *outlet, cairn_error *err)
+/* Appends @text as a JSON string; what is no UTF-8 becomes U+FFFD, byte by byte. */
+static cairn_status append_text(crn_str *out, const char *text, size_t size, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    bool is_stopped = false;
-    options->write(options->user, options->prompt, strlen(options->prompt));
-    if (speaker->count == 0)
-        speaker->tokens[speaker->count++] = first_token(speaker);
-    for (int64_t i = 0; i < speaker->count; i++)
-        crn_sampler_saw(sampler, speaker->tokens[i]);
-    for (uint64_t i = 0; i < options->max_tokens && !is_stopped; i++) {
-        if (options->stop_requested != NULL && options->stop_requested(options->user) != NULL)
-            break;
-        CRN_TRY(err,
-                speaker->model.ops->next_logits(speaker->model.self, speaker->tokens,
-                                                speaker->count, speaker->logits, err),
-                "generate token %llu", (unsigned long long)i);
-        const int32_t token = crn_sampler_next(sampler, speaker->logits, i);
-        size_t size = 0;
-        const char *const bytes =
-            cairn_tokenizer_decode(speaker->tokenizer, (uint32_t)token, &size);
-        crn_sampler_saw(sampler, token);
-        speaker->tokens[speaker->count++] = token;
-        CRN_TRY_PLAIN(outlet_add(outlet, bytes != NULL ? bytes : "", size, &is_stopped, err));
+    crn_str clean = {0};
+    for (size_t at = 0; at < size;) {
+        const size_t good = crn_utf8_check((const uint8_t *)text + at, size - at);
+        crn_str_append_bytes(&clean, text + at, good);
+        at += good;
+        if (at < size) {
+            crn_str_append(&clean, "\xef\xbf\xbd");
+            at++;
+        }
     }
-    if (!is_stopped)
-        let_out(outlet, outlet->held.length);
+    CRN_TRY_PLAIN(crn_str_check(&clean, err));
+    crn_str_append_json(out, clean.text != NULL ? clean.text : "", clean.length);
+out:
+    crn_str_dispose(&clean);
+    return rc;
+}
+
+/* ---- One text ---- */
+
+/* What a text needs besides its tokens. */
+struct talk {
+    const cairn_generate_options *options;
+    crn_speaker speaker;
+    crn_sampler *sampler;
+    struct outlet outlet;
+    float *logits; /* of the model's tokens and the tokenizer's, whichever are more */
+    bool has_told_of_length;
+    bool is_interrupted;
+};
+
+/* A model keeps the end of a text in sight. */
+static void tell_of_length(struct talk *talk, size_t count)
+{
+    const cairn_model *const model = &talk->speaker.model;
+    const int64_t limit =
+        model->ops->max_sequence_length != NULL ? model->ops->max_sequence_length(model->self) : 0;
+    if (limit == 0 || (int64_t)count <= limit || talk->has_told_of_length)
+        return;
+    talk->has_told_of_length = true;
+    cairn_log_message(talk->options->log, CAIRN_LOG_WARNING,
+                      "the text is longer than the %lld tokens that the model can see; from here "
+                      "on it does not see the beginning",
+                      (long long)limit);
+}
+
+/* The next token of @text, written; *out_reason: why it was the last. */
+static cairn_status say_token(struct talk *talk, crn_spoken *text, uint64_t number,
+                              const char **out_reason, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_model *const model = &talk->speaker.model;
+    bool is_stopped = false;
+    size_t size = 0;
+    tell_of_length(talk, text->count);
+    CRN_TRY(
+        err,
+        model->ops->next_logits(model->self, text->tokens, (int64_t)text->count, talk->logits, err),
+        "generate token %" PRIu64, number);
+    const int32_t token = crn_sampler_next(talk->sampler, talk->logits, number);
+    const char *const bytes =
+        cairn_tokenizer_decode(talk->speaker.tokenizer, (uint32_t)token, &size);
+    crn_sampler_saw(talk->sampler, token);
+    text->tokens[text->count++] = token;
+    CRN_TRY_PLAIN(outlet_add(&talk->outlet, bytes != NULL ? bytes : "", size, &is_stopped, err));
+    if (is_stopped)
+        *out_reason = "stop";
 out:
     return rc;
 }
 
+/* All tokens that are wanted of @text. */
+static cairn_status say(struct talk *talk, crn_spoken *text, const char **out_reason,
+                        cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_generate_options *const o = talk->options;
+    *out_reason = NULL;
+    for (uint64_t i = 0; i < o->max_tokens && *out_reason == NULL; i++) {
+        talk->is_interrupted = o->stop_requested != NULL && o->stop_requested(o->user) != NULL;
+        if (talk->is_interrupted)
+            *out_reason = "interrupted";
+        else
+            CRN_TRY_PLAIN(say_token(talk, text, i, out_reason, err));
+    }
+    let_out(&talk->outlet, talk->outlet.held.length);
+    if (*out_reason == NULL)
+        *out_reason = "max_tokens";
+out:
+    return rc;
+}
+
+static cairn_status write_json(struct talk *talk, const crn_spoken *text, size_t prompt_tokens,
+                               const char *reason, int64_t ns, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_generate_options *const o = talk->options;
+    crn_str line = {0};
+    CRN_TRY_PLAIN(crn_str_check(&talk->outlet.said, err));
+    crn_str_append(&line, "{\"prompt\":");
+    CRN_TRY_PLAIN(append_text(&line, text->prompt, strlen(text->prompt), err));
+    crn_str_append(&line, ",\"text\":");
+    CRN_TRY_PLAIN(append_text(&line, talk->outlet.said.text, talk->outlet.said.length, err));
+    crn_str_printf(&line,
+                   ",\"prompt_tokens\":%zu,\"tokens\":%zu,\"reason\":\"%s\",\"seconds\":%.3f}\n",
+                   prompt_tokens, text->count - prompt_tokens, reason, (double)ns * 1e-9);
+    CRN_TRY_PLAIN(crn_str_check(&line, err));
+    o->write(o->user, line.text, line.length);
+out:
+    crn_str_dispose(&line);
+    return rc;
+}
+
+static cairn_status say_text(struct talk *talk, size_t index, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_generate_options *const o = talk->options;
+    const crn_os *const os = crn_os_posix();
+    crn_spoken *const text = &talk->speaker.texts[index];
+    const size_t prompt_tokens = text->count;
+    const int64_t begin_ns = os->monotonic_ns(os);
+    const char *reason = NULL;
+    if (!o->as_json && index > 0)
+        o->write(o->user, "\n", 1);
+    if (!o->as_json)
+        o->write(o->user, text->prompt, strlen(text->prompt));
+    crn_sampler_forget(talk->sampler);
+    for (size_t i = 0; i < text->count; i++)
+        crn_sampler_saw(talk->sampler, text->tokens[i]);
+    talk->outlet.said.length = 0;
+    CRN_TRY_PLAIN(say(talk, text, &reason, err));
+    if (o->as_json)
+        CRN_TRY_PLAIN(
+            write_json(talk, text, prompt_tokens, reason, os->monotonic_ns(os) - begin_ns, err));
+    else
+        o->write(o->user, "\n", 1);
+out:
+    return rc;
+}
+
+/* ---- All of them ---- */
+
 static cairn_status check_options(const cairn_generate_options *options, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    if (options->max_tokens > PROMPT_MAX ||
-        strlen(options->prompt) > PROMPT_MAX - options->max_tokens)
+    size_t longest = 0;
+    for (size_t i = 0; i < options->prompt_count; i++) {
+        const size_t length = strlen(options->prompts[i]);
+        longest = length > longest ? length : longest;
+    }
+    if (options->max_tokens > PROMPT_MAX || longest > PROMPT_MAX - options->max_tokens)
         CRN_FAIL(err, CAIRN_ECONFIG, "prompt and max_tokens together are limited to %d",
                  PROMPT_MAX);
     for (size_t i = 0; i < options->stop_count; i++) {
@@ -241,28 +245,44 @@ out:
     return rc;
 }
 
+/* A token that the model does not know never comes. */
+static cairn_status make_logits(struct talk *talk, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const int64_t known = talk->speaker.vocab_size;
+    const int64_t ids = cairn_tokenizer_vocab_size(talk->speaker.tokenizer);
+    const int64_t room = known > ids ? known : ids;
+    talk->logits = crn_calloc((size_t)room, sizeof *talk->logits);
+    CRN_NEED(err, talk->logits, "logits");
+    for (int64_t i = known; i < room; i++)
+        talk->logits[i] = -INFINITY;
+out:
+    return rc;
+}
+
 cairn_status cairn_app_generate(const cairn_generate_options *options, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    struct speaker speaker = {0};
-    struct outlet outlet = {.options = options};
-    crn_sampler *sampler = NULL;
+    struct talk talk = {.options = options, .outlet = {.options = options}};
     const crn_sampler_options sampling = {.temperature = options->temperature,
                                           .top_k = options->top_k,
                                           .top_p = options->top_p,
                                           .repetition_penalty = options->repetition_penalty,
                                           .seed = options->seed};
     CRN_TRY_PLAIN(check_options(options, err));
+    CRN_TRY_PLAIN(crn_sampler_check(&sampling, err));
     crn_environment_set_threads(options->threads);
-    CRN_TRY_PLAIN(cairn_tokenizer_open(options->tokenizer != NULL ? options->tokenizer : "bytes",
-                                       &speaker.tokenizer, err));
-    CRN_TRY_PLAIN(
-        crn_sampler_new(&sampling, cairn_tokenizer_vocab_size(speaker.tokenizer), &sampler, err));
-    CRN_TRY_PLAIN(speaker_open(&speaker, options, err));
-    CRN_TRY_PLAIN(speak(&speaker, options, sampler, &outlet, err));
+    CRN_TRY_PLAIN(crn_speaker_open(options, &talk.speaker, err));
+    CRN_TRY_PLAIN(crn_sampler_new(&sampling, cairn_tokenizer_vocab_size(talk.speaker.tokenizer),
+                                  &talk.sampler, err));
+    CRN_TRY_PLAIN(make_logits(&talk, err));
+    for (size_t i = 0; i < talk.speaker.text_count && !talk.is_interrupted; i++)
+        CRN_TRY_PLAIN(say_text(&talk, i, err));
 out:
-    crn_str_dispose(&outlet.held);
-    crn_sampler_destroy(sampler);
-    speaker_dispose(&speaker);
+    crn_free(talk.logits);
+    crn_str_dispose(&talk.outlet.held);
+    crn_str_dispose(&talk.outlet.said);
+    crn_sampler_destroy(talk.sampler);
+    crn_speaker_dispose(&talk.speaker);
     return rc;
 }

@@ -147,6 +147,7 @@ static cairn_status make_loader(const struct crn_plugin_row *row, const struct d
         .shuffle = head->shuffle,
         .shuffle_seed = head->shuffle_seed,
         .drop_last = head->drop_last,
+        .prefetch_factor = head->prefetch_factor,
     };
     CRN_TRY_PLAIN(row->source.make_data(options, &made, err));
     const cairn_data_ops *const ops = made.ops;

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/try.h"
-#include "cairn/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 enum { CHUNK_BYTES = 1 << 18, UINT16_IDS = 1 << 16 };
 
@@ -65,22 +65,14 @@ out:
 
 static cairn_status choose_eos(struct preparer *p, cairn_error *err)
 {
-    static const char *const k_usual[] = {"<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"};
     cairn_status rc = CAIRN_OK;
     const char *const wanted = p->options->eos_token;
-    bool is_found = false;
-    if (wanted != NULL) {
-        is_found = cairn_tokenizer_find_added(p->tokenizer, wanted, &p->result.eos_id);
-    } else if (strcmp(cairn_tokenizer_kind(p->tokenizer), "bytes") == 0) {
-        is_found = true; /* 0, as TextDataProcessor puts between two files */
-    } else {
-        for (size_t i = 0; i < sizeof k_usual / sizeof k_usual[0] && !is_found; i++)
-            is_found = cairn_tokenizer_find_added(p->tokenizer, k_usual[i], &p->result.eos_id);
-    }
-    if (!is_found)
+    /* The byte 0 of "bytes" is what TextDataProcessor puts between two files, too. */
+    if (wanted != NULL ? !cairn_tokenizer_find_added(p->tokenizer, wanted, &p->result.eos_id)
+                       : !crn_tokenizer_end_id(p->tokenizer, &p->result.eos_id))
         CRN_FAIL(err, CAIRN_ECONFIG,
                  "the tokenizer has no added token '%s' to end a text with; name one by eos_token",
-                 wanted != NULL ? wanted : k_usual[0]);
+                 wanted != NULL ? wanted : "<|endoftext|>");
     p->result.has_eos = true;
 out:
     return rc;

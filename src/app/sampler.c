@@ -2,7 +2,7 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -21,7 +21,7 @@ struct crn_sampler {
     struct candidate *candidates; /* [vocab_size] */
 };
 
-static cairn_status check(const crn_sampler_options *o, cairn_error *err)
+cairn_status crn_sampler_check(const crn_sampler_options *o, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     if (!(o->temperature >= 0.0) || isinf(o->temperature))
@@ -40,7 +40,7 @@ cairn_status crn_sampler_new(const crn_sampler_options *options, int64_t vocab_s
 {
     cairn_status rc = CAIRN_OK;
     crn_sampler *sampler = NULL;
-    CRN_TRY_PLAIN(check(options, err));
+    CRN_TRY_PLAIN(crn_sampler_check(options, err));
     sampler = crn_calloc(1, sizeof *sampler);
     CRN_NEED(err, sampler, "a sampler");
     sampler->options = *options;
@@ -63,6 +63,11 @@ void crn_sampler_destroy(crn_sampler *sampler)
     crn_free(sampler->occurred);
     crn_free(sampler->candidates);
     crn_free(sampler);
+}
+
+void crn_sampler_forget(crn_sampler *sampler)
+{
+    memset(sampler->occurred, 0, (size_t)sampler->vocab_size * sizeof *sampler->occurred);
 }
 
 void crn_sampler_saw(crn_sampler *sampler, int32_t token)
@@ -88,60 +93,100 @@ static int32_t likeliest(const crn_sampler *sampler, const float *logits)
     return (int32_t)best;
 }
 
-static int by_logit(const void *left, const void *right)
+/* ---- Choosing among some ---- */
+
+static bool is_likelier(const struct candidate *a, const struct candidate *b)
 {
-    const struct candidate *const a = left;
-    const struct candidate *const b = right;
-    if (a->logit != b->logit)
-        return a->logit < b->logit ? 1 : -1;
-    return (a->token > b->token) - (a->token < b->token);
+    return a->logit > b->logit || (a->logit == b->logit && a->token < b->token);
 }
 
-/* Fills the candidates with their weights, likeliest first if only some may be taken; returns how
- * many may be. */
-static int64_t choose_candidates(crn_sampler *sampler, const float *logits, double *out_sum)
+/* Lets candidate @at of the heap sink to its place; the likeliest is on top. */
+static void sink(struct candidate *heap, int64_t count, int64_t at)
+{
+    for (int64_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
+        if (child + 1 < count && is_likelier(&heap[child + 1], &heap[child]))
+            child++;
+        if (!is_likelier(&heap[child], &heap[at]))
+            return;
+        const struct candidate other = heap[at];
+        heap[at] = heap[child];
+        heap[child] = other;
+        at = child;
+    }
+}
+
+/* Takes the likeliest off the heap: it is behind the others then, before those taken earlier. */
+static const struct candidate *take_likeliest(struct candidate *heap, int64_t *count)
+{
+    const struct candidate top = heap[0];
+    (*count)--;
+    heap[0] = heap[*count];
+    heap[*count] = top;
+    sink(heap, *count, 0);
+    return &heap[*count];
+}
+
+/* Those that may come: candidates[first + i * step]. */
+struct choice {
+    int64_t first;
+    int64_t step;
+    int64_t count;
+    double sum; /* of their weights */
+};
+
+/* The likeliest ones, in order. A few of many thousands are wanted, so they are not all sorted. */
+static struct choice choose_likeliest(crn_sampler *sampler, double sum_of_all)
+{
+    const crn_sampler_options *const o = &sampler->options;
+    struct candidate *const c = sampler->candidates;
+    const int64_t all = sampler->vocab_size;
+    const bool has_k = o->top_k > 0 && o->top_k < (uint64_t)all;
+    const int64_t limit = has_k ? (int64_t)o->top_k : all;
+    struct choice choice = {.first = all - 1, .step = -1};
+    double sum = has_k ? 0.0 : sum_of_all;
+    int64_t left = all;
+    for (int64_t at = all / 2 - 1; at >= 0; at--)
+        sink(c, all, at);
+    while (has_k && all - left < limit)
+        sum += take_likeliest(c, &left)->weight;
+    while (choice.count < limit && (o->top_p >= 1.0 || choice.sum < o->top_p * sum)) {
+        if (all - left == choice.count)
+            (void)take_likeliest(c, &left);
+        choice.sum += c[all - 1 - choice.count++].weight;
+    }
+    return choice;
+}
+
+static struct choice choose(crn_sampler *sampler, const float *logits)
 {
     const crn_sampler_options *const o = &sampler->options;
     struct candidate *const c = sampler->candidates;
     const double top = (double)logits[likeliest(sampler, logits)];
-    int64_t count = sampler->vocab_size;
-    double sum = 0.0;
-    for (int64_t i = 0; i < count; i++)
-        c[i] = (struct candidate){.token = (int32_t)i, .logit = logits[i]};
-    if (o->top_k > 0 || o->top_p < 1.0)
-        qsort(c, (size_t)count, sizeof *c, by_logit);
-    if (o->top_k > 0 && o->top_k < (uint64_t)count)
-        count = (int64_t)o->top_k;
-    for (int64_t i = 0; i < count; i++) {
-        c[i].weight = exp(((double)c[i].logit - top) / o->temperature);
-        sum += c[i].weight;
+    struct choice choice = {.step = 1, .count = sampler->vocab_size};
+    for (int64_t i = 0; i < choice.count; i++) {
+        c[i] = (struct candidate){.token = (int32_t)i,
+                                  .logit = logits[i],
+                                  .weight = exp(((double)logits[i] - top) / o->temperature)};
+        choice.sum += c[i].weight;
     }
-    *out_sum = sum;
-    if (o->top_p >= 1.0)
-        return count;
-    double nucleus = 0.0;
-    int64_t kept = 0;
-    while (kept < count && nucleus < o->top_p * sum)
-        nucleus += c[kept++].weight;
-    *out_sum = nucleus;
-    return kept;
+    return o->top_k > 0 || o->top_p < 1.0 ? choose_likeliest(sampler, choice.sum) : choice;
 }
 
 int32_t crn_sampler_next(crn_sampler *sampler, float *logits, uint64_t position)
 {
     uint32_t random[4];
-    double sum = 0.0;
     if (sampler->options.repetition_penalty != 1.0)
         penalize(sampler, logits);
     if (sampler->options.temperature <= 0.0)
         return likeliest(sampler, logits);
-    const int64_t count = choose_candidates(sampler, logits, &sum);
+    const struct choice choice = choose(sampler, logits);
     crn_philox(sampler->options.seed, CRN_STREAM_SAMPLE, position, 0, random);
-    double left = crn_uniform_f64(random[0], random[1]) * sum;
-    for (int64_t i = 0; i < count; i++) {
-        left -= sampler->candidates[i].weight;
+    double left = crn_uniform_f64(random[0], random[1]) * choice.sum;
+    for (int64_t i = 0; i < choice.count; i++) {
+        const struct candidate *const c = &sampler->candidates[choice.first + i * choice.step];
+        left -= c->weight;
         if (left <= 0.0)
-            return sampler->candidates[i].token;
+            return c->token;
     }
     return likeliest(sampler, logits); /* Rounding left a sliver. */
 }

@@ -17,12 +17,16 @@ typedef struct crn_sampler_options {
 
 typedef struct crn_sampler crn_sampler;
 
-/* @out is yours: crn_sampler_destroy. CAIRN_ECONFIG: an option is out of range. CAIRN_ENOMEM. */
+/* CAIRN_ECONFIG: an option is out of range. */
+cairn_status crn_sampler_check(const crn_sampler_options *options, cairn_error *err);
+/* @out is yours: crn_sampler_destroy. CAIRN_ECONFIG: likewise. CAIRN_ENOMEM. */
 cairn_status crn_sampler_new(const crn_sampler_options *options, int64_t vocab_size,
                              crn_sampler **out, cairn_error *err);
 /* Accepts NULL. */
 void crn_sampler_destroy(crn_sampler *sampler);
 
+/* A new text: nothing has occurred. */
+void crn_sampler_forget(crn_sampler *sampler);
 /* The token occurs in the text: it is subject to the penalty from now on. */
 void crn_sampler_saw(crn_sampler *sampler, int32_t token);
 

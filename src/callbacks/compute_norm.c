@@ -46,13 +46,15 @@ static cairn_status post_setup(void *self, const cairn_event *event, cairn_contr
 {
     struct norms *const norms = self;
     cairn_status rc = CAIRN_OK;
-    const cairn_state *const model = cairn_trainer_model_state(event->trainer);
-    const size_t count = cairn_state_tensor_count(model);
+    const cairn_state *const trained = cairn_trainer_trained_state(event->trainer);
+    const size_t all = cairn_state_tensor_count(cairn_trainer_model_state(event->trainer));
+    const size_t count = cairn_state_tensor_count(trained);
+    const size_t most = all > count ? all : count;
     (void)control; /* asks for nothing */
     norms->layers = crn_calloc(count, sizeof *norms->layers);
     CRN_NEED(err, norms->layers, k_name);
     for (size_t i = 0; i < count; i++) {
-        norms->layers[i] = layer_of(cairn_state_tensor_at(model, i)->name);
+        norms->layers[i] = layer_of(cairn_state_tensor_at(trained, i)->name);
         /* Layers are numbered from 0; a name with a number of another kind must cost no memory. */
         if (norms->layers[i] >= (int64_t)count)
             norms->layers[i] = NO_LAYER;
@@ -61,9 +63,9 @@ static cairn_status post_setup(void *self, const cairn_event *event, cairn_contr
     }
     norms->squares = crn_calloc(norms->layer_count, sizeof *norms->squares);
     CRN_NEED(err, norms->squares, k_name);
-    norms->ranges = crn_calloc(count, sizeof *norms->ranges);
+    norms->ranges = crn_calloc(most, sizeof *norms->ranges);
     CRN_NEED(err, norms->ranges, k_name);
-    norms->sums = crn_calloc(count, sizeof *norms->sums);
+    norms->sums = crn_calloc(most, sizeof *norms->sums);
     CRN_NEED(err, norms->sums, k_name);
 out:
     return rc;
@@ -96,7 +98,7 @@ static void add_layer_squares(const struct norms *norms, const cairn_trainer *tr
 static cairn_status log_layers(const struct norms *norms, cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    add_layer_squares(norms, trainer, cairn_trainer_model_state(trainer));
+    add_layer_squares(norms, trainer, cairn_trainer_trained_state(trainer));
     for (size_t i = 0; i < norms->layer_count; i++) {
         char name[METRIC_SIZE];
         (void)snprintf(name, sizeof name, "per_layer_grad_norm/layer_%zu", i);
@@ -107,7 +109,7 @@ out:
 }
 
 /* All sums at once. What is no parameter is an empty range. */
-static double params_norm(const struct norms *norms, const cairn_state *model)
+static double params_squares(const struct norms *norms, const cairn_state *model)
 {
     double squares = 0.0;
     const size_t count = cairn_state_tensor_count(model);
@@ -120,7 +122,7 @@ static double params_norm(const struct norms *norms, const cairn_state *model)
     cairn_sums_of_squares(norms->ranges, count, norms->sums);
     for (size_t i = 0; i < count; i++)
         squares += norms->sums[i];
-    return sqrt(squares);
+    return squares;
 }
 
 static cairn_status on_before_optimizer_step(void *self, const cairn_event *event,
@@ -130,11 +132,14 @@ static cairn_status on_before_optimizer_step(void *self, const cairn_event *even
     cairn_status rc = CAIRN_OK;
     cairn_trainer *const trainer = event->trainer;
     const cairn_state *const model = cairn_trainer_model_state(trainer);
+    const cairn_state *const trained = cairn_trainer_trained_state(trainer);
     (void)control; /* asks for nothing */
     if (!event->is_log_step)
         return CAIRN_OK;
-    CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, "model_wise_params_norm",
-                                           params_norm(norms, model), err));
+    double squares = params_squares(norms, model);
+    if (trained != model)
+        squares += params_squares(norms, trained);
+    CRN_TRY_PLAIN(cairn_trainer_add_metric(trainer, "model_wise_params_norm", sqrt(squares), err));
     CRN_TRY_PLAIN(
         cairn_trainer_add_metric(trainer, "model_wise_grad_norm", event->gradient_norm, err));
     CRN_TRY_PLAIN(log_layers(norms, trainer, err));

@@ -72,8 +72,10 @@ static cairn_status on_fit_start(void *self, const cairn_event *event, cairn_con
     const struct count *const count = self;
     cairn_status rc = CAIRN_OK;
     const cairn_state *const model = cairn_trainer_model_state(event->trainer);
+    const cairn_state *const trained = cairn_trainer_trained_state(event->trainer);
     const cairn_log *const log = cairn_trainer_log(event->trainer);
-    const size_t rows = cairn_state_tensor_count(model);
+    const size_t of_model = cairn_state_tensor_count(model);
+    const size_t rows = of_model + (trained != model ? cairn_state_tensor_count(trained) : 0);
     struct row *const table = crn_calloc(rows, sizeof *table);
     uint64_t sum = 0;
     int width = 0;
@@ -81,7 +83,10 @@ static cairn_status on_fit_start(void *self, const cairn_event *event, cairn_con
     (void)control; /* asks for nothing */
     CRN_NEED(err, table, k_name);
     for (size_t i = 0; i < rows; i++) {
-        table[i] = (struct row){.tensor = cairn_state_tensor_at(model, i), .place = i};
+        table[i] =
+            (struct row){.tensor = i < of_model ? cairn_state_tensor_at(model, i)
+                                                : cairn_state_tensor_at(trained, i - of_model),
+                         .place = i};
         sum += (uint64_t)cairn_tensor_elements(table[i].tensor);
         const int length = (int)strlen(table[i].tensor->name);
         width = length > width ? length : width;

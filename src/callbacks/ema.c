@@ -1,7 +1,8 @@
 /*
  * EMA: averages of the weights over the steps, e = decay e + (1 - decay) w, in a state of their own
- * with the tensors of the model in its order. Validation reads them where they are; nothing is
- * swapped (B. Polyak, A. Juditsky, "Acceleration of stochastic approximation by averaging", 1992).
+ * with the tensors that are trained in their order. Validation reads them where they are; nothing
+ * is swapped (B. Polyak, A. Juditsky, "Acceleration of stochastic approximation by averaging",
+ * 1992).
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -81,7 +82,7 @@ static cairn_status setup(void *self, const cairn_event *event, cairn_control *c
                  "%s: the model %s cannot be validated with averages; set validate: false", k_name,
                  model->ops->name);
     CRN_TRY_PLAIN(crn_own_state(event->trainer, "ema", &ema->state, err));
-    CRN_TRY_PLAIN(add_tensors(ema, cairn_trainer_model_state(event->trainer), err));
+    CRN_TRY_PLAIN(add_tensors(ema, cairn_trainer_trained_state(event->trainer), err));
     CRN_TRY_PLAIN(cairn_state_set_u64(ema->state, k_updates, 0, err));
 out:
     return rc;

@@ -67,12 +67,11 @@ cairn_status crn_listener_begin(crn_listener *listener, cairn_trainer *trainer, 
     return cairn_trainer_observe(trainer, observe, listener, err);
 }
 
-cairn_status crn_listener_parameters(crn_listener *listener, cairn_error *err)
+static cairn_status offer_all(crn_listener *listener, const cairn_state *state, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    const cairn_state *const model = cairn_trainer_model_state(listener->trainer);
-    for (size_t i = 0; i < cairn_state_tensor_count(model); i++) {
-        const cairn_tensor *const tensor = cairn_state_tensor_at(model, i);
+    for (size_t i = 0; i < cairn_state_tensor_count(state); i++) {
+        const cairn_tensor *const tensor = cairn_state_tensor_at(state, i);
         const size_t count = (size_t)cairn_tensor_elements(tensor);
         if (tensor->dtype != CAIRN_DTYPE_F32)
             continue;
@@ -80,6 +79,18 @@ cairn_status crn_listener_parameters(crn_listener *listener, cairn_error *err)
         if (tensor->grad != NULL)
             CRN_TRY_PLAIN(offer(listener, tensor->name, ".grad", tensor->grad, count, err));
     }
+out:
+    return rc;
+}
+
+cairn_status crn_listener_parameters(crn_listener *listener, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_state *const model = cairn_trainer_model_state(listener->trainer);
+    const cairn_state *const trained = cairn_trainer_trained_state(listener->trainer);
+    CRN_TRY_PLAIN(offer_all(listener, model, err));
+    if (trained != model)
+        CRN_TRY_PLAIN(offer_all(listener, trained, err));
     if (!listener->has_matched && !listener->is_warned) {
         listener->is_warned = true;
         cairn_log_message(cairn_trainer_log(listener->trainer), CAIRN_LOG_WARNING,

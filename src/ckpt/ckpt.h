@@ -15,4 +15,8 @@ cairn_status crn_store_open_os(const crn_os *os, const cairn_store_options *opti
  */
 cairn_status crn_store_check_free(cairn_store *store, cairn_error *err);
 
+/* The most that asynchronous saves of a state of so many bytes take for copies; @staging_bytes as
+ * in cairn_store_options. */
+uint64_t crn_staging_most(uint64_t staging_bytes, uint64_t state_bytes);
+
 #endif

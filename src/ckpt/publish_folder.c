@@ -84,19 +84,17 @@ out:
     return rc;
 }
 
-cairn_status crn_publish_folder_commit(crn_publish_folder *p, cairn_error *err)
+/* @from, in the parent, gets the final name. */
+static cairn_status rename_to_name(crn_publish_folder *p, const char *from, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const crn_os *const os = p->parent.os;
-    int e = os->sync(os, p->inside.fd);
-    if (e != 0)
-        CRN_FAIL_ERRNO(err, e, "fsync folder '%s'", p->part_path);
-    e = os->rename_new(os, p->parent.fd, part_name(p), p->name);
+    int e = os->rename_new(os, p->parent.fd, from, p->name);
     if (e == EEXIST)
         CRN_FAIL(err, CAIRN_EEXISTS, "'%s/%s' exists already; nothing is overwritten",
                  p->parent_path, p->name);
     if (e != 0)
-        CRN_FAIL_ERRNO(err, e, "rename '%s' to '%s'", p->part_path, p->name);
+        CRN_FAIL_ERRNO(err, e, "rename '%s/%s' to '%s'", p->parent_path, from, p->name);
     p->is_published = true;
     e = os->sync(os, p->parent.fd);
     if (e != 0)
@@ -104,6 +102,18 @@ cairn_status crn_publish_folder_commit(crn_publish_folder *p, cairn_error *err)
                  "'%s/%s' is complete, but fsync of its folder failed: it may not survive a power "
                  "cut",
                  p->parent_path, p->name);
+out:
+    return rc;
+}
+
+cairn_status crn_publish_folder_commit(crn_publish_folder *p, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const crn_os *const os = p->parent.os;
+    const int e = os->sync(os, p->inside.fd);
+    if (e != 0)
+        CRN_FAIL_ERRNO(err, e, "fsync folder '%s'", p->part_path);
+    CRN_TRY_PLAIN(rename_to_name(p, part_name(p), err));
 out:
     return rc;
 }
@@ -124,6 +134,21 @@ static void discard(const crn_publish_folder *p)
     }
     (void)os->remove_folder(os, p->parent.fd, part_name(p));
     crn_name_list_dispose(&names);
+}
+
+cairn_status crn_publish_folder_commit_file(crn_publish_folder *p, const char *name,
+                                            cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_str from = {0};
+    crn_str_printf(&from, "%s/%s", part_name(p), name);
+    CRN_TRY_PLAIN(crn_str_check(&from, err));
+    CRN_TRY_PLAIN(rename_to_name(p, from.text, err));
+out:
+    if (p->is_published)
+        discard(p); /* It has given away what it held. */
+    crn_str_dispose(&from);
+    return rc;
 }
 
 void crn_publish_folder_end(crn_publish_folder *p)

@@ -5,6 +5,8 @@
  *     ... files, by crn_publish_text, crn_publish_over or a store in `inside.path` ...
  *     crn_publish_folder_commit   fsync, rename that never replaces, fsync of the parent
  *     crn_publish_folder_end      removes what was not published
+ *
+ * Or a single file: crn_publish_folder_commit_file moves it out of the private folder.
  */
 #ifndef CRN_CKPT_PUBLISH_FOLDER_H
 #define CRN_CKPT_PUBLISH_FOLDER_H
@@ -29,6 +31,9 @@ cairn_status crn_publish_folder_begin(crn_publish_folder *out, const crn_os *os,
 /* Files in it must be durable. EEXISTS: something has come to be there. EUNKNOWN: the folder bears
  * its name, but the parent could not be synced. */
 cairn_status crn_publish_folder_commit(crn_publish_folder *p, cairn_error *err);
+/* Publishes not the folder but the file @name in it, under the folder's name; statuses likewise. */
+cairn_status crn_publish_folder_commit_file(crn_publish_folder *p, const char *name,
+                                            cairn_error *err);
 void crn_publish_folder_end(crn_publish_folder *p);
 
 #endif

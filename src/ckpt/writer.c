@@ -253,13 +253,18 @@ static void *writer_main(void *argument)
 
 /* ---- Making one ---- */
 
+uint64_t crn_staging_most(uint64_t staging_bytes, uint64_t state_bytes)
+{
+    const uint64_t share = state_bytes / STAGING_SHARE;
+    return staging_bytes == CAIRN_STAGING_NONE ? 0
+           : staging_bytes > 0                 ? staging_bytes
+           : share > STAGING_MIN               ? share
+                                               : STAGING_MIN;
+}
+
 static uint32_t slot_count(const crn_writer *w, uint64_t staging_bytes)
 {
-    const uint64_t share = cairn_state_tree_bytes(w->tree) / STAGING_SHARE;
-    const uint64_t bytes = staging_bytes == CAIRN_STAGING_NONE ? 0
-                           : staging_bytes > 0                 ? staging_bytes
-                           : share > STAGING_MIN               ? share
-                                                               : STAGING_MIN;
+    const uint64_t bytes = crn_staging_most(staging_bytes, cairn_state_tree_bytes(w->tree));
     const uint64_t slots = w->slot_bytes > 0 ? bytes / w->slot_bytes : 0;
     return (uint32_t)(slots < w->table.count ? slots : w->table.count);
 }

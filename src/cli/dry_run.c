@@ -44,11 +44,14 @@ static void print_sizes(const cairn_dry_run *found)
 {
     char text[32];
     char taken[96];
+    char parts[CAIRN_MEMORY_PLAN_TEXT_SIZE];
     (void)snprintf(taken, sizeof taken, "at most %s more",
                    cli_format_bytes(found->disk_bytes, text));
     print_room("disk", taken, found->has_disk_room, found->disk_room);
     (void)snprintf(taken, sizeof taken, "%s", cli_format_bytes(found->memory_bytes, text));
-    print_room("memory", taken, found->has_memory_room, found->memory_room);
+    print_room("memory", taken, found->memory.has_room, found->memory.room);
+    (void)printf("  %-12s %s: %s\n", "planned", cli_format_bytes(found->memory.total, text),
+                 cairn_memory_plan_text(&found->memory, parts, sizeof parts));
 }
 
 static void print_plan(const cairn_dry_run *found)
@@ -101,6 +104,16 @@ static void print_json_number(const char *key, double value)
         (void)printf(",\"%s\":null", key);
 }
 
+static void print_json_memory(const cairn_memory_plan *plan)
+{
+    (void)printf(",\"memory_plan\":{\"parameters\":%" PRIu64 ",\"gradients\":%" PRIu64
+                 ",\"optimizer\":%" PRIu64 ",\"callbacks\":%" PRIu64,
+                 plan->parameters, plan->gradients, plan->optimizer, plan->others);
+    print_json_room("training", plan->has_activations, plan->training);
+    print_json_room("validation", plan->has_activations, plan->validation);
+    (void)printf(",\"staging\":%" PRIu64 ",\"total\":%" PRIu64 "}", plan->staging, plan->total);
+}
+
 static void print_json(const cairn_dry_run *found, size_t index, size_t count)
 {
     (void)printf("{\"result\":\"%s\",\"trainer\":%zu,\"trainers\":%zu,\"checkpoint\":",
@@ -115,7 +128,8 @@ static void print_json(const cairn_dry_run *found, size_t index, size_t count)
                  found->saves, found->save_bytes, found->disk_bytes);
     print_json_room("disk_room", found->has_disk_room, found->disk_room);
     (void)printf(",\"memory_bytes\":%" PRIu64, found->memory_bytes);
-    print_json_room("memory_room", found->has_memory_room, found->memory_room);
+    print_json_room("memory_room", found->memory.has_room, found->memory.room);
+    print_json_memory(&found->memory);
     (void)printf(",\"validations\":%" PRIu64 ",\"parameters\":%" PRIu64
                  ",\"tokens_a_step\":%.0f,\"tokens\":%.0f",
                  found->validations, found->parameters, found->tokens_a_step, tokens_of(found));

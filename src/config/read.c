@@ -140,16 +140,18 @@ static bool read_nesteds(const crn_row *row, crn_doc *doc, const char *where, cr
     const crn_section *const section = crn_section_find(row->text);
     char path[CRN_WHERE_SIZE];
     crn_items list = {0};
-    if (node->kind != CRN_NODE_LIST) {
-        crn_diag_error(diag, node, "%s must be a list of maps, not %s", where,
+    const bool is_one = node->kind == CRN_NODE_MAP; /* stands for a list of it alone */
+    if (node->kind != CRN_NODE_LIST && !is_one) {
+        crn_diag_error(diag, node, "%s must be a map or a list of maps, not %s", where,
                        crn_node_kind_phrase(node->kind));
         return false;
     }
     char *const items = crn_doc_alloc(doc, (node->count + 1) * section->struct_size, diag);
-    for (crn_node *item = node->first; items != NULL && item != NULL; item = item->next) {
+    crn_node *item = is_one ? node : node->first;
+    for (; items != NULL && item != NULL; item = is_one ? NULL : item->next) {
         (void)snprintf(path, sizeof path, "%.200s[%zu]", where, list.count);
-        if (!crn_section_read(section, path, doc, item, items + list.count * section->struct_size,
-                              diag))
+        if (!crn_section_read(section, is_one ? where : path, doc, item,
+                              items + list.count * section->struct_size, diag))
             return false;
         list.count++;
     }

@@ -82,10 +82,14 @@ static void append_numbers(crn_str *out, const crn_row *row)
 
 static void append_nested(crn_str *out, const crn_row *row)
 {
-    const bool is_list = row->kind == CRN_ROW_NESTEDS;
-    crn_str_append(out, is_list ? "\"anyOf\":[{\"type\":\"array\",\"items\":" : "\"anyOf\":[");
-    crn_section_schema(crn_section_find(row->text), out);
-    crn_str_append(out, is_list ? "}" : "");
+    const crn_section *const section = crn_section_find(row->text);
+    crn_str_append(out, "\"anyOf\":[");
+    if (row->kind == CRN_ROW_NESTEDS) {
+        crn_str_append(out, "{\"type\":\"array\",\"items\":");
+        crn_section_schema(section, out);
+        crn_str_append(out, "},"); /* One may stand without its list, too. */
+    }
+    crn_section_schema(section, out);
     crn_str_append(out, ",{\"type\":\"null\"}],\"default\":null");
 }
 

@@ -427,6 +427,18 @@ static const crn_row k_token_bin_data_rows[] = {
 };
 #undef CRN_OPT_STRUCT
 
+#define CRN_OPT_STRUCT cairn_lora_options
+static const crn_row k_lora_rows[] = {
+#include "cairn/options/lora.def"
+};
+#undef CRN_OPT_STRUCT
+
+#define CRN_OPT_STRUCT cairn_lora_params_options
+static const crn_row k_lora_params_rows[] = {
+#include "cairn/options/lora_params.def"
+};
+#undef CRN_OPT_STRUCT
+
 #define CRN_OPT_STRUCT cairn_hdf5_mixture_options
 static const crn_row k_hdf5_mixture_rows[] = {
 #include "cairn/options/hdf5_mixture.def"
@@ -474,6 +486,8 @@ static const crn_section k_sections[] = {
     SECTION(early_stopping, "callbacks.EarlyStopping",
             "Ends the run when a metric no longer improves."),
     SECTION(ema, "callbacks.EMA", "Keeps averages of the weights over the steps."),
+    SECTION(lora, "callbacks.Lora", "Trains low-rank adapters instead of the weights."),
+    SECTION(lora_params, "callbacks.Lora.lora_params", "Adapters of a group of layers."),
     SECTION(log_optimizer_param_group, "callbacks.LogOptimizerParamGroup",
             "Logs learning rates and weight decays of the parameter groups."),
     SECTION(nan_checker, "callbacks.NaNChecker",
@@ -634,6 +648,8 @@ DEFAULTS(pos_scaling)
 DEFAULTS(gpt2)
 DEFAULTS(text_data)
 DEFAULTS(token_bin_data)
+DEFAULTS(lora)
+DEFAULTS(lora_params)
 DEFAULTS(hdf5_mixture)
 DEFAULTS(gpt_hdf5_data)
 DEFAULTS(gpt_hdf5_map_data)

@@ -108,7 +108,7 @@ static void hdf5_destroy(void *self)
     {                                                                                              \
         .struct_size = sizeof(cairn_data_ops), .name = (name_), .sample_count = hdf5_sample_count, \
         .read = hdf5_read, .sequence_length = hdf5_sequence_length, .describe = hdf5_describe,     \
-        .destroy = hdf5_destroy                                                                    \
+        .destroy = hdf5_destroy, .may_be_read_ahead = true                                         \
     }
 static const cairn_data_ops k_gpt_ops = HDF5_OPS("GptHDF5DataProcessor");
 static const cairn_data_ops k_gpt_map_ops = HDF5_OPS("GptHDF5MapDataProcessor");

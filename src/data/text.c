@@ -299,6 +299,7 @@ static const cairn_data_ops k_text_ops = {
     .sequence_length = text_sequence_length,
     .describe = text_describe,
     .destroy = text_destroy,
+    .may_be_read_ahead = true,
 };
 
 static cairn_status check_options(const cairn_text_data_options *options, cairn_error *err)

@@ -17,6 +17,7 @@ enum { OPEN_MAX_FILES = 64 }; /* A set may have thousands of shards. */
 
 struct shard {
     const char *path; /* of token_bin.files */
+    uint64_t bytes;   /* of the file, when it was measured */
     crn_shard_head head;
     uint64_t first; /* number of its first sample */
     uint64_t samples;
@@ -40,22 +41,45 @@ struct token_bin {
     char *description;
 };
 
+/* A file that was changed meanwhile would give samples that nobody counted. */
+static cairn_status check_unchanged(const struct token_bin *data, const struct shard *shard, int fd,
+                                    cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_file_stat stat;
+    const int e = data->os->stat_fd(data->os, fd, &stat);
+    if (e != 0)
+        CRN_FAIL(err, CAIRN_EDATA, "data file '%s': %s", shard->path, strerror(e));
+    if (stat.size != shard->bytes)
+        CRN_FAIL(err, CAIRN_EDATA,
+                 "data file '%s' changed while it was in use: it has %" PRIu64
+                 " bytes, and had %" PRIu64,
+                 shard->path, stat.size, shard->bytes);
+out:
+    return rc;
+}
+
 static cairn_status open_shard(struct token_bin *data, size_t index, int *out_fd, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
+    const struct shard *const shard = &data->shards[index];
     struct slot *const slot = &data->slots[index % OPEN_MAX_FILES];
+    int fd = -1;
     if (slot->fd < 0 || slot->shard != index) {
-        int fd = -1;
-        const int e =
-            data->os->open(data->os, CRN_OS_CWD, data->shards[index].path, CRN_OPEN_READ, &fd);
+        const int e = data->os->open(data->os, CRN_OS_CWD, shard->path, CRN_OPEN_READ, &fd);
         if (e != 0)
-            CRN_FAIL(err, CAIRN_EDATA, "data file '%s': %s", data->shards[index].path, strerror(e));
+            CRN_FAIL(err, CAIRN_EDATA, "data file '%s': %s", shard->path, strerror(e));
+        if (shard->bytes != 0)
+            CRN_TRY_PLAIN(check_unchanged(data, shard, fd, err));
         if (slot->fd >= 0)
             (void)data->os->close(data->os, slot->fd); /* only read from */
         *slot = (struct slot){.fd = fd, .shard = index};
+        fd = -1;
     }
     *out_fd = slot->fd;
 out:
+    if (fd >= 0)
+        (void)data->os->close(data->os, fd);
     return rc;
 }
 
@@ -78,6 +102,7 @@ static cairn_status measure(struct token_bin *data, size_t index, unsigned token
         CRN_FAIL(err, CAIRN_EDATA, "data file '%s': %s", shard->path, strerror(e));
     CRN_TRY(err, crn_shard_head_read(head, got, stat.size, token_bytes, &shard->head, err),
             "data file '%s'", shard->path);
+    shard->bytes = stat.size;
     shard->first = data->sample_count;
     if (shard->head.tokens > 0)
         shard->samples = (shard->head.tokens - 1) / data->batch.length;
@@ -211,6 +236,7 @@ static const cairn_data_ops k_token_bin_ops = {
     .sequence_length = token_bin_sequence_length,
     .describe = token_bin_describe,
     .destroy = token_bin_destroy,
+    .may_be_read_ahead = true,
 };
 
 static cairn_status describe(struct token_bin *data, const cairn_token_bin_data_options *options,

@@ -5,15 +5,16 @@
 #include "base/mem.h"
 #include "base/try.h"
 #include "ckpt/ckpt.h"
-#include "ckpt/names.h"
 #include "ckpt/publish_folder.h"
-#include "interop/archive.h"
+#include "interop/adapters.h"
 #include "interop/finetune_yaml.h"
-#include "interop/hf_model.h"
+#include "interop/gguf_model.h"
+#include "interop/source.h"
 
 #define CHECKPOINT_FILE "checkpoint_0.mdl"
 #define PARAMS_FILE     "params.yaml"
 #define LOCK_FILE       ".cairn.lock"
+#define GGUF_FILE       "model.gguf"
 
 /* Of the largest logit: nothing is rounded on the way, so equal bits are the rule. */
 static const double k_difference_max = 1e-5;
@@ -22,114 +23,65 @@ static const double k_difference_max = 1e-5;
 struct job {
     const crn_os *os;
     const cairn_convert_options *options;
-    crn_hf_model model;     /* what was read */
+    cairn_dtype dtype;      /* of the matrices that are written */
+    crn_hf_model model;     /* what was read, or what rounding left of it */
     crn_hf_logits expected; /* its logits */
+    crn_hf_logits exact;    /* logits of what was read; empty where nothing is rounded */
     crn_publish_folder to;
     cairn_convert_result result;
 };
 
 /* ---- Reading ---- */
 
-static cairn_status is_folder(const struct job *job, bool *out, cairn_error *err)
+/* Whether the other side can express the model. */
+static cairn_status check_expressible(const struct job *job, cairn_error *err)
 {
-    cairn_status rc = CAIRN_OK;
-    const char *const path = job->options->source;
-    int fd = -1;
-    const int e = job->os->open(job->os, CRN_OS_CWD, path, CRN_OPEN_DIRECTORY, &fd);
-    if (e == ENOENT)
-        CRN_FAIL(err, CAIRN_ENOTFOUND, "'%s' is not there", path);
-    if (e != 0 && e != ENOTDIR)
-        CRN_FAIL_ERRNO(err, e, "open '%s'", path);
-    *out = e == 0;
-    if (e == 0)
-        (void)job->os->close(job->os, fd); /* Only looked at. */
-out:
-    return rc;
+    if (job->options->to == CAIRN_CONVERT_TO_GGUF)
+        return crn_gguf_check(&job->model, job->options->log, err);
+    if (job->options->to == CAIRN_CONVERT_TO_HF)
+        return crn_hf_family_of(&job->model.options, &(crn_hf_family){0}, err);
+    return CAIRN_OK; /* It can what the others can. */
 }
 
-static cairn_status import_from(const crn_os *os, const char *path, crn_hf_model *out,
-                                cairn_error *err)
+/* Whether the result is another checkpoint than the source. */
+static bool has_adapters(const struct job *job)
 {
-    cairn_status rc = CAIRN_OK;
-    crn_folder folder = {.os = os, .fd = -1, .path = path};
-    const int e = os->open(os, CRN_OS_CWD, path, CRN_OPEN_DIRECTORY, &folder.fd);
-    if (e != 0)
-        CRN_FAIL_ERRNO(err, e, "open the folder '%s'", path);
-    CRN_TRY_PLAIN(crn_hf_model_import(&folder, out, err));
-out:
-    if (folder.fd >= 0)
-        (void)os->close(os, folder.fd); /* Only read. */
-    return rc;
+    cairn_checkpoint *ckpt = NULL;
+    bool has = job->options->lora_path != NULL;
+    if (!has && cairn_checkpoint_open(job->options->source, &ckpt, NULL) == CAIRN_OK)
+        has = cairn_checkpoint_has_state(ckpt, CRN_ADAPTERS_STATE);
+    cairn_checkpoint_close(ckpt);
+    return has;
 }
 
-/* Is the file at @path one of PyTorch's? */
-static cairn_status is_pickle(const crn_os *os, const char *path, bool *out, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    char first[8];
-    size_t got = 0;
-    int fd = -1;
-    crn_archive_kind kind = CRN_ARCHIVE_HDF5;
-    int e = os->open(os, CRN_OS_CWD, path, CRN_OPEN_READ, &fd);
-    if (e == 0)
-        e = os->read_at(os, fd, first, sizeof first, 0, &got);
-    if (e != 0)
-        CRN_FAIL_ERRNO(err, e, "read '%s'", path);
-    *out = crn_archive_recognize(first, got, &kind) && kind == CRN_ARCHIVE_PICKLE;
-out:
-    if (fd >= 0)
-        (void)os->close(os, fd); /* Only looked at. */
-    return rc;
-}
-
-static cairn_status import_file(const crn_os *os, const char *path, crn_hf_model *out,
-                                cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    size_t length = 0;
-    const char *const name = crn_path_file(path, &length);
-    crn_str parent = {0};
-    crn_folder folder = {.os = os, .fd = -1};
-    crn_str_append_bytes(&parent, length > 0 ? path : ".", length > 0 ? length : 1);
-    CRN_TRY_PLAIN(crn_str_check(&parent, err));
-    folder.path = parent.text;
-    const int e = os->open(os, CRN_OS_CWD, parent.text, CRN_OPEN_DIRECTORY, &folder.fd);
-    if (e != 0)
-        CRN_FAIL_ERRNO(err, e, "open the folder '%s'", parent.text);
-    CRN_TRY_PLAIN(crn_hf_model_import_file(&folder, name, out, err));
-out:
-    if (folder.fd >= 0)
-        (void)os->close(os, folder.fd); /* Only read. */
-    crn_str_dispose(&parent);
-    return rc;
-}
-
-/* Reads the source, which must be of the other kind. */
+/* Reads the source, which must be of another kind, or have adapters to merge. */
 static cairn_status read_source(struct job *job, cairn_error *err)
 {
+    static const struct {
+        cairn_convert_to same;
+        const char *words;
+    } k_kinds[] = {
+        [CRN_SOURCE_CHECKPOINT] = {CAIRN_CONVERT_TO_CAIRN, "file, which is taken for a checkpoint"},
+        [CRN_SOURCE_HF] = {CAIRN_CONVERT_TO_HF, "folder, which is taken for Hugging Face's"},
+        [CRN_SOURCE_GGUF] = {CAIRN_CONVERT_TO_GGUF, "GGUF file"},
+        [CRN_SOURCE_PICKLE] = {.words = NULL /* Nothing is converted to it. */}};
     cairn_status rc = CAIRN_OK;
     const char *const path = job->options->source;
-    const bool is_to_hf = job->options->to == CAIRN_CONVERT_TO_HF;
-    bool is_hf = false;
-    bool is_torch = false;
-    CRN_TRY_PLAIN(is_folder(job, &is_hf, err));
-    if (!is_hf && !is_to_hf)
-        CRN_TRY_PLAIN(is_pickle(job->os, path, &is_torch, err));
-    if (is_hf && is_to_hf)
+    const char *const lora_path = job->options->lora_path;
+    crn_source_kind kind;
+    CRN_TRY_PLAIN(crn_source_find(job->os, path, &kind, err));
+    if (lora_path != NULL && kind != CRN_SOURCE_CHECKPOINT)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                 "'%s' is a folder; to make a Hugging Face folder, name a checkpoint file", path);
-    if (!is_hf && !is_to_hf && !is_torch)
-        CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                 "'%s' is no PyTorch file; to make a checkpoint, name one or a Hugging Face folder",
-                 path);
-    if (is_torch)
-        return import_file(job->os, path, &job->model, err);
-    if (is_hf)
-        CRN_TRY_PLAIN(import_from(job->os, path, &job->model, err));
+                 "'%s' is no checkpoint; adapters are merged into the weights of one", path);
+    if (k_kinds[kind].words != NULL && k_kinds[kind].same == job->options->to &&
+        !(kind == CRN_SOURCE_CHECKPOINT && has_adapters(job)))
+        CRN_FAIL(err, CAIRN_EUNSUPPORTED, "'%s' is a %s, and that is what it would become", path,
+                 k_kinds[kind].words);
+    if (kind == CRN_SOURCE_CHECKPOINT)
+        CRN_TRY_PLAIN(crn_hf_model_load(path, lora_path, job->options->log, &job->model, err));
     else
-        CRN_TRY_PLAIN(crn_hf_model_load(path, job->options->log, &job->model, err));
-    if (!is_hf)
-        CRN_TRY_PLAIN(crn_hf_family_of(&job->model.options, &(crn_hf_family){0}, err));
+        CRN_TRY_PLAIN(crn_source_import(job->os, path, kind, CRN_HF_POSITIONS, &job->model, err));
+    CRN_TRY_PLAIN(check_expressible(job, err));
 out:
     return rc;
 }
@@ -139,6 +91,14 @@ out:
 static cairn_status write_hf(struct job *job, cairn_error *err)
 {
     return crn_hf_model_export(&job->model, &job->to.inside, &job->result.tensors, err);
+}
+
+static cairn_status write_gguf(struct job *job, cairn_error *err)
+{
+    const crn_gguf_export_options options = {.dtype = job->dtype,
+                                             .tokenizer = job->options->tokenizer};
+    return crn_gguf_export(&job->model, &options, &job->to.inside, GGUF_FILE, &job->result.tensors,
+                           err);
 }
 
 static cairn_status save_checkpoint(struct job *job, const char *params_json, cairn_error *err)
@@ -206,11 +166,15 @@ static cairn_status read_back(const struct job *job, crn_hf_model *out, cairn_er
 {
     cairn_status rc = CAIRN_OK;
     crn_str path = {0};
+    const bool is_gguf = job->options->to == CAIRN_CONVERT_TO_GGUF;
     if (job->options->to == CAIRN_CONVERT_TO_HF)
-        return crn_hf_model_import(&job->to.inside, out, err);
-    crn_str_printf(&path, "%s/" CHECKPOINT_FILE, job->to.inside.path);
+        return crn_hf_model_import(&job->to.inside, NULL, CRN_HF_POSITIONS, out, err);
+    crn_str_printf(&path, "%s/%s", job->to.inside.path, is_gguf ? GGUF_FILE : CHECKPOINT_FILE);
     CRN_TRY_PLAIN(crn_str_check(&path, err));
-    CRN_TRY_PLAIN(crn_hf_model_load(path.text, NULL, out, err));
+    if (is_gguf)
+        CRN_TRY_PLAIN(crn_gguf_import(job->os, path.text, CRN_HF_POSITIONS, out, err));
+    else
+        CRN_TRY_PLAIN(crn_hf_model_load(path.text, NULL, NULL, out, err));
 out:
     crn_str_dispose(&path);
     return rc;
@@ -235,25 +199,60 @@ static cairn_status check(struct job *job, cairn_error *err)
                  "what was written gives other logits: the largest difference is %g, the largest "
                  "logit %g",
                  result->max_difference, result->largest_logit);
+    if (job->exact.values != NULL)
+        crn_hf_logits_compare(&job->exact, &logits, &result->max_difference,
+                              &result->largest_logit);
 out:
     crn_hf_logits_dispose(&logits);
     crn_hf_model_dispose(&again);
     return rc;
 }
 
+static cairn_status check_options(const struct job *job, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_convert_options *const o = job->options;
+    if (o->to != CAIRN_CONVERT_TO_GGUF && (o->dtype != 0 || o->tokenizer != NULL))
+        CRN_FAIL(err, CAIRN_EINVAL, "a dtype and a tokenizer are for GGUF only");
+    if (job->dtype != CAIRN_DTYPE_F32 && job->dtype != CAIRN_DTYPE_F16 &&
+        job->dtype != CAIRN_DTYPE_BF16)
+        CRN_FAIL(err, CAIRN_EINVAL, "a GGUF file is written in F32, F16 or BF16");
+out:
+    return rc;
+}
+
+static cairn_status write_destination(struct job *job, cairn_error *err)
+{
+    switch (job->options->to) {
+    case CAIRN_CONVERT_TO_HF:
+        return write_hf(job, err);
+    case CAIRN_CONVERT_TO_GGUF:
+        return write_gguf(job, err);
+    case CAIRN_CONVERT_TO_CAIRN:
+    default:
+        return write_cairn(job, err);
+    }
+}
+
 static cairn_status convert(struct job *job, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
+    const char *const path = job->options->destination;
+    CRN_TRY_PLAIN(check_options(job, err));
     CRN_TRY(err, read_source(job, err), "read '%s'", job->options->source);
-    CRN_TRY_PLAIN(crn_publish_folder_begin(&job->to, job->os, job->options->destination, err));
-    if (job->options->to == CAIRN_CONVERT_TO_HF)
-        CRN_TRY(err, write_hf(job, err), "write '%s'", job->options->destination);
-    else
-        CRN_TRY(err, write_cairn(job, err), "write '%s'", job->options->destination);
+    CRN_TRY_PLAIN(crn_publish_folder_begin(&job->to, job->os, path, err));
+    if (job->dtype != CAIRN_DTYPE_F32) {
+        CRN_TRY_PLAIN(crn_hf_logits_make(&job->model, &job->exact, err));
+        CRN_TRY(err, crn_gguf_round(&job->model, job->dtype, err), "write '%s'", path);
+    }
+    CRN_TRY(err, write_destination(job, err), "write '%s'", path);
     CRN_TRY_PLAIN(crn_hf_logits_make(&job->model, &job->expected, err));
     crn_hf_model_dispose(&job->model);
     CRN_TRY_PLAIN(check(job, err));
-    CRN_TRY_PLAIN(crn_publish_folder_commit(&job->to, err));
+    if (job->options->to == CAIRN_CONVERT_TO_GGUF)
+        CRN_TRY_PLAIN(crn_publish_folder_commit_file(&job->to, GGUF_FILE, err));
+    else
+        CRN_TRY_PLAIN(crn_publish_folder_commit(&job->to, err));
 out:
     return rc;
 }
@@ -261,8 +260,10 @@ out:
 cairn_status crn_convert_os(const crn_os *os, const cairn_convert_options *options,
                             cairn_convert_result *out, cairn_error *err)
 {
-    struct job job = {
-        .os = os, .options = options, .to = {.inside = {.fd = -1}, .parent = {.fd = -1}}};
+    struct job job = {.os = os,
+                      .options = options,
+                      .dtype = options->dtype != 0 ? options->dtype : CAIRN_DTYPE_F32,
+                      .to = {.inside = {.fd = -1}, .parent = {.fd = -1}}};
     cairn_status rc = convert(&job, err);
     if (rc == CAIRN_EUNKNOWN && !job.to.is_published) {
         /* Of a file inside: here it is known that nothing will be there. */
@@ -271,6 +272,7 @@ cairn_status crn_convert_os(const crn_os *os, const cairn_convert_options *optio
     }
     crn_publish_folder_end(&job.to);
     crn_hf_logits_dispose(&job.expected);
+    crn_hf_logits_dispose(&job.exact);
     crn_hf_model_dispose(&job.model);
     *out = job.result;
     return rc;

@@ -431,7 +431,7 @@ static const char *check_common(const cairn_gpt2_options *o)
     return NULL;
 }
 
-static int64_t kv_heads(const cairn_gpt2_options *o)
+int64_t crn_hf_kv_heads(const cairn_gpt2_options *o)
 {
     return is(o->attention_module, "multiquery_attention") ? o->extra_attention_params.num_kv_groups
                                                            : o->num_heads;
@@ -445,7 +445,7 @@ static const char *check_gpt2(const cairn_gpt2_options *o)
         return "a gated nonlinearity with learned positions";
     if (!o->use_projection_bias_in_attention || !o->use_ffn_bias_in_attention || !o->use_ffn_bias)
         return "a GPT-2 without some of its biases";
-    if (kv_heads(o) != o->num_heads)
+    if (crn_hf_kv_heads(o) != o->num_heads)
         return "grouped keys and values with learned positions";
     if (o->attention_sliding_window_length.is_set)
         return "a sliding window with learned positions";
@@ -552,7 +552,7 @@ static bool write_llama(const cairn_gpt2_options *o, json_t *c)
            set(c, "intermediate_size", json_integer(o->filter_size)) &&
            set(c, "num_hidden_layers", json_integer(o->num_hidden_layers)) &&
            set(c, "num_attention_heads", json_integer(o->num_heads)) &&
-           set(c, "num_key_value_heads", json_integer(kv_heads(o))) &&
+           set(c, "num_key_value_heads", json_integer(crn_hf_kv_heads(o))) &&
            set(c, "head_dim", json_integer(o->hidden_size / o->num_heads)) &&
            set(c, "hidden_act", json_string(nonlinearity_of(o->nonlinearity)->theirs)) &&
            set(c, "rms_norm_eps", json_real(o->layer_norm_epsilon)) &&

@@ -31,6 +31,9 @@ cairn_status crn_hf_config_read(const char *json, size_t size, const char *file,
 cairn_status crn_hf_family_of(const cairn_gpt2_options *options, crn_hf_family *out,
                               cairn_error *err);
 
+/* Heads of keys and values. */
+int64_t crn_hf_kv_heads(const cairn_gpt2_options *options);
+
 /* Writes config.json. EUNSUPPORTED as crn_hf_family_of, ENOMEM. */
 cairn_status crn_hf_config_write(const cairn_gpt2_options *options, crn_str *out, cairn_error *err);
 

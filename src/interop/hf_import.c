@@ -7,7 +7,7 @@
 #include "base/try.h"
 #include "interop/hf_files.h"
 #include "interop/hf_model_priv.h"
-#include "interop/hf_names.h"
+#include "interop/targets.h"
 
 /* What is the same for all tensors of a folder. */
 struct source {
@@ -189,30 +189,25 @@ static cairn_status fill(const struct source *source, crn_hf_model *m, const cai
     float *values = NULL;
     CRN_TRY_PLAIN(locate(source, m, ours, &piece, &theirs, err));
     CRN_TRY_PLAIN(crn_hf_files_read(&source->files, theirs, &values, err));
-    const uint64_t row_bytes = (uint64_t)piece.cols * sizeof(float);
-    for (int64_t row = 0; row < piece.rows; row++) {
-        float *const to =
-            cairn_tensor_write_begin(m->tree, ours, (uint64_t)row * row_bytes, row_bytes);
-        for (int64_t col = 0; col < piece.cols; col++)
-            to[col] = values[crn_hf_index(&piece, row, col)];
-        cairn_tensor_write_end(m->tree, ours, (uint64_t)row * row_bytes, row_bytes);
-    }
+    crn_piece_take(&piece, values, m->tree, ours);
 out:
     crn_free(values);
     return rc;
 }
 
-/* @name: of the PyTorch file; NULL: what the folder has. */
-static cairn_status import(const crn_folder *folder, const char *name, crn_hf_model *out,
-                           cairn_error *err)
+cairn_status crn_hf_model_import(const crn_folder *folder, const char *name, int64_t positions,
+                                 crn_hf_model *out, cairn_error *err)
 {
+    static const char k_file[] = "config.json";
     cairn_status rc = CAIRN_OK;
     struct source source = {.is_single = name != NULL};
     char *text = NULL;
     size_t size = 0;
     *out = (crn_hf_model){0};
-    CRN_TRY_PLAIN(crn_hf_read_text(folder, "config.json", &text, &size, err));
-    CRN_TRY_PLAIN(crn_hf_model_declare(text, size, "config.json", out, err));
+    CRN_TRY_PLAIN(crn_hf_read_text(folder, k_file, &text, &size, err));
+    CRN_TRY_PLAIN(crn_hf_model_begin(k_file, out, err));
+    CRN_TRY_PLAIN(crn_hf_config_read(text, size, k_file, out->doc, out->section, err));
+    CRN_TRY_PLAIN(crn_hf_model_declare(out, k_file, positions, err));
     CRN_TRY_PLAIN(crn_hf_family_of(&out->options, &source.family, err));
     if (name != NULL)
         CRN_TRY_PLAIN(crn_hf_files_open_pickle(folder, name, &source.files, err));
@@ -229,15 +224,4 @@ out:
     crn_hf_files_close(&source.files);
     crn_free(text);
     return rc;
-}
-
-cairn_status crn_hf_model_import(const crn_folder *folder, crn_hf_model *out, cairn_error *err)
-{
-    return import(folder, NULL, out, err);
-}
-
-cairn_status crn_hf_model_import_file(const crn_folder *folder, const char *name, crn_hf_model *out,
-                                      cairn_error *err)
-{
-    return import(folder, name, out, err);
 }

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "base/try.h"
 #include "cairn/checkpoint.h"
+#include "interop/adapters.h"
 
 void crn_hf_model_dispose(crn_hf_model *model)
 {
@@ -19,27 +20,26 @@ void crn_hf_model_dispose(crn_hf_model *model)
 
 /*
  * Without a table of learned positions the parameters do not depend on the longest sequence, and
- * what a model keeps for each position (angles, keys, values) is not wanted for more than is
- * compared: 131,072 positions of a large Llama would be as large as its weights.
+ * what a model keeps for each position (angles, keys, values) is not wanted for more than are
+ * asked of it: 131,072 positions of a large Llama would be as large as its weights.
  */
-static cairn_gpt2_options shortened(const cairn_gpt2_options *options)
+static cairn_gpt2_options shortened(const cairn_gpt2_options *options, int64_t positions)
 {
     cairn_gpt2_options o = *options;
-    if (strcmp(o.position_embedding_type, "rotary") == 0 &&
-        o.max_position_embeddings > CRN_HF_POSITIONS)
-        o.max_position_embeddings = CRN_HF_POSITIONS;
+    if (strcmp(o.position_embedding_type, "rotary") == 0 && o.max_position_embeddings > positions)
+        o.max_position_embeddings = positions;
     return o;
 }
 
 /* Reads the section and makes the model, its parameters declared. */
-static cairn_status make(crn_hf_model *m, const char *where, cairn_error *err)
+static cairn_status make(crn_hf_model *m, const char *where, int64_t positions, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     crn_diag diag = {0};
     cairn_state *state = NULL;
     (void)crn_section_read(crn_section_find("gpt2"), where, m->doc, m->section, &m->options, &diag);
     CRN_TRY_PLAIN(crn_diag_check(&diag, err));
-    const cairn_gpt2_options shape = shortened(&m->options);
+    const cairn_gpt2_options shape = shortened(&m->options, positions);
     CRN_TRY_PLAIN(cairn_gpt2_new(&shape, &m->model, err));
     CRN_TRY_PLAIN(cairn_state_tree_new(&m->tree, err));
     CRN_TRY_PLAIN(cairn_state_tree_add(m->tree, "model", &state, err));
@@ -73,33 +73,100 @@ out:
     return rc;
 }
 
-cairn_status crn_hf_model_load(const char *path, const cairn_log *log, crn_hf_model *out,
-                               cairn_error *err)
+/* @lora: the checkpoint that adapters come from; NULL: there are none. */
+static cairn_status load(cairn_checkpoint *ckpt, cairn_checkpoint *lora, const cairn_log *log,
+                         crn_hf_model *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    cairn_checkpoint *ckpt = NULL;
-    *out = (crn_hf_model){0};
-    const cairn_load_options load = {
-        .struct_size = sizeof load, .states = "model", .required_state = "model", .log = log};
-    CRN_TRY_PLAIN(cairn_checkpoint_open(path, &ckpt, err));
+    const char *const path = cairn_checkpoint_get_info(ckpt)->path;
+    const cairn_load_options options = {
+        .struct_size = sizeof options, .states = "model", .required_state = "model", .log = log};
     if (cairn_checkpoint_params(ckpt) == NULL)
         CRN_FAIL(err, CAIRN_EINCOMPATIBLE,
                  "'%s' holds no parameters that tell the model's shape; it was not saved by "
                  "`cairn fit`",
                  path);
     CRN_TRY_PLAIN(parse_params(out, cairn_checkpoint_params(ckpt), path, err));
-    CRN_TRY(err, make(out, "trainer.init.model", err), "the model of '%s'", path);
+    CRN_TRY(err, make(out, "trainer.init.model", CRN_HF_POSITIONS, err), "the model of '%s'", path);
+    if (lora != NULL)
+        CRN_TRY_PLAIN(crn_adapters_declare(&out->model, out->tree, lora, err));
     CRN_TRY_PLAIN(cairn_state_tree_allocate(out->tree, err));
-    CRN_TRY_PLAIN(cairn_checkpoint_load(ckpt, out->tree, &load, NULL, err));
+    CRN_TRY_PLAIN(cairn_checkpoint_load(ckpt, out->tree, &options, NULL, err));
+    if (lora != NULL)
+        CRN_TRY_PLAIN(crn_adapters_load(lora, out->tree, log, err));
 out:
+    return rc;
+}
+
+static void copy_tensor(cairn_state_tree *tree, const cairn_tensor *from, const cairn_tensor *to)
+{
+    const char *const bytes = from->data;
+    for (uint64_t at = 0; at < to->bytes; at += CAIRN_WRITE_TILE_BYTES) {
+        const uint64_t left = to->bytes - at;
+        const uint64_t size = left < CAIRN_WRITE_TILE_BYTES ? left : CAIRN_WRITE_TILE_BYTES;
+        memcpy(cairn_tensor_write_begin(tree, to, at, size), bytes + at, size);
+        cairn_tensor_write_end(tree, to, at, size);
+    }
+}
+
+/* The model of @from alone, without adapters, its doc with the model's section alone. */
+static cairn_status copy_model(const crn_hf_model *from, crn_hf_model *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_str params = {0};
+    crn_str_append(&params, "{\"trainer\":{\"init\":{\"model\":");
+    crn_node_to_json(from->section, &params);
+    crn_str_append(&params, "}}}");
+    CRN_TRY_PLAIN(crn_str_check(&params, err));
+    CRN_TRY_PLAIN(parse_params(out, params.text, "the merged model", err));
+    CRN_TRY_PLAIN(make(out, "trainer.init.model", CRN_HF_POSITIONS, err));
+    CRN_TRY_PLAIN(cairn_state_tree_allocate(out->tree, err));
+    const cairn_state *const source = cairn_state_tree_find(from->tree, "model");
+    const cairn_state *const state = cairn_state_tree_find(out->tree, "model");
+    for (size_t i = 0; i < cairn_state_tensor_count(state); i++)
+        copy_tensor(out->tree, cairn_state_tensor_at(source, i), cairn_state_tensor_at(state, i));
+out:
+    crn_str_dispose(&params);
+    return rc;
+}
+
+static cairn_status load_merged(cairn_checkpoint *ckpt, cairn_checkpoint *lora,
+                                const cairn_log *log, crn_hf_model *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_hf_model adapted = {0};
+    CRN_TRY_PLAIN(load(ckpt, lora, log, &adapted, err));
+    CRN_TRY(err, cairn_model_adapters(&adapted.model)->merge(adapted.model.self, adapted.tree, err),
+            "merge the adapters of '%s'", cairn_checkpoint_get_info(lora)->path);
+    CRN_TRY_PLAIN(copy_model(&adapted, out, err));
+out:
+    crn_hf_model_dispose(&adapted);
+    return rc;
+}
+
+cairn_status crn_hf_model_load(const char *path, const char *lora_path, const cairn_log *log,
+                               crn_hf_model *out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    cairn_checkpoint *ckpt = NULL;
+    cairn_checkpoint *other = NULL;
+    cairn_checkpoint *lora = NULL;
+    *out = (crn_hf_model){0};
+    CRN_TRY_PLAIN(cairn_checkpoint_open(path, &ckpt, err));
+    CRN_TRY_PLAIN(crn_adapters_choose(ckpt, lora_path, &other, &lora, err));
+    if (lora != NULL)
+        CRN_TRY_PLAIN(load_merged(ckpt, lora, log, out, err));
+    else
+        CRN_TRY_PLAIN(load(ckpt, NULL, log, out, err));
+out:
+    cairn_checkpoint_close(other);
     cairn_checkpoint_close(ckpt);
     return rc;
 }
 
-/* ---- From a Hugging Face folder ---- */
+/* ---- From elsewhere ---- */
 
-cairn_status crn_hf_model_declare(const char *json, size_t size, const char *file,
-                                  crn_hf_model *out, cairn_error *err)
+cairn_status crn_hf_model_begin(const char *file, crn_hf_model *out, cairn_error *err)
 {
     static const char k_empty[] = "{trainer: {init: {model: {}}}}";
     cairn_status rc = CAIRN_OK;
@@ -109,10 +176,17 @@ cairn_status crn_hf_model_declare(const char *json, size_t size, const char *fil
     CRN_TRY_PLAIN(crn_diag_check(&diag, err));
     crn_node *const trainer = crn_node_get(crn_doc_root(out->doc), "trainer");
     out->section = crn_node_get(crn_node_get(trainer, "init"), "model");
-    CRN_TRY_PLAIN(crn_hf_config_read(json, size, file, out->doc, out->section, err));
-    CRN_TRY(err, make(out, "model", err), "the model that '%s' describes", file);
 out:
     crn_diag_dispose(&diag);
+    return rc;
+}
+
+cairn_status crn_hf_model_declare(crn_hf_model *model, const char *file, int64_t positions,
+                                  cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY(err, make(model, "model", positions, err), "the model that '%s' describes", file);
+out:
     return rc;
 }
 

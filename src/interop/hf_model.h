@@ -1,6 +1,6 @@
 /*
  * A language model of ours with its options and parameters, as conversions handle it: from a
- * checkpoint or a Hugging Face folder, and to the latter.
+ * checkpoint or a Hugging Face folder, and to the latter. GGUF files: gguf_model.h.
  */
 #ifndef CRN_INTEROP_HF_MODEL_H
 #define CRN_INTEROP_HF_MODEL_H
@@ -14,31 +14,31 @@ typedef struct crn_hf_model {
     crn_doc *doc;      /* {trainer: {init: {model: ...}}}; owns the options' texts */
     crn_node *section; /* the model's, defaults added */
     cairn_gpt2_options options;
-    cairn_model model; /* with rotary positions, for sequences of at most CRN_HF_POSITIONS */
+    cairn_model model; /* with rotary positions, for sequences of some length only */
     cairn_state_tree *tree;
 } crn_hf_model;
 
 /* All of these: dispose of @out on success and on failure. */
 
-/* The model of checkpoint @path with its parameters. EUNSUPPORTED: it is of another kind (a
+/* The model of checkpoint @path with its parameters, for sequences of at most CRN_HF_POSITIONS if
+ * it can be cut. Adapters, of checkpoint @lora_path (NULL: its own, if it has any), are merged into
+ * them; @out->doc has the model's section alone then. EUNSUPPORTED: it is of another kind (a
  * plugin's). EINCOMPATIBLE: the file has no parameters of its model. Others: cairn_checkpoint_load.
  */
-cairn_status crn_hf_model_load(const char *path, const cairn_log *log, crn_hf_model *out,
-                               cairn_error *err);
+cairn_status crn_hf_model_load(const char *path, const char *lora_path, const cairn_log *log,
+                               crn_hf_model *out, cairn_error *err);
 /*
- * The model of a Hugging Face folder. Every parameter must be there in its shape, and every tensor
- * of the files must be one.
- * ENOTFOUND, ECORRUPT, EUNSUPPORTED, ECONFIG (a number is out of range), EINCOMPATIBLE (a tensor is
- * missing, unexpected or of another shape), EIO, ENOMEM.
+ * The model of a Hugging Face folder, for sequences of at most @positions if it can be cut: what it
+ * keeps for each position may be more than its weights. Every parameter must be there in its shape,
+ * and every tensor of the files must be one. With @name, the parameters come from that PyTorch file
+ * of the folder: the tensors have Hugging Face's names or ours, which are the Model Zoo's, and may
+ * stand under a key, such as "model" or "state_dict"; what is beside that key is left alone.
+ * ENOTFOUND, ECORRUPT, EUNSUPPORTED, ECONFIG (a number
+ * is out of range), EINCOMPATIBLE (a tensor is missing, unexpected or of another shape), EIO,
+ * ENOMEM.
  */
-cairn_status crn_hf_model_import(const crn_folder *folder, crn_hf_model *out, cairn_error *err);
-/*
- * The same from the PyTorch file @name beside a config.json in @folder. The tensors have Hugging
- * Face's names or ours, which are the Model Zoo's, and may stand under a key, such as "model" or
- * "state_dict"; what the file holds beside that key is left alone.
- */
-cairn_status crn_hf_model_import_file(const crn_folder *folder, const char *name, crn_hf_model *out,
-                                      cairn_error *err);
+cairn_status crn_hf_model_import(const crn_folder *folder, const char *name, int64_t positions,
+                                 crn_hf_model *out, cairn_error *err);
 void crn_hf_model_dispose(crn_hf_model *model);
 
 /* Writes config.json and model.safetensors, durably, into @folder. EUNSUPPORTED: the family has no

@@ -13,27 +13,29 @@ struct module {
     const char *ours;
     const char *gpt2;
     const char *llama;
-    char part;    /* 'q', 'k', 'v' of the attention's inputs; else 0 */
-    bool is_conv; /* Conv1D in GPT-2 */
+    const char *gguf; /* of both */
+    char part;        /* 'q', 'k', 'v' of the attention's inputs; else 0 */
+    bool is_conv;     /* Conv1D in GPT-2 */
 };
 
 static const struct module k_outer[] = {
-    {"embedding_layer.word_embeddings", "wte", "embed_tokens", 0, false},
-    {"embedding_layer.position_embeddings.embed", "wpe", NULL, 0, false},
-    {"ln_f", "ln_f", "norm", 0, false},
-    {"lm_head", "lm_head", "lm_head", 0, false},
+    {"embedding_layer.word_embeddings", "wte", "embed_tokens", "token_embd", 0, false},
+    {"embedding_layer.position_embeddings.embed", "wpe", NULL, "position_embd", 0, false},
+    {"ln_f", "ln_f", "norm", "output_norm", 0, false},
+    {"lm_head", "lm_head", "lm_head", "output", 0, false},
 };
 
 static const struct module k_inner[] = {
-    {"self_attn.proj_q_dense_layer", "attn.c_attn", "self_attn.q_proj", 'q', true},
-    {"self_attn.proj_k_dense_layer", "attn.c_attn", "self_attn.k_proj", 'k', true},
-    {"self_attn.proj_v_dense_layer", "attn.c_attn", "self_attn.v_proj", 'v', true},
-    {"self_attn.proj_output_dense_layer", "attn.c_proj", "self_attn.o_proj", 0, true},
-    {"norm1", "ln_1", "input_layernorm", 0, false},
-    {"norm3", "ln_2", "post_attention_layernorm", 0, false},
-    {"ffn.ffn.0.linear_layer", "mlp.c_fc", "mlp.up_proj", 0, true},
-    {"ffn.ffn.0.linear_layer_for_glu", NULL, "mlp.gate_proj", 0, true},
-    {"ffn.ffn.1.linear_layer", "mlp.c_proj", "mlp.down_proj", 0, true},
+    {"self_attn.proj_q_dense_layer", "attn.c_attn", "self_attn.q_proj", "attn_q", 'q', true},
+    {"self_attn.proj_k_dense_layer", "attn.c_attn", "self_attn.k_proj", "attn_k", 'k', true},
+    {"self_attn.proj_v_dense_layer", "attn.c_attn", "self_attn.v_proj", "attn_v", 'v', true},
+    {"self_attn.proj_output_dense_layer", "attn.c_proj", "self_attn.o_proj", "attn_output", 0,
+     true},
+    {"norm1", "ln_1", "input_layernorm", "attn_norm", 0, false},
+    {"norm3", "ln_2", "post_attention_layernorm", "ffn_norm", 0, false},
+    {"ffn.ffn.0.linear_layer", "mlp.c_fc", "mlp.up_proj", "ffn_up", 0, true},
+    {"ffn.ffn.0.linear_layer_for_glu", NULL, "mlp.gate_proj", "ffn_gate", 0, true},
+    {"ffn.ffn.1.linear_layer", "mlp.c_proj", "mlp.down_proj", "ffn_down", 0, true},
 };
 
 const char *crn_hf_prefix(crn_hf_family family)
@@ -57,51 +59,73 @@ static const struct module *find(const struct module *modules, size_t count, con
     return NULL;
 }
 
-static void place(crn_hf_family family, const cairn_gpt2_options *o, const struct module *module,
-                  const cairn_tensor *tensor, crn_hf_piece *p)
+/* The module of a tensor, and the layer that it is in: "" for none. */
+static const struct module *locate(const char *ours, const char *layers, char layer[64],
+                                   const char **out_last)
 {
-    const bool is_gpt2 = family == CRN_HF_GPT2;
-    const bool is_fused = is_gpt2 && module->part != 0;
+    layer[0] = '\0';
+    if (!crn_starts_with(ours, LAYER_PREFIX))
+        return find(k_outer, sizeof k_outer / sizeof k_outer[0], ours, out_last);
+    const char *const number = ours + sizeof LAYER_PREFIX - 1;
+    const size_t digits = strspn(number, "0123456789");
+    (void)snprintf(layer, 64, "%s.%.*s.", layers, (int)digits, number);
+    if (number[digits] != '.')
+        return NULL;
+    return find(k_inner, sizeof k_inner / sizeof k_inner[0], number + digits + 1, out_last);
+}
+
+/* Where the rows are: of query, key and value, one behind another in a tensor of GPT-2. */
+static void place(crn_hf_family family, const struct module *module, const cairn_tensor *tensor,
+                  crn_hf_piece *p)
+{
+    const bool is_fused = family == CRN_HF_GPT2 && module->part != 0;
     p->rows = tensor->shape[0];
     p->cols = tensor->rank == 2 ? tensor->shape[1] : 1;
-    p->is_transposed = is_gpt2 && module->is_conv && tensor->rank == 2;
     p->all = is_fused ? 3 * p->rows : p->rows;
     p->first = !is_fused             ? 0
                : module->part == 'k' ? p->rows
                : module->part == 'v' ? 2 * p->rows
                                      : 0;
-    p->turned = !is_gpt2 && (module->part == 'q' || module->part == 'k')
-                    ? o->hidden_size / o->num_heads
-                    : 0;
 }
 
 cairn_status crn_hf_piece_of(crn_hf_family family, const cairn_gpt2_options *options,
                              const cairn_tensor *tensor, crn_hf_piece *out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    const char *const ours = tensor->name;
+    const bool is_gpt2 = family == CRN_HF_GPT2;
     const char *last = "";
-    char layer[64] = "";
-    const struct module *module = NULL;
+    char layer[64];
     *out = (crn_hf_piece){0};
-    if (crn_starts_with(ours, LAYER_PREFIX)) {
-        const char *const number = ours + sizeof LAYER_PREFIX - 1;
-        const size_t digits = strspn(number, "0123456789");
-        if (number[digits] == '.')
-            module = find(k_inner, sizeof k_inner / sizeof k_inner[0], number + digits + 1, &last);
-        (void)snprintf(layer, sizeof layer, "%s.%.*s.", family == CRN_HF_GPT2 ? "h" : "layers",
-                       (int)digits, number);
-    } else {
-        module = find(k_outer, sizeof k_outer / sizeof k_outer[0], ours, &last);
-    }
-    const char *theirs = module == NULL          ? NULL
-                         : family == CRN_HF_GPT2 ? module->gpt2
-                                                 : module->llama;
+    const struct module *const module =
+        locate(tensor->name, is_gpt2 ? "h" : "layers", layer, &last);
+    const char *const theirs = module == NULL ? NULL : is_gpt2 ? module->gpt2 : module->llama;
     if (theirs == NULL)
-        CRN_FAIL(err, CAIRN_EUNSUPPORTED, "Hugging Face's models have no place for '%s'", ours);
+        CRN_FAIL(err, CAIRN_EUNSUPPORTED, "Hugging Face's models have no place for '%s'",
+                 tensor->name);
     (void)snprintf(out->name, sizeof out->name, "%s%s%s", layer, theirs, last);
     out->is_outer = module == &k_outer[sizeof k_outer / sizeof k_outer[0] - 1];
-    place(family, options, module, tensor, out);
+    place(family, module, tensor, out);
+    out->is_transposed = is_gpt2 && module->is_conv && tensor->rank == 2;
+    if (!is_gpt2 && (module->part == 'q' || module->part == 'k'))
+        out->turned = options->hidden_size / options->num_heads;
+out:
+    return rc;
+}
+
+cairn_status crn_gguf_piece_of(crn_hf_family family, const cairn_tensor *tensor, crn_hf_piece *out,
+                               cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const char *last = "";
+    char layer[64];
+    *out = (crn_hf_piece){.is_outer = true};
+    const struct module *const module = locate(tensor->name, "blk", layer, &last);
+    if (module == NULL)
+        CRN_FAIL(err, CAIRN_EUNSUPPORTED, "GGUF has no place for '%s'", tensor->name);
+    const bool is_fused = family == CRN_HF_GPT2 && module->part != 0;
+    (void)snprintf(out->name, sizeof out->name, "%s%s%s", layer,
+                   is_fused ? "attn_qkv" : module->gguf, last);
+    place(family, module, tensor, out);
 out:
     return rc;
 }

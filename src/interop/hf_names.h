@@ -1,5 +1,5 @@
 /*
- * Which tensor of a Hugging Face model holds a parameter of ours, and how.
+ * Which tensor of a Hugging Face model, or of a GGUF file, holds a parameter of ours, and how.
  *
  * GPT-2 keeps its projections as Conv1D: [inputs][outputs], query, key and value side by side in
  * one. Llama keeps ours as they are, but for the rows of query and key: rotary positions pair
@@ -32,6 +32,14 @@ const char *crn_hf_prefix(crn_hf_family family);
 /* Where @tensor of a model with @options is. EUNSUPPORTED: there is no such tensor there. */
 cairn_status crn_hf_piece_of(crn_hf_family family, const cairn_gpt2_options *options,
                              const cairn_tensor *tensor, crn_hf_piece *out, cairn_error *err);
+
+/*
+ * The same in a GGUF file. Matrices are [outputs][inputs] there, as ours, and the rows of query and
+ * key of Llama are in our order; query, key and value of GPT-2 are one tensor. Names: "Standardized
+ * tensor names" of ggml's docs/gguf.md.
+ */
+cairn_status crn_gguf_piece_of(crn_hf_family family, const cairn_tensor *tensor, crn_hf_piece *out,
+                               cairn_error *err);
 
 /* The element of their tensor that is element (@row, @col) of ours. */
 static inline int64_t crn_hf_index(const crn_hf_piece *p, int64_t row, int64_t col)

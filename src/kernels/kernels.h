@@ -126,8 +126,8 @@ typedef struct crn_linear_shape {
 /* y[R][O] = x[R][I] weight[O][I]^T + bias[O]; @bias NULL: none. CAIRN_EDEVICE. */
 cairn_status crn_linear(const crn_linear_shape *shape, const float *x, const float *weight,
                         const float *bias, float *y, cairn_error *err);
-/* dweight += dy^T x; dbias (NULL: none) += the column sums of dy; dx (=|+=) dy weight. @scratch:
- * crn_sum_rows_scratch(R, O) floats if there is a bias. CAIRN_EDEVICE. */
+/* dweight += dy^T x; dbias += the column sums of dy (each unless NULL); dx (=|+=) dy weight.
+ * @scratch: crn_sum_rows_scratch(R, O) floats if there is a bias. CAIRN_EDEVICE. */
 cairn_status crn_linear_backward(const crn_linear_shape *shape, const float *x, const float *weight,
                                  const float *dy, bool adds, float *dx, float *dweight,
                                  float *dbias, float *scratch, cairn_error *err);
@@ -203,7 +203,8 @@ void crn_layernorm(int64_t rows, int64_t cols, float eps, const float *x, const 
                    const float *beta, float *y, float *mean, float *rstd);
 /* Floats of scratch that crn_layernorm_backward needs. */
 int64_t crn_layernorm_scratch(int64_t rows, int64_t cols);
-/* dx[R][C] is set, or added to if @adds; dgamma[C] and dbeta[C] are added to. */
+/* dx[R][C] is set, or added to if @adds; dgamma[C] and dbeta[C] are added to unless they are NULL.
+ */
 void crn_layernorm_backward(int64_t rows, int64_t cols, const float *x, const float *gamma,
                             const float *mean, const float *rstd, const float *dy, bool adds,
                             float *dx, float *dgamma, float *dbeta, float *scratch);
@@ -214,7 +215,7 @@ void crn_rmsnorm(int64_t rows, int64_t cols, float eps, const float *x, const fl
                  float *y, float *rstd);
 /* Floats of scratch that crn_rmsnorm_backward needs. */
 int64_t crn_rmsnorm_scratch(int64_t rows, int64_t cols);
-/* dx[R][C] is set, or added to if @adds; dgamma[C] is added to. */
+/* dx[R][C] is set, or added to if @adds; dgamma[C] is added to unless it is NULL. */
 void crn_rmsnorm_backward(int64_t rows, int64_t cols, const float *x, const float *gamma,
                           const float *rstd, const float *dy, bool adds, float *dx, float *dgamma,
                           float *scratch);
@@ -246,6 +247,14 @@ void crn_embedding(int64_t batch, int64_t time, int64_t cols, const int32_t *ids
 /* Adds dy[B][T][C] to the rows of @dwords and @dpositions that it came from. */
 void crn_embedding_backward(int64_t batch, int64_t time, int64_t cols, const int32_t *ids,
                             const float *dy, float *dwords, float *dpositions);
+
+/* y[B][T][K] = columns[K][ids[B][T]] of columns[K][V]; without ids (NULL) the column of the
+ * position, t. */
+void crn_columns(int64_t batch, int64_t time, int64_t rank, int64_t size, const int32_t *ids,
+                 const float *columns, float *y);
+/* Adds dy[B][T][K] to the columns of @dcolumns that it came from. */
+void crn_columns_backward(int64_t batch, int64_t time, int64_t rank, int64_t size,
+                          const int32_t *ids, const float *dy, float *dcolumns);
 
 /* --- attention.c --- */
 

@@ -20,3 +20,9 @@ cairn_status cairn_pass_after_forward(const cairn_pass *pass, double loss, doubl
                ? pass->after_forward(pass->user, loss, weight, err)
                : CAIRN_OK;
 }
+
+const cairn_adapter_ops *cairn_model_adapters(const cairn_model *model)
+{
+    const size_t end = offsetof(cairn_model_ops, adapters) + sizeof model->ops->adapters;
+    return model->ops->struct_size >= end ? model->ops->adapters : NULL;
+}

@@ -55,7 +55,7 @@ static cairn_status compute(void *self, const cairn_batch *batch, const cairn_pa
     crn_tape_set_input(plan->tape, plan->mask, tokens.mask);
     CRN_TRY_PLAIN(crn_tape_use_weights(plan->tape, pass.weights, err));
     if (m->mixed != NULL)
-        crn_mixed_refresh(m->mixed, pass.weights != NULL ? pass.weights : m->params.state);
+        crn_mixed_refresh(m->mixed, pass.weights);
     CRN_TRY_PLAIN(crn_tape_run(plan->tape, &run, err));
     out->loss = run.loss;
     out->weight = run.weight;
@@ -128,6 +128,18 @@ static double mean_keys(const cairn_gpt2_options *o, int64_t time)
     return (growing + (double)(time - most) * (double)most) / (double)time;
 }
 
+/* A lookup is no product. */
+static double adapter_elements(const crn_gpt2 *m)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < m->adapters.count; i++) {
+        const cairn_tensor *const tensor = m->adapters.items[i].tensor;
+        if (tensor != m->words_lora.a && tensor != m->positions_lora.a)
+            sum += (double)cairn_tensor_elements(tensor);
+    }
+    return sum;
+}
+
 /* Of what must be computed; the backward takes twice the forward. */
 static double flops(const void *self, const cairn_batch *batch, bool is_training)
 {
@@ -143,7 +155,24 @@ static double flops(const void *self, const cairn_batch *batch, bool is_training
                          (m->is_gated ? 3.0 : 2.0) * c * (double)o->filter_size +
                          2.0 * c * mean_keys(o, ids->shape[1]);
     const double all = (double)o->num_hidden_layers * layer + c * (double)o->vocab_size;
-    return 2.0 * tokens * all * (is_training ? 3.0 : 1.0);
+    /* Of what is frozen the backward computes the half. */
+    const bool is_adapted = m->adapters.count > 0;
+    const double passes = !is_training ? 1.0 : is_adapted ? 2.0 : 3.0;
+    return 2.0 * tokens * (all * passes + adapter_elements(m) * (is_training ? 3.0 : 1.0));
+}
+
+static cairn_status memory(void *self, const cairn_batch *batch, bool is_training,
+                           uint64_t *out_bytes, cairn_error *err)
+{
+    crn_gpt2 *const m = self;
+    cairn_status rc = CAIRN_OK;
+    const cairn_batch_field *ids = NULL;
+    CRN_TRY_PLAIN(crn_tokens_find(batch, m->options.max_position_embeddings, &ids, err));
+    CRN_TRY_PLAIN(crn_plans_measure(&m->plans, is_training ? CRN_PLAN_TRAIN : CRN_PLAN_EVALUATE,
+                                    ids->shape[0], ids->shape[1], crn_gpt2_record, m, out_bytes,
+                                    err));
+out:
+    return rc;
 }
 
 static void destroy(void *self)
@@ -154,6 +183,7 @@ static void destroy(void *self)
     crn_plans_dispose(&m->plans);
     crn_rotary_table_dispose(&m->rotary);
     crn_params_dispose(&m->params);
+    crn_params_dispose(&m->adapters);
     crn_free(m->blocks);
     crn_gpt2_cache_destroy(m->cache);
     crn_mixed_destroy(m->mixed);
@@ -172,6 +202,8 @@ static const cairn_model_ops k_ops = {.struct_size = sizeof(cairn_model_ops),
                                       .destroy = destroy,
                                       .flops = flops,
                                       .takes_weights = true,
+                                      .memory = memory,
+                                      .adapters = &crn_gpt2_adapter_ops,
                                       .use_bf16 = use_bf16};
 
 cairn_status cairn_gpt2_new(const cairn_gpt2_options *options, cairn_model *out, cairn_error *err)

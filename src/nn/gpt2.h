@@ -1,4 +1,4 @@
-/* The inside of the GPT-2 family, shared by gpt2.c, gpt2_declare.c and gpt2_record.c. */
+/* The inside of the GPT-2 family, shared by the files gpt2*.c. */
 #ifndef CRN_NN_GPT2_H
 #define CRN_NN_GPT2_H
 
@@ -41,9 +41,13 @@ typedef struct crn_gpt2 {
     cairn_initializer embedding_init;
     cairn_initializer head_init;
     crn_params params;
+    crn_params adapters;      /* of low rank; empty: none */
+    int64_t adapter_rank_max; /* 0: none */
     const cairn_tensor *words;
     const cairn_tensor *positions; /* NULL with rotary positions */
-    crn_layer embedding_norm;      /* weight NULL: none */
+    crn_lora words_lora;
+    crn_lora positions_lora;
+    crn_layer embedding_norm; /* weight NULL: none */
     crn_gpt2_block *blocks;
     crn_layer norm;
     crn_layer head;
@@ -57,6 +61,9 @@ typedef struct crn_gpt2 {
 cairn_status crn_gpt2_configure(crn_gpt2 *m, const cairn_gpt2_options *options, cairn_error *err);
 /* Adds all parameters to @state in the Model Zoo's order. */
 cairn_status crn_gpt2_declare(crn_gpt2 *m, cairn_state *state, cairn_error *err);
+
+/* gpt2_lora.c: what the model can do with adapters. */
+extern const cairn_adapter_ops crn_gpt2_adapter_ops;
 
 /* gpt2_decode.c: logits[vocab_size] of the token that follows @tokens, which are within the
  * vocabulary; count >= 1. What it shares with the call before is not computed again. */

@@ -26,6 +26,7 @@ struct crn_gpt2_cache {
     float *b;       /* [ROWS_MAX][wide] */
     float *moments; /* [2][ROWS_MAX] */
     float *scores;  /* [heads][limit] */
+    float *lora;    /* [ROWS_MAX][largest rank]; NULL without adapters */
 };
 
 void crn_gpt2_cache_destroy(crn_gpt2_cache *cache)
@@ -41,6 +42,7 @@ void crn_gpt2_cache_destroy(crn_gpt2_cache *cache)
     crn_free(cache->b);
     crn_free(cache->moments);
     crn_free(cache->scores);
+    crn_free(cache->lora);
     crn_free(cache);
 }
 
@@ -78,9 +80,11 @@ static cairn_status cache_new(const crn_gpt2 *m, crn_gpt2_cache **out, cairn_err
     cache->b = floats(ROWS_MAX, wide);
     cache->moments = floats(2, ROWS_MAX);
     cache->scores = floats(o->num_heads, cache->limit);
+    if (m->adapter_rank_max > 0)
+        cache->lora = floats(ROWS_MAX, m->adapter_rank_max);
     if (cache->tokens == NULL || cache->keys == NULL || cache->values == NULL || cache->x == NULL ||
         cache->h == NULL || cache->a == NULL || cache->b == NULL || cache->moments == NULL ||
-        cache->scores == NULL)
+        cache->scores == NULL || (m->adapter_rank_max > 0 && cache->lora == NULL))
         CRN_FAIL(err, CAIRN_ENOMEM, "no memory for the keys and values of %lld tokens",
                  (long long)cache->limit);
     *out = cache;
@@ -90,9 +94,20 @@ out:
     return rc;
 }
 
-/* y[rows][to] = x[rows][from] weight^T + bias */
-static cairn_status linear(const crn_layer *layer, int64_t rows, const float *x, float *y,
-                           cairn_error *err)
+/* y[rows][cols] += scale cache->lora[rows][rank] b^T */
+static cairn_status add_adapted(const crn_gpt2 *m, const crn_lora *lora, int64_t rows, float *y,
+                                cairn_error *err)
+{
+    const int64_t cols = lora->b->shape[0];
+    const int64_t rank = lora->b->shape[1];
+    const crn_matrix h = {.data = m->cache->lora, .stride = rank};
+    const crn_matrix b = {.data = lora->b->data, .stride = rank, .is_transposed = true};
+    return crn_gemm(rows, cols, rank, (float)lora->scale, h, b, 1.0F, y, cols, err);
+}
+
+/* y[rows][to] = x[rows][from] weight^T + bias, with what the adapter adds */
+static cairn_status linear(const crn_gpt2 *m, const crn_layer *layer, int64_t rows, const float *x,
+                           float *y, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const int64_t to = layer->weight->shape[0];
@@ -102,6 +117,12 @@ static cairn_status linear(const crn_layer *layer, int64_t rows, const float *x,
     CRN_TRY_PLAIN(crn_gemm(rows, to, from, 1.0F, in, weight, 0.0F, y, to, err));
     if (layer->bias != NULL)
         crn_add_bias(rows, to, layer->bias->data, y);
+    if (layer->lora.a != NULL) {
+        const int64_t rank = layer->lora.a->shape[0];
+        const crn_matrix a = {.data = layer->lora.a->data, .stride = from, .is_transposed = true};
+        CRN_TRY_PLAIN(crn_gemm(rows, rank, from, 1.0F, in, a, 0.0F, m->cache->lora, rank, err));
+        CRN_TRY_PLAIN(add_adapted(m, &layer->lora, rows, y, err));
+    }
 out:
     return rc;
 }
@@ -152,13 +173,13 @@ static cairn_status attention(const crn_gpt2 *m, int64_t layer, int64_t first, i
                                     .window = o->attention_sliding_window_length.value,
                                     .sinks = o->attention_sink_tokens.value,
                                     .scale = (float)m->attention_scale};
-    CRN_TRY_PLAIN(linear(&block->q, rows, c->h, c->a, err));
-    CRN_TRY_PLAIN(linear(&block->k, rows, c->h, keys + first * width, err));
-    CRN_TRY_PLAIN(linear(&block->v, rows, c->h, values + first * width, err));
+    CRN_TRY_PLAIN(linear(m, &block->q, rows, c->h, c->a, err));
+    CRN_TRY_PLAIN(linear(m, &block->k, rows, c->h, keys + first * width, err));
+    CRN_TRY_PLAIN(linear(m, &block->v, rows, c->h, values + first * width, err));
     rotate(m, first, rows, o->num_heads, c->a);
     rotate(m, first, rows, m->kv_heads, keys + first * width);
     crn_decode_attention(&shape, c->a, keys, values, c->b, c->scores);
-    CRN_TRY_PLAIN(linear(&block->attention_out, rows, c->b, c->h, err));
+    CRN_TRY_PLAIN(linear(m, &block->attention_out, rows, c->b, c->h, err));
 out:
     return rc;
 }
@@ -192,28 +213,54 @@ static cairn_status feed_forward(const crn_gpt2 *m, int64_t layer, int64_t rows,
     crn_gpt2_cache *const c = m->cache;
     const crn_gpt2_block *const block = &m->blocks[layer];
     const int64_t count = rows * m->options.filter_size;
-    CRN_TRY_PLAIN(linear(&block->ffn0, rows, c->h, c->a, err));
+    CRN_TRY_PLAIN(linear(m, &block->ffn0, rows, c->h, c->a, err));
     if (m->is_gated) {
-        CRN_TRY_PLAIN(linear(&block->gate, rows, c->h, c->b, err));
+        CRN_TRY_PLAIN(linear(m, &block->gate, rows, c->h, c->b, err));
         crn_glu(count, crn_gate_of(m->gated), c->a, c->b, c->a);
     } else {
         activate(m->activation, count, c->a, c->a);
     }
-    CRN_TRY_PLAIN(linear(&block->ffn1, rows, c->a, c->h, err));
+    CRN_TRY_PLAIN(linear(m, &block->ffn1, rows, c->a, c->h, err));
 out:
     return rc;
 }
 
-static void embed(const crn_gpt2 *m, int64_t first, int64_t rows)
+/* Adds what the adapters of the tables give; x stays as it is without them. */
+static cairn_status adapt_lookups(const crn_gpt2 *m, int64_t first, int64_t rows, cairn_error *err)
 {
+    cairn_status rc = CAIRN_OK;
+    const crn_gpt2_cache *const c = m->cache;
+    const crn_lora *const words = &m->words_lora;
+    const crn_lora *const positions = &m->positions_lora;
+    if (words->a != NULL) {
+        crn_columns(1, rows, words->a->shape[0], words->a->shape[1], c->tokens + first,
+                    words->a->data, c->lora);
+        CRN_TRY_PLAIN(add_adapted(m, words, rows, c->x, err));
+    }
+    if (positions->a != NULL) {
+        const float *const a = positions->a->data;
+        crn_columns(1, rows, positions->a->shape[0], positions->a->shape[1], NULL, a + first,
+                    c->lora);
+        CRN_TRY_PLAIN(add_adapted(m, positions, rows, c->x, err));
+    }
+out:
+    return rc;
+}
+
+static cairn_status embed(const crn_gpt2 *m, int64_t first, int64_t rows, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
     const crn_gpt2_cache *const c = m->cache;
     const int64_t cols = m->options.hidden_size;
     const float *const positions =
         m->positions != NULL ? (const float *)m->positions->data + first * cols : NULL;
     crn_embedding(1, rows, cols, c->tokens + first, m->words->data, positions, c->x);
+    CRN_TRY_PLAIN(adapt_lookups(m, first, rows, err));
     if (m->embedding_norm.weight != NULL)
         norm(m, &m->embedding_norm, rows, c->x, c->x);
     crn_scale(rows * cols, (float)m->options.embeddings_scale, c->x, false, c->x);
+out:
+    return rc;
 }
 
 /* Tokens [first, first + rows) through all layers; x is what the last one gives. */
@@ -222,7 +269,7 @@ static cairn_status advance(const crn_gpt2 *m, int64_t first, int64_t rows, cair
     cairn_status rc = CAIRN_OK;
     const crn_gpt2_cache *const c = m->cache;
     const int64_t count = rows * m->options.hidden_size;
-    embed(m, first, rows);
+    CRN_TRY_PLAIN(embed(m, first, rows, err));
     for (int64_t layer = 0; layer < m->options.num_hidden_layers; layer++) {
         norm(m, &m->blocks[layer].norm1, rows, c->x, c->h);
         CRN_TRY_PLAIN(attention(m, layer, first, rows, err));
@@ -274,7 +321,7 @@ cairn_status crn_gpt2_next_logits(crn_gpt2 *m, const int32_t *tokens, int64_t co
         c->count = at + rows;
     }
     norm(m, &m->norm, 1, c->x + (rows - 1) * cols, c->h);
-    CRN_TRY_PLAIN(linear(&m->head, 1, c->h, out_logits, err));
+    CRN_TRY_PLAIN(linear(m, &m->head, 1, c->h, out_logits, err));
     crn_scale(m->options.vocab_size, (float)m->logits_scale, out_logits, false, out_logits);
 out:
     return rc;

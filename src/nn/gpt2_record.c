@@ -8,8 +8,26 @@ enum { ROWS_TILE = 16 };
 
 static crn_value linear(crn_tape *tape, crn_value x, const crn_layer *layer)
 {
-    return crn_op_linear(tape, x, crn_tape_parameter(tape, layer->weight),
-                         crn_tape_parameter(tape, layer->bias));
+    const crn_lora *const lora = &layer->lora;
+    const crn_value y = crn_op_linear(tape, x, crn_tape_parameter(tape, layer->weight),
+                                      crn_tape_parameter(tape, layer->bias));
+    if (lora->a == NULL)
+        return y;
+    const crn_value h = crn_op_linear(tape, crn_op_dropout(tape, x, lora->dropout_rate),
+                                      crn_tape_parameter(tape, lora->a), CRN_VALUE_NONE);
+    return crn_op_add_product(tape, y, h, crn_tape_parameter(tape, lora->b), lora->scale);
+}
+
+/* @x with what the adapter adds to the rows of a table; no ids: those of the positions. */
+static crn_value adapt_lookup(const crn_plan *plan, crn_value x, crn_value ids,
+                              const crn_lora *lora)
+{
+    crn_tape *const t = plan->tape;
+    if (lora->a == NULL)
+        return x;
+    const crn_value h =
+        crn_op_columns(t, ids, crn_tape_parameter(t, lora->a), plan->batch, plan->time);
+    return crn_op_add_product(t, x, h, crn_tape_parameter(t, lora->b), lora->scale);
 }
 
 static crn_value norm(const crn_gpt2 *m, crn_tape *tape, crn_value x, const crn_layer *layer)
@@ -69,11 +87,24 @@ static crn_value record_block(const crn_gpt2 *m, const crn_plan *plan, const crn
     return crn_op_add(t, x, crn_op_dropout(t, h, rate));
 }
 
+static crn_value record_layer(const crn_gpt2 *m, const crn_plan *plan, const crn_gpt2_block *b,
+                              crn_value x)
+{
+    if (!m->options.gradient_checkpointing)
+        return record_block(m, plan, b, x);
+    crn_tape_begin_segment(plan->tape);
+    x = record_block(m, plan, b, x);
+    crn_tape_end_segment(plan->tape);
+    return x;
+}
+
 static crn_value record_embedding(const crn_gpt2 *m, const crn_plan *plan)
 {
     crn_tape *const t = plan->tape;
     crn_value x = crn_op_embedding(t, plan->ids, crn_tape_parameter(t, m->words),
                                    crn_tape_parameter(t, m->positions), plan->batch, plan->time);
+    x = adapt_lookup(plan, x, plan->ids, &m->words_lora);
+    x = adapt_lookup(plan, x, CRN_VALUE_NONE, &m->positions_lora);
     if (m->embedding_norm.weight != NULL)
         x = norm(m, t, x, &m->embedding_norm);
     x = crn_op_scale(t, x, m->options.embeddings_scale);
@@ -97,7 +128,8 @@ static void record_head(const crn_gpt2 *m, const crn_plan *plan, crn_value x,
     const crn_head_loss_spec spec = {.loss = *loss,
                                      .logits_scale = m->logits_scale,
                                      .chunk_rows = chunk_rows(rows, m->options.vocab_size)};
-    if (spec.chunk_rows < rows) {
+    /* An adapter of the output layer needs its input and all logits. */
+    if (spec.chunk_rows < rows && m->head.lora.a == NULL) {
         crn_op_head_loss(t, x, crn_tape_parameter(t, m->head.weight),
                          crn_tape_parameter(t, m->head.bias), plan->labels, plan->mask, &spec);
         return;
@@ -118,7 +150,7 @@ void crn_gpt2_record(const void *model, crn_plan *plan)
     plan->ids = crn_tape_input(t);
     crn_value x = record_embedding(m, plan);
     for (int64_t i = 0; i < m->options.num_hidden_layers; i++)
-        x = record_block(m, plan, &m->blocks[i], x);
+        x = record_layer(m, plan, &m->blocks[i], x);
     x = norm(m, t, x, &m->norm);
     plan->labels = crn_tape_input(t);
     plan->mask = crn_tape_input(t);

@@ -29,7 +29,8 @@ static size_t number_in_kind(const crn_tape *tape, size_t number)
     return count;
 }
 
-/* What the output of an operation is called: "ln_f" of "ln_f.weight", or "attention.3". */
+/* What the output of an operation is called: "ln_f" of "ln_f.weight", or "attention.3". Of what is
+ * beside the module's own weight the whole name: "ln_f.lora_A". */
 static const char *name_of(const crn_tape *tape, size_t number, char buf[NAME_SIZE])
 {
     const crn_op *const op = &tape->ops[number];
@@ -42,7 +43,7 @@ static const char *name_of(const crn_tape *tape, size_t number, char buf[NAME_SI
     }
     (void)snprintf(buf, NAME_SIZE, "%s", parameter->tensor->name);
     char *const dot = strrchr(buf, '.');
-    if (dot != NULL)
+    if (dot != NULL && (strcmp(dot, ".weight") == 0 || strcmp(dot, ".bias") == 0))
         *dot = '\0';
     return buf;
 }

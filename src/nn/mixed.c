@@ -7,8 +7,8 @@ typedef struct copy {
     const cairn_tensor *tensor;
     crn_bf16 *data;
     uint64_t bytes;
-    const cairn_state *source; /* whose values it has; NULL: none yet */
-    uint64_t writes;           /* of the source when it was rounded */
+    const cairn_tensor *source; /* whose values it has; NULL: none yet */
+    uint64_t writes;            /* of the source when it was rounded */
 } copy;
 
 struct crn_mixed {
@@ -71,14 +71,15 @@ out:
 
 void crn_mixed_refresh(crn_mixed *mixed, const cairn_state *weights)
 {
-    const uint64_t writes = cairn_state_writes(weights);
     for (size_t i = 0; i < mixed->count; i++) {
         copy *const made = &mixed->copies[i];
-        if (made->source == weights && made->writes == writes)
+        const cairn_tensor *const from =
+            weights != NULL ? cairn_state_tensor_find(weights, made->tensor->name) : made->tensor;
+        const uint64_t writes = cairn_tensor_writes(from);
+        if (made->source == from && made->writes == writes)
             continue;
-        const cairn_tensor *const from = cairn_state_tensor_find(weights, made->tensor->name);
-        crn_to_bf16(cairn_tensor_elements(made->tensor), from->data, made->data);
-        made->source = weights;
+        crn_to_bf16(cairn_tensor_elements(from), from->data, made->data);
+        made->source = from;
         made->writes = writes;
     }
 }

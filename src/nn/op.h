@@ -43,8 +43,11 @@ struct crn_op {
     crn_value out;                     /* CRN_VALUE_NONE: a loss. */
     crn_value saved[CRN_OP_SAVED_MAX]; /* Written forward, read backward. */
     int64_t scratch_floats;
+    bool has_backward; /* A parameter that is trained stands before it. */
     /* Backward: an operation further on has put its part of this input's gradient there already. */
     bool adds[CRN_OP_INPUTS_MAX];
+    int32_t segment;  /* 0: none. */
+    bool is_repeated; /* Runs forward once more before the backward of its segment. */
     _Alignas(16) unsigned char attributes[CRN_OP_ATTRIBUTES_SIZE];
 };
 

@@ -1,5 +1,6 @@
 #include "nn/params.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -85,13 +86,28 @@ out:
     return rc;
 }
 
+cairn_status crn_params_add_lora(crn_params *params, const char *name, int64_t rank, int64_t from,
+                                 int64_t to, bool is_table, crn_lora *out, cairn_error *err)
+{
+    static const cairn_initializer k_normal = {.kind = CAIRN_INIT_NORMAL, .std = 1.0};
+    cairn_status rc = CAIRN_OK;
+    const double bound = 1.0 / sqrt((double)from);
+    const cairn_initializer uniform = {.kind = CAIRN_INIT_UNIFORM, .a = -bound, .b = bound};
+    CRN_TRY_PLAIN(add(params, name, "lora_A", CAIRN_ROLE_WEIGHT, rank, from,
+                      is_table ? &k_zeros : &uniform, &out->a, err));
+    CRN_TRY_PLAIN(add(params, name, "lora_B", CAIRN_ROLE_WEIGHT, to, rank,
+                      is_table ? &k_normal : &k_zeros, &out->b, err));
+out:
+    return rc;
+}
+
 cairn_status crn_params_initialize(const crn_params *params, cairn_state_tree *tree, uint64_t seed,
                                    cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     for (size_t i = 0; i < params->count; i++)
         CRN_TRY_PLAIN(crn_initialize(tree, params->items[i].tensor, &params->items[i].initializer,
-                                     seed, i, err));
+                                     seed, params->first_number + i, err));
 out:
     return rc;
 }

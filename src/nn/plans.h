@@ -36,6 +36,10 @@ typedef void (*crn_plan_record_fn)(const void *model, crn_plan *plan);
 cairn_status crn_plans_get(crn_plans *plans, crn_plan_use use, int64_t batch, int64_t time,
                            crn_plan_record_fn record, const void *model, crn_plan **out,
                            cairn_error *err);
+/* The bytes that crn_plans_get of the same would have allocated; it need not plan any more. */
+cairn_status crn_plans_measure(crn_plans *plans, crn_plan_use use, int64_t batch, int64_t time,
+                               crn_plan_record_fn record, const void *model, uint64_t *out_bytes,
+                               cairn_error *err);
 void crn_plans_dispose(crn_plans *plans);
 
 #endif

@@ -16,6 +16,8 @@
  */
 cairn_status crn_rotary_table_make(const cairn_gpt2_options *options, int64_t positions,
                                    int64_t size, crn_rotary_table *out, cairn_error *err);
+/* How many times longer the options make the wave of pair @pair; 1: it stays as it is. */
+double crn_rotary_stretch(const cairn_gpt2_options *options, int64_t size, int64_t pair);
 /* Zeroed is empty. */
 void crn_rotary_table_dispose(crn_rotary_table *table);
 

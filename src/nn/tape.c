@@ -26,6 +26,8 @@ void crn_tape_destroy(crn_tape *tape)
     crn_pages_free(tape->memory, tape->memory_bytes);
     crn_free(tape->vars);
     crn_free(tape->ops);
+    crn_free(tape->ticks);
+    crn_free(tape->buffers);
     crn_free(tape);
 }
 
@@ -57,6 +59,7 @@ crn_value crn_tape_parameter(crn_tape *tape, const cairn_tensor *tensor)
         var->kind = CRN_VAR_PARAMETER;
         var->tensor = tensor;
         var->source = tensor;
+        var->is_trained = tape->is_training && !tensor->is_frozen;
         var->rows = tensor->rank > 1 ? tensor->shape[0] : 1;
         var->cols = tensor->shape[tensor->rank - 1];
     }
@@ -90,7 +93,7 @@ static cairn_status find_source(const crn_var *var, const cairn_state *weights,
 {
     cairn_status rc = CAIRN_OK;
     *out = var->tensor;
-    if (var->kind != CRN_VAR_PARAMETER || weights == NULL)
+    if (var->kind != CRN_VAR_PARAMETER || weights == NULL || var->tensor->is_frozen)
         return CAIRN_OK;
     *out = cairn_state_tensor_find(weights, var->tensor->name);
     if (*out == NULL || !same_shape(*out, var->tensor))
@@ -123,16 +126,24 @@ void crn_tape_set_input(crn_tape *tape, crn_value input, const void *data)
     tape->vars[input].array = data;
 }
 
-static crn_value add_computed(crn_tape *tape, int64_t rows, int64_t cols, bool is_saved)
+static crn_value add_computed(crn_tape *tape, int64_t rows, int64_t cols)
 {
     crn_value value = CRN_VALUE_NONE;
     crn_var *const var = rows > 0 ? add_var(tape, &value) : NULL;
     if (var != NULL) {
         var->rows = rows;
         var->cols = cols;
-        var->is_saved = is_saved;
+        var->segment = tape->segment;
     }
     return value;
+}
+
+static bool depends_on_trained(const crn_tape *tape, const crn_op *op)
+{
+    for (int i = 0; i < CRN_OP_INPUTS_MAX; i++)
+        if (op->in[i] != CRN_VALUE_NONE && tape->vars[op->in[i]].is_trained)
+            return true;
+    return false;
 }
 
 crn_value crn_tape_record(crn_tape *tape, const crn_op_spec *spec)
@@ -146,11 +157,15 @@ crn_value crn_tape_record(crn_tape *tape, const crn_op_spec *spec)
     op->kind = spec->kind;
     for (int i = 0; i < CRN_OP_INPUTS_MAX; i++)
         op->in[i] = i < spec->in_count ? spec->in[i] : CRN_VALUE_NONE;
-    op->out = add_computed(tape, spec->out_rows, spec->out_cols, false);
-    if (op->out != CRN_VALUE_NONE)
+    op->has_backward = depends_on_trained(tape, op);
+    op->segment = tape->segment;
+    op->out = add_computed(tape, spec->out_rows, spec->out_cols);
+    if (op->out != CRN_VALUE_NONE) {
+        tape->vars[op->out].is_trained = op->has_backward;
         tape->vars[op->out].is_bf16 = spec->is_bf16;
+    }
     for (int i = 0; i < CRN_OP_SAVED_MAX; i++)
-        op->saved[i] = add_computed(tape, spec->saved_floats[i] > 0, spec->saved_floats[i], true);
+        op->saved[i] = add_computed(tape, spec->saved_floats[i] > 0, spec->saved_floats[i]);
     op->scratch_floats = spec->scratch_floats;
     if (spec->attributes_size > 0)
         memcpy(op->attributes, spec->attributes, spec->attributes_size);
@@ -215,14 +230,43 @@ int64_t crn_value_cols(const crn_tape *tape, crn_value value)
     return value != CRN_VALUE_NONE ? tape->vars[value].cols : 0;
 }
 
-cairn_status crn_tape_plan(crn_tape *tape, cairn_error *err)
+void crn_tape_begin_segment(crn_tape *tape)
 {
+    if (tape->is_training)
+        tape->segment = ++tape->segment_count;
+}
+
+void crn_tape_end_segment(crn_tape *tape)
+{
+    tape->segment = 0;
+}
+
+cairn_status crn_tape_measure(crn_tape *tape, uint64_t *out_bytes, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
     if (tape->failed != CAIRN_OK) {
         if (err != NULL)
             *err = tape->cause;
         return tape->failed;
     }
-    return crn_tape_place(tape, err);
+    if (tape->ticks == NULL) {
+        CRN_TRY_PLAIN(crn_tape_schedule(tape, err));
+        CRN_TRY_PLAIN(crn_tape_place(tape, err));
+    }
+    *out_bytes = tape->memory_bytes;
+out:
+    return rc;
+}
+
+cairn_status crn_tape_plan(crn_tape *tape, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    uint64_t bytes = 0;
+    CRN_TRY_PLAIN(crn_tape_measure(tape, &bytes, err));
+    if (tape->memory == NULL)
+        CRN_TRY_PLAIN(crn_tape_allocate(tape, err));
+out:
+    return rc;
 }
 
 static cairn_status check_gradients(const crn_tape *tape, cairn_error *err)
@@ -230,11 +274,34 @@ static cairn_status check_gradients(const crn_tape *tape, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     for (size_t i = 0; i < tape->var_count; i++) {
         const crn_var *const var = &tape->vars[i];
-        if (var->kind == CRN_VAR_PARAMETER && var->tensor->grad == NULL)
+        if (var->kind == CRN_VAR_PARAMETER && var->is_trained && var->tensor->grad == NULL)
             CRN_FAIL(err, CAIRN_EINVAL,
                      "'%s' has no gradient: allocate them with cairn_state_allocate_gradients "
                      "before training",
                      var->tensor->name);
+    }
+out:
+    return rc;
+}
+
+static cairn_status run_tick(crn_tape *tape, const crn_tick *tick, crn_run *run, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const crn_op *const op = &tape->ops[tick->op];
+    switch (tick->phase) {
+    case CRN_PHASE_FORWARD:
+        CRN_TRY(err, op->kind->forward(tape, op, run, err), "%s, forward", op->kind->name);
+        CRN_TRY_PLAIN(crn_tape_inspect_forward(tape, tick->op, run, err));
+        if (tape->is_training && run->pass != NULL && tick->op + 1 == tape->op_count)
+            CRN_TRY_PLAIN(cairn_pass_after_forward(run->pass, run->loss, run->weight, err));
+        break;
+    case CRN_PHASE_AGAIN: /* The same bits, which nobody needs to see twice. */
+        CRN_TRY(err, op->kind->forward(tape, op, run, err), "%s, forward again", op->kind->name);
+        break;
+    case CRN_PHASE_BACKWARD:
+        CRN_TRY(err, op->kind->backward(tape, op, run, err), "%s, backward", op->kind->name);
+        CRN_TRY_PLAIN(crn_tape_inspect_backward(tape, tick->op, run, err));
+        break;
     }
 out:
     return rc;
@@ -245,18 +312,8 @@ cairn_status crn_tape_run(crn_tape *tape, crn_run *run, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     if (tape->is_training)
         CRN_TRY_PLAIN(check_gradients(tape, err));
-    for (size_t i = 0; i < tape->op_count; i++) {
-        const crn_op *const op = &tape->ops[i];
-        CRN_TRY(err, op->kind->forward(tape, op, run, err), "%s, forward", op->kind->name);
-        CRN_TRY_PLAIN(crn_tape_inspect_forward(tape, i, run, err));
-    }
-    if (tape->is_training && run->pass != NULL)
-        CRN_TRY_PLAIN(cairn_pass_after_forward(run->pass, run->loss, run->weight, err));
-    for (size_t i = tape->is_training ? tape->op_count : 0; i > 0; i--) {
-        const crn_op *const op = &tape->ops[i - 1];
-        CRN_TRY(err, op->kind->backward(tape, op, run, err), "%s, backward", op->kind->name);
-        CRN_TRY_PLAIN(crn_tape_inspect_backward(tape, i - 1, run, err));
-    }
+    for (size_t i = 0; i < tape->tick_count; i++)
+        CRN_TRY_PLAIN(run_tick(tape, &tape->ticks[i], run, err));
 out:
     return rc;
 }

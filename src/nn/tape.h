@@ -68,8 +68,18 @@ crn_value crn_tape_input(crn_tape *tape);
 /* @data is borrowed until the next run is over. */
 void crn_tape_set_input(crn_tape *tape, crn_value input, const void *data);
 
-/* Plans and allocates. Once, after recording. CAIRN_ENOMEM, also for what failed in recording;
- * CAIRN_EBUG if shapes did not fit. */
+/*
+ * Operations recorded between the two are a segment: in training its values are not kept for its
+ * backward, but computed again just before, to the same bits, from what the segment reads. A loss,
+ * and what it reads, cannot be in a segment.
+ */
+void crn_tape_begin_segment(crn_tape *tape);
+void crn_tape_end_segment(crn_tape *tape);
+
+/* After recording: plans, and says what that will allocate. CAIRN_ENOMEM, also for what failed in
+ * recording; CAIRN_EBUG if shapes or a segment did not fit: then the tape is good for nothing. */
+cairn_status crn_tape_measure(crn_tape *tape, uint64_t *out_bytes, cairn_error *err);
+/* As crn_tape_measure, and allocates. Nothing the second time. */
 cairn_status crn_tape_plan(crn_tape *tape, cairn_error *err);
 /* Forward and, in training, backward. @run is read and its results are set.
  * CAIRN_EINVAL: training, but a parameter has no gradient. CAIRN_ENONFINITE: pass->check found a

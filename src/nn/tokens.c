@@ -45,6 +45,25 @@ out:
     return rc;
 }
 
+cairn_status crn_tokens_find(const cairn_batch *batch, int64_t longest,
+                             const cairn_batch_field **out, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_batch_field *ids = NULL;
+    CRN_TRY_PLAIN(find_field(batch, "input_ids", CAIRN_DTYPE_I32, &ids, err));
+    if (ids->shape[0] < 1 || ids->shape[1] < 1)
+        CRN_FAIL(err, CAIRN_EDATA, "the batch is empty: 'input_ids' is [%lld][%lld]",
+                 (long long)ids->shape[0], (long long)ids->shape[1]);
+    if (ids->shape[1] > longest)
+        CRN_FAIL(err, CAIRN_EDATA,
+                 "the batch has sequences of %lld tokens, but model.max_position_embeddings is "
+                 "%lld: raise it or lower max_sequence_length of the data",
+                 (long long)ids->shape[1], (long long)longest);
+    *out = ids;
+out:
+    return rc;
+}
+
 cairn_status crn_tokens_read(const cairn_batch *batch, int64_t vocab, int64_t longest,
                              crn_tokens *out, cairn_error *err)
 {
@@ -52,7 +71,7 @@ cairn_status crn_tokens_read(const cairn_batch *batch, int64_t vocab, int64_t lo
     const cairn_batch_field *ids = NULL;
     const cairn_batch_field *labels = NULL;
     const cairn_batch_field *mask = NULL;
-    CRN_TRY_PLAIN(find_field(batch, "input_ids", CAIRN_DTYPE_I32, &ids, err));
+    CRN_TRY_PLAIN(crn_tokens_find(batch, longest, &ids, err));
     CRN_TRY_PLAIN(find_field(batch, "labels", CAIRN_DTYPE_I32, &labels, err));
     CRN_TRY_PLAIN(check_same_shape(labels, ids, err));
     if (cairn_batch_find(batch, "attention_mask") != NULL) {
@@ -64,14 +83,6 @@ cairn_status crn_tokens_read(const cairn_batch *batch, int64_t vocab, int64_t lo
                               .ids = ids->data,
                               .labels = labels->data,
                               .mask = mask != NULL ? mask->data : NULL};
-    if (found.batch < 1 || found.time < 1)
-        CRN_FAIL(err, CAIRN_EDATA, "the batch is empty: 'input_ids' is [%lld][%lld]",
-                 (long long)found.batch, (long long)found.time);
-    if (found.time > longest)
-        CRN_FAIL(err, CAIRN_EDATA,
-                 "the batch has sequences of %lld tokens, but model.max_position_embeddings is "
-                 "%lld: raise it or lower max_sequence_length of the data",
-                 (long long)found.time, (long long)longest);
     const crn_token_labels weights = {.labels = found.labels, .mask = found.mask};
     for (int64_t i = 0; i < found.batch * found.time; i++) {
         CRN_TRY_PLAIN(crn_check_token("input_ids", i, found.time, found.ids[i], vocab, err));

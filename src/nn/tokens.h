@@ -17,6 +17,10 @@ typedef struct crn_tokens {
  * tokens, or an id, or a label that counts, is not below @vocab. */
 cairn_status crn_tokens_read(const cairn_batch *batch, int64_t vocab, int64_t longest,
                              crn_tokens *out, cairn_error *err);
+/* The field of the tokens, whose data may be NULL here. CAIRN_EDATA: it is missing, has another
+ * type or no shape that can be, or sequences of more than @longest tokens. */
+cairn_status crn_tokens_find(const cairn_batch *batch, int64_t longest,
+                             const cairn_batch_field **out, cairn_error *err);
 /* CAIRN_EDATA unless 0 <= @id < @vocab; it stands at @place of the array @name, rows of @time. */
 cairn_status crn_check_token(const char *name, int64_t place, int64_t time, int32_t id,
                              int64_t vocab, cairn_error *err);

@@ -4,6 +4,11 @@
 #include "base/try.h"
 #include "tensor/state_impl.h"
 
+static bool is_trained(const cairn_tensor *tensor)
+{
+    return tensor->role != CAIRN_ROLE_OTHER && !tensor->is_frozen;
+}
+
 /* Room that the gradient of @tensor takes in the block: fp32, rounded up to the alignment. */
 static bool room_of(const cairn_tensor *tensor, uint64_t *out_bytes)
 {
@@ -22,7 +27,7 @@ cairn_status cairn_state_allocate_gradients(cairn_state *state, cairn_error *err
         CRN_FAIL(err, CAIRN_EINVAL, "state '%s' has its gradients already", state->name);
     for (size_t i = 0; i < state->tensor_count; i++) {
         const cairn_tensor *const tensor = &state->tensors[i]->tensor;
-        if (tensor->role == CAIRN_ROLE_OTHER)
+        if (!is_trained(tensor))
             continue;
         if (!room_of(tensor, &room) || !crn_add_u64(total, room, &total))
             CRN_FAIL(err, CAIRN_ENOMEM, "the gradients of state '%s' are too large", state->name);
@@ -38,13 +43,19 @@ cairn_status cairn_state_allocate_gradients(cairn_state *state, cairn_error *err
     total = 0;
     for (size_t i = 0; i < state->tensor_count && state->gradients != NULL; i++) {
         cairn_tensor *const tensor = &state->tensors[i]->tensor;
-        if (tensor->role == CAIRN_ROLE_OTHER || !room_of(tensor, &room))
+        if (!is_trained(tensor) || !room_of(tensor, &room))
             continue;
         tensor->grad = state->gradients + total / sizeof(float);
         total += room;
     }
 out:
     return rc;
+}
+
+void cairn_state_freeze(cairn_state *state)
+{
+    for (size_t i = 0; i < state->tensor_count; i++)
+        state->tensors[i]->tensor.is_frozen = true;
 }
 
 float *cairn_state_gradients(cairn_state *state, size_t *out_floats)

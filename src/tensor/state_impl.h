@@ -12,6 +12,7 @@
 typedef struct crn_tensor_box {
     cairn_tensor tensor;    /* first: the public pointer is the box */
     uint64_t region_offset; /* from the start of the state's region */
+    _Atomic uint64_t writes;
     char name[];
 } crn_tensor_box;
 
@@ -55,8 +56,7 @@ struct cairn_state_tree {
     uint64_t arena_bytes;
     const cairn_write_guard_ops *guard; /* NULL: writing is always allowed */
     void *guard_self;
-    crn_fence *fence;        /* of the arena; NULL: none */
-    _Atomic uint64_t writes; /* any thread may ask to write */
+    crn_fence *fence; /* of the arena; NULL: none */
 };
 
 /* Frees what values.c keeps in @state. */

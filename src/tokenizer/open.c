@@ -140,3 +140,26 @@ bool cairn_tokenizer_find_added(const cairn_tokenizer *tokenizer, const char *te
     }
     return false;
 }
+
+static bool find_usual(const cairn_tokenizer *tokenizer, const char *const *names, size_t count,
+                       uint32_t *out_id)
+{
+    *out_id = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (cairn_tokenizer_find_added(tokenizer, names[i], out_id))
+            return true;
+    }
+    return tokenizer->is_bytes;
+}
+
+bool crn_tokenizer_begin_id(const cairn_tokenizer *tokenizer, uint32_t *out_id)
+{
+    static const char *const k_names[] = {"<|begin_of_text|>", "<|endoftext|>", "<s>"};
+    return find_usual(tokenizer, k_names, sizeof k_names / sizeof k_names[0], out_id);
+}
+
+bool crn_tokenizer_end_id(const cairn_tokenizer *tokenizer, uint32_t *out_id)
+{
+    static const char *const k_names[] = {"<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"};
+    return find_usual(tokenizer, k_names, sizeof k_names / sizeof k_names[0], out_id);
+}

@@ -24,6 +24,7 @@ enum {
 };
 
 struct crn_splitter {
+    char *pattern; /* as it was given */
     pcre2_code *code;
     bool drops_gaps;
 };
@@ -219,6 +220,8 @@ cairn_status crn_splitter_new(const char *pattern, bool is_literal, bool drops_g
     splitter = crn_calloc(1, sizeof *splitter);
     CRN_NEED(err, splitter, "a pattern");
     splitter->drops_gaps = drops_gaps;
+    splitter->pattern = crn_strdup(pattern);
+    CRN_NEED(err, splitter->pattern, "a pattern");
     if (is_literal) {
         CRN_TRY_PLAIN(compile(splitter, pattern, length, PCRE2_LITERAL, err));
     } else {
@@ -239,7 +242,13 @@ void crn_splitter_destroy(crn_splitter *splitter)
     if (splitter == NULL)
         return;
     pcre2_code_free(splitter->code);
+    crn_free(splitter->pattern);
     crn_free(splitter);
+}
+
+const char *crn_splitter_pattern(const crn_splitter *splitter)
+{
+    return splitter->pattern;
 }
 
 /* ---- Searching ---- */

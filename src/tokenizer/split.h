@@ -24,6 +24,8 @@ cairn_status crn_splitter_new(const char *pattern, bool is_literal, bool drops_g
                               crn_splitter **out, cairn_error *err);
 /* Accepts NULL. */
 void crn_splitter_destroy(crn_splitter *splitter);
+/* As it was given. Borrowed. */
+const char *crn_splitter_pattern(const crn_splitter *splitter);
 
 /* What a thread needs to search. NULL: out of memory. */
 typedef struct crn_search crn_search;

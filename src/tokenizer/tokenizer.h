@@ -2,6 +2,7 @@
 #ifndef CRN_TOKENIZER_TOKENIZER_H
 #define CRN_TOKENIZER_TOKENIZER_H
 
+#include "base/str.h"
 #include "cairn/tokenizer.h"
 #include "os/os.h"
 #include "tokenizer/split.h"
@@ -77,6 +78,13 @@ cairn_status crn_tokenizer_open_os(const crn_os *os, const char *path, cairn_tok
 cairn_status crn_tokenizer_read_json(cairn_tokenizer *tokenizer, const char *json, size_t size,
                                      const char *path, cairn_error *err);
 
+/*
+ * The token that a text begins with, or that stands at its end, by its usual names; of "bytes" it
+ * is the byte 0. False: there is none.
+ */
+bool crn_tokenizer_begin_id(const cairn_tokenizer *tokenizer, uint32_t *out_id);
+bool crn_tokenizer_end_id(const cairn_tokenizer *tokenizer, uint32_t *out_id);
+
 /* ---- Added tokens (added.c) ---- */
 
 /*
@@ -94,6 +102,8 @@ uint32_t crn_added_find(const cairn_tokenizer *tokenizer, const crn_added_set *s
  * UTF-8. @out has room for @length bytes; returns how many were written. *out_is_mapped says which.
  */
 size_t crn_vocabulary_unmap(const char *word, size_t length, char *out, bool *out_is_mapped);
+/* Appends the word that stands for @bytes in that alphabet. */
+void crn_vocabulary_map(const char *bytes, size_t size, crn_str *out);
 
 /* Makes room for @ids and @merges, empty. CAIRN_ENOMEM. */
 cairn_status crn_vocabulary_reserve(cairn_tokenizer *tokenizer, size_t ids, size_t merges,

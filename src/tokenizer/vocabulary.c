@@ -64,6 +64,27 @@ size_t crn_vocabulary_unmap(const char *word, size_t length, char *out, bool *ou
     return count;
 }
 
+/* The character of the alphabet that stands for @byte. */
+static uint32_t code_of(uint32_t byte)
+{
+    uint32_t code = 0x100;
+    if (is_visible(byte))
+        return byte;
+    for (uint32_t before = 0; before < byte; before++)
+        code += is_visible(before) ? 0 : 1;
+    return code;
+}
+
+void crn_vocabulary_map(const char *bytes, size_t size, crn_str *out)
+{
+    for (size_t i = 0; i < size; i++) {
+        const uint32_t code = code_of((uint8_t)bytes[i]);
+        const char utf8[2] = {(char)(code < 0x80 ? code : 0xc0 | code >> 6),
+                              (char)(0x80 | (code & 0x3f))};
+        crn_str_append_bytes(out, utf8, code < 0x80 ? 1 : 2);
+    }
+}
+
 /* ---- Tables ---- */
 
 static size_t slots_for(size_t count)

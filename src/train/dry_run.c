@@ -25,30 +25,6 @@ out:
     return rc;
 }
 
-/* ---- Memory ---- */
-
-/* The state is mapped but not touched yet: better now than when the kernel has to kill somebody. */
-static cairn_status check_memory(cairn_trainer *trainer, cairn_dry_run *out, cairn_error *err)
-{
-    cairn_status rc = CAIRN_OK;
-    char need_text[32];
-    char room_text[32];
-    size_t gradients = 0;
-    (void)cairn_state_gradients(trainer->model_state, &gradients);
-    const uint64_t needed =
-        cairn_state_tree_bytes(trainer->tree) + (uint64_t)gradients * sizeof(float);
-    out->has_memory_room = crn_memory_available(&out->memory_room);
-    if (out->has_memory_room && needed > out->memory_room)
-        CRN_FAIL(err, CAIRN_ENOMEM,
-                 "the state and its gradients take %s (%" PRIu64
-                 " bytes) of memory, and %s (%" PRIu64
-                 " bytes) are free; make the model smaller, or end what else runs here",
-                 crn_format_bytes(needed, need_text), needed,
-                 crn_format_bytes(out->memory_room, room_text), out->memory_room);
-out:
-    return rc;
-}
-
 static uint64_t count_parameters(const cairn_state *model)
 {
     uint64_t sum = 0;
@@ -173,6 +149,8 @@ static void tell_plan(cairn_trainer *trainer, cairn_dry_run *out)
     out->has_disk_room = crn_trainer_free_bytes(trainer, &out->disk_room);
     out->validations = crn_run_schedule_validations_after(schedule, trainer->step);
     out->parameters = count_parameters(trainer->model_state);
+    if (trainer->trained_state != trainer->model_state)
+        out->parameters += count_parameters(trainer->trained_state);
 }
 
 static cairn_status try_run(cairn_trainer *trainer, cairn_ckpt ckpt, cairn_dry_run *out,
@@ -212,7 +190,7 @@ cairn_status cairn_trainer_dry_run(cairn_trainer *trainer, cairn_loader *train, 
     *out = (cairn_dry_run){.limit = "", .val_loss = NAN};
     trainer->is_dry_run = true;
     CRN_TRY_PLAIN(crn_trainer_prepare_fit(trainer, train, val, val_count, ckpt, err));
-    CRN_TRY_PLAIN(check_memory(trainer, out, err));
+    out->memory = trainer->memory;
     CRN_TRY_PLAIN(crn_probe_begin(&model_probe, trainer->os, trainer->options.model_dir, err));
     if (root != NULL)
         CRN_TRY_PLAIN(crn_probe_begin(&root_probe, trainer->os, root, err));

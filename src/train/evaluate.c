@@ -76,7 +76,7 @@ static cairn_status evaluate_batches(cairn_trainer *trainer, cairn_loader *loade
     cairn_status rc = CAIRN_OK;
     const uint64_t log_steps = trainer->options.log_steps > 0 ? trainer->options.log_steps : 1;
     for (uint64_t i = 0; i < event->batch_count; i++) {
-        *out_stop = crn_trainer_stop_reason(trainer);
+        *out_stop = crn_trainer_await_batch(trainer, loader);
         if (*out_stop != NULL)
             break;
         event->batch_index = i;

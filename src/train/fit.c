@@ -51,7 +51,7 @@ out:
 static void zero_gradients(cairn_trainer *trainer)
 {
     size_t count = 0;
-    float *const gradients = cairn_state_gradients(trainer->model_state, &count);
+    float *const gradients = cairn_state_gradients(trainer->trained_state, &count);
     memset(gradients, 0, count * sizeof *gradients);
 }
 
@@ -225,10 +225,10 @@ static cairn_event step_event(cairn_trainer *trainer)
     return event;
 }
 
-cairn_status crn_trainer_step(cairn_trainer *trainer, cairn_error *err)
+cairn_status crn_trainer_step(cairn_trainer *trainer, int64_t start_ns, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    struct step_facts facts = {.start_ns = trainer->os->monotonic_ns(trainer->os)};
+    struct step_facts facts = {.start_ns = start_ns};
     cairn_event event = step_event(trainer);
     cairn_batch batch;
     CRN_TRY_PLAIN(accumulate(trainer, &batch, &event, &facts, err));
@@ -394,6 +394,7 @@ cairn_status crn_trainer_prepare_fit(cairn_trainer *trainer, cairn_loader *train
     /* Contradictory limits are reported before anything is touched on disk. */
     CRN_TRY_PLAIN(crn_trainer_make_schedule(trainer, err));
     CRN_TRY_PLAIN(crn_trainer_plan_tree(trainer, true, err));
+    CRN_TRY_PLAIN(crn_trainer_plan_memory(trainer, err));
     CRN_TRY_PLAIN(crn_trainer_start_clock(trainer, err));
     CRN_TRY_PLAIN(check_ckpt(trainer, ckpt, err));
 out:

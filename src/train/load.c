@@ -92,6 +92,16 @@ static void log_receipt(const cairn_log *log, const cairn_load_report *report)
                           "the checkpoint has no digests: damage would go unnoticed");
 }
 
+/* Without them the weights are another model than the one that was trained. */
+static void warn_about_adapters(const cairn_trainer *trainer, const cairn_checkpoint *ckpt)
+{
+    if (cairn_checkpoint_has_state(ckpt, CRN_STATE_LORA) &&
+        cairn_state_tree_find(trainer->tree, CRN_STATE_LORA) == NULL)
+        cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
+                          "the checkpoint has adapters (state lora) that are left out: the "
+                          "configuration has no callback Lora");
+}
+
 static cairn_status note_states(const cairn_load_report *report, crn_load_outcome *out,
                                 cairn_error *err)
 {
@@ -166,6 +176,7 @@ static cairn_status finish(cairn_trainer *trainer, const crn_load_plan *plan,
     const cairn_log *const log = trainer->options.log;
     cairn_event event;
     log_receipt(log, report);
+    warn_about_adapters(trainer, ckpt);
     CRN_TRY_PLAIN(note_states(report, out, err));
     if (trainer->optimizer_state != NULL) {
         CRN_TRY_PLAIN(crn_trainer_values_from_tree(trainer, err));

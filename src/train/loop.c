@@ -75,10 +75,14 @@ out:
 
 /* ---- A segment ---- */
 
-static cairn_status timed_step(cairn_trainer *trainer, cairn_error *err)
+/* A step, or the reason not to begin it. */
+static cairn_status timed_step(cairn_trainer *trainer, struct ending *ending, cairn_error *err)
 {
     const int64_t begin_ns = trainer->os->monotonic_ns(trainer->os);
-    const cairn_status rc = crn_trainer_step(trainer, err);
+    ending->signal = crn_trainer_await_batch(trainer, trainer->train);
+    if (ending->signal != NULL)
+        return CAIRN_OK;
+    const cairn_status rc = crn_trainer_step(trainer, begin_ns, err);
     crn_time_limit_note_step(&trainer->time_limit,
                              trainer->os->monotonic_ns(trainer->os) - begin_ns);
     return rc;
@@ -114,10 +118,9 @@ static cairn_status run_segment(cairn_trainer *trainer, struct ending *ending, c
     cairn_status rc = CAIRN_OK;
     CRN_TRY_PLAIN(begin_segment(trainer, err));
     while (trainer->step < trainer->segment_end && !is_ended(ending)) {
-        ending->signal = crn_trainer_stop_reason(trainer);
+        CRN_TRY_PLAIN(timed_step(trainer, ending, err));
         if (ending->signal != NULL)
             break;
-        CRN_TRY_PLAIN(timed_step(trainer, err));
         crn_trainer_start_succeeded(trainer);
         CRN_TRY_PLAIN(end_step(trainer, ending, err));
     }

@@ -246,6 +246,7 @@ cairn_status crn_trainer_plan(cairn_trainer *trainer, const cairn_catalogue *cat
     trainer->plan = plan;
     crn_trainer_log_summary(trainer);
     say(trainer, &plan);
+    crn_trainer_log_memory(trainer);
     trainer->bytes_a_save = plan.bytes_a_save;
     say_written_by_clock(trainer);
     return check_disk(trainer, &plan, err);

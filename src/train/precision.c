@@ -64,8 +64,8 @@ out:
 
 double crn_trainer_finish_gradients(cairn_trainer *trainer, bool *out_is_skipped)
 {
-    cairn_unscale_gradients(trainer->model_state, cairn_loss_scaler_scale(trainer->scaler));
-    const double norm = cairn_gradient_norm_kept(trainer->model_state, trainer->gradient_squares);
+    cairn_unscale_gradients(trainer->trained_state, cairn_loss_scaler_scale(trainer->scaler));
+    const double norm = cairn_gradient_norm_kept(trainer->trained_state, trainer->gradient_squares);
     *out_is_skipped = cairn_loss_scaler_is_dynamic(trainer->scaler) && !isfinite(norm);
     return norm;
 }
@@ -73,16 +73,16 @@ double crn_trainer_finish_gradients(cairn_trainer *trainer, bool *out_is_skipped
 double cairn_trainer_gradient_squares(const cairn_trainer *trainer, const float *first,
                                       size_t range)
 {
-    return cairn_gradient_squares(trainer->model_state, trainer->gradient_squares, first, range);
+    return cairn_gradient_squares(trainer->trained_state, trainer->gradient_squares, first, range);
 }
 
 void crn_trainer_clip(cairn_trainer *trainer, double norm)
 {
     const cairn_trainer_options *const options = &trainer->options;
     if (options->max_gradient_norm > 0.0)
-        cairn_clip_gradients(trainer->model_state, norm, options->max_gradient_norm);
+        cairn_clip_gradients(trainer->trained_state, norm, options->max_gradient_norm);
     if (options->max_gradient_value > 0.0)
-        cairn_clip_gradient_values(trainer->model_state, options->max_gradient_value);
+        cairn_clip_gradient_values(trainer->trained_state, options->max_gradient_value);
 }
 
 cairn_status crn_trainer_scaler_step(cairn_trainer *trainer, bool is_skipped, cairn_error *err)

@@ -61,11 +61,16 @@ static bool is_asynchronous(const cairn_trainer *trainer)
     return trainer->options.checkpoint.asynchronous;
 }
 
-cairn_status crn_trainer_attach_store(cairn_trainer *trainer, cairn_error *err)
+bool crn_trainer_attaches_store(const cairn_trainer *trainer)
 {
     const bool has_saves =
         crn_trainer_saves_at_end(trainer) || trainer->options.checkpoint.save_initial_checkpoint;
-    if (!is_asynchronous(trainer) || !has_saves)
+    return is_asynchronous(trainer) && has_saves;
+}
+
+cairn_status crn_trainer_attach_store(cairn_trainer *trainer, cairn_error *err)
+{
+    if (!crn_trainer_attaches_store(trainer))
         return CAIRN_OK;
     return cairn_store_attach(trainer->store, trainer->tree, err);
 }

@@ -6,6 +6,9 @@
 /* Slow for a disk: until a save has been measured the guess must not be too low. */
 static const double k_guessed_bytes_a_second = 100e6;
 
+/* How late a stop may be noticed while data hangs. */
+static const int64_t k_poll_ns = 100000000;
+
 const char *crn_trainer_stop_reason(cairn_trainer *trainer)
 {
     const cairn_trainer_options *const options = &trainer->options;
@@ -18,6 +21,15 @@ const char *crn_trainer_stop_reason(cairn_trainer *trainer)
                                trainer->saving.is_pending))
         return "max_time";
     return NULL;
+}
+
+const char *crn_trainer_await_batch(cairn_trainer *trainer, cairn_loader *loader)
+{
+    const char *reason = NULL;
+    do
+        reason = crn_trainer_stop_reason(trainer);
+    while (reason == NULL && !cairn_loader_is_ready(loader, k_poll_ns));
+    return reason;
 }
 
 cairn_status crn_trainer_start_clock(cairn_trainer *trainer, cairn_error *err)

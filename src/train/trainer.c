@@ -216,18 +216,23 @@ out:
     return rc;
 }
 
-cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err)
+uint64_t crn_trainer_staging(const cairn_trainer *trainer)
 {
     const cairn_opt_int staging = trainer->options.checkpoint.staging_bytes;
+    if (!staging.is_set)
+        return 0;
+    return staging.value == 0 ? CAIRN_STAGING_NONE : (uint64_t)staging.value;
+}
+
+cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err)
+{
     const cairn_store_options options = {
         .struct_size = sizeof options,
         .model_dir = trainer->options.model_dir,
         .checkpoint_root = trainer->options.checkpoint.checkpoint_root,
         .checkpoint_name = trainer->options.checkpoint.checkpoint_name,
         .is_read_only = is_read_only,
-        .staging_bytes = !staging.is_set      ? 0
-                         : staging.value == 0 ? CAIRN_STAGING_NONE
-                                              : (uint64_t)staging.value,
+        .staging_bytes = crn_trainer_staging(trainer),
         .log = trainer->options.log,
     };
     const cairn_status rc = crn_store_open_os(trainer->os, &options, &trainer->store, err);
@@ -271,6 +276,11 @@ cairn_state_tree *cairn_trainer_tree(cairn_trainer *trainer)
 cairn_state *cairn_trainer_model_state(cairn_trainer *trainer)
 {
     return trainer->model_state;
+}
+
+cairn_state *cairn_trainer_trained_state(cairn_trainer *trainer)
+{
+    return trainer->trained_state;
 }
 
 const cairn_model *cairn_trainer_model(const cairn_trainer *trainer)

@@ -13,6 +13,7 @@
 
 /* Names of the built-in states. */
 #define CRN_STATE_MODEL       "model"
+#define CRN_STATE_LORA        "lora"
 #define CRN_STATE_OPTIMIZER   "optimizer"
 #define CRN_STATE_SCHEDULERS  "schedulers"
 #define CRN_STATE_DATALOADER  "dataloader"
@@ -111,6 +112,7 @@ struct cairn_trainer {
     cairn_store *store;
     cairn_state_tree *tree;
     cairn_state *model_state;
+    cairn_state *trained_state;    /* what the optimizer changes: the model's, or adapters' */
     cairn_state *optimizer_state;  /* NULL when validating */
     cairn_state *scheduler_state;  /* likewise */
     cairn_state *dataloader_state; /* likewise */
@@ -138,6 +140,7 @@ struct cairn_trainer {
 
     bool is_dry_run;          /* nothing may be written */
     crn_run_plan plan;        /* zeroed until crn_trainer_plan */
+    cairn_memory_plan memory; /* zeroed until crn_trainer_plan_memory */
     uint64_t plan_keep;       /* 0: all */
     uint64_t plan_keep_every; /* 0: none */
     crn_plan_extra *plan_extras;
@@ -208,10 +211,13 @@ cairn_status crn_trainer_scaler_step(cairn_trainer *trainer, bool is_skipped, ca
 /* stop.c: why the run is to stop now: what stop_requested says, or "max_time" when a step and a
  * save may not fit into loop.max_time any more. NULL: it goes on. */
 const char *crn_trainer_stop_reason(cairn_trainer *trainer);
+/* Waits for the next batch of @loader or a reason to stop: data may hang. NULL: it is there. */
+const char *crn_trainer_await_batch(cairn_trainer *trainer, cairn_loader *loader);
 /* Reads loop.max_time; its clock may have begun earlier (clock_start_ns). ECONFIG. */
 cairn_status crn_trainer_start_clock(cairn_trainer *trainer, cairn_error *err);
 
 /* Opens the store that the options name. */
+uint64_t crn_trainer_staging(const cairn_trainer *trainer); /* as in cairn_store_options */
 cairn_status crn_trainer_open_store(cairn_trainer *trainer, bool is_read_only, cairn_error *err);
 
 /* tree.c: what the state tree holds. */
@@ -246,8 +252,8 @@ cairn_status crn_trainer_prepare_fit(cairn_trainer *trainer, cairn_loader *train
 void crn_trainer_say_data(const cairn_trainer *trainer);
 /* Calls on_enter_fit; from here on callbacks are told of a failure. */
 cairn_status crn_trainer_enter_fit(cairn_trainer *trainer, cairn_error *err);
-/* fit.c: one step: its micro-batches, the update, the count. */
-cairn_status crn_trainer_step(cairn_trainer *trainer, cairn_error *err);
+/* fit.c: one step, which began at @start_ns: its micro-batches, the update, the count. */
+cairn_status crn_trainer_step(cairn_trainer *trainer, int64_t start_ns, cairn_error *err);
 /* loop.c: trains to the end of the schedule or until a stop; saves and validates on the way. */
 cairn_status crn_trainer_loop(cairn_trainer *trainer, cairn_fit_result *out, cairn_error *err);
 
@@ -270,6 +276,11 @@ cairn_status crn_trainer_plan(cairn_trainer *trainer, const cairn_catalogue *cat
 bool crn_trainer_free_bytes(const cairn_trainer *trainer, uint64_t *out);
 /* A step took so long: as soon as that is typical, tells how much the saves write an hour. */
 void crn_trainer_plan_step(cairn_trainer *trainer, double seconds);
+
+/* memory.c: plans what the run takes. ENOMEM: more than there is; nothing was filled yet. */
+cairn_status crn_trainer_plan_memory(cairn_trainer *trainer, cairn_error *err);
+/* Tells it. */
+void crn_trainer_log_memory(const cairn_trainer *trainer);
 
 /* starts.c: counts, in the notes of the checkpoint that a start loads, the starts in a row that
  * finished no step; says so loudly from the third on. Only for files of the store. */
@@ -340,6 +351,7 @@ cairn_status crn_trainer_finish_save(cairn_trainer *trainer, bool is_end, cairn_
 /* As finish, for a run that failed already: no hook is called, and nothing new is reported. */
 void crn_trainer_settle_save(cairn_trainer *trainer);
 /* Makes the store ready for asynchronous saves, if there are to be any. */
+bool crn_trainer_attaches_store(const cairn_trainer *trainer);
 cairn_status crn_trainer_attach_store(cairn_trainer *trainer, cairn_error *err);
 void crn_saving_dispose(crn_saving *saving);
 /* Frees the texts of the extras and forgets them. */

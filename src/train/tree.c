@@ -13,10 +13,11 @@ static cairn_status plan_training(cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_state_tree *const tree = trainer->tree;
-    CRN_TRY_PLAIN(crn_rates_plan(&trainer->rates, trainer->model_state, &trainer->optimizer, err));
+    CRN_TRY_PLAIN(
+        crn_rates_plan(&trainer->rates, trainer->trained_state, &trainer->optimizer, err));
     CRN_TRY_PLAIN(cairn_state_tree_add(tree, CRN_STATE_OPTIMIZER, &trainer->optimizer_state, err));
     CRN_TRY(err,
-            trainer->optimizer.ops->declare(trainer->optimizer.self, trainer->model_state,
+            trainer->optimizer.ops->declare(trainer->optimizer.self, trainer->trained_state,
                                             trainer->rates.groups, trainer->optimizer_state, err),
             "plan the state of %s", trainer->optimizer.ops->name);
     CRN_TRY_PLAIN(cairn_state_tree_add(tree, CRN_STATE_SCHEDULERS, &trainer->scheduler_state, err));
@@ -30,8 +31,8 @@ out:
 static cairn_status allocate_gradients(cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    CRN_TRY_PLAIN(cairn_state_allocate_gradients(trainer->model_state, err));
-    trainer->gradient_squares = crn_calloc(cairn_gradient_square_count(trainer->model_state),
+    CRN_TRY_PLAIN(cairn_state_allocate_gradients(trainer->trained_state, err));
+    trainer->gradient_squares = crn_calloc(cairn_gradient_square_count(trainer->trained_state),
                                            sizeof *trainer->gradient_squares);
     CRN_NEED(err, trainer->gradient_squares, "the norm of the gradients");
 out:
@@ -47,11 +48,13 @@ cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cai
     CRN_TRY_PLAIN(cairn_state_tree_add(trainer->tree, CRN_STATE_MODEL, &trainer->model_state, err));
     CRN_TRY(err, model->declare(trainer->model.self, trainer->model_state, err),
             "plan the parameters of %s", model->name);
+    trainer->trained_state = trainer->model_state;
+    event.is_validation = !is_training;
+    CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_pre_setup, &event, err));
     if (is_training)
         CRN_TRY_PLAIN(plan_training(trainer, err));
     CRN_TRY_PLAIN(
         cairn_state_tree_add(trainer->tree, CRN_STATE_GLOBAL_STEP, &trainer->step_state, err));
-    event.is_validation = !is_training;
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_setup, &event, err));
     CRN_TRY_PLAIN(crn_trainer_call(trainer, CRN_HOOK_post_setup, &event, err));
     CRN_TRY_PLAIN(cairn_state_tree_allocate(trainer->tree, err));
@@ -59,6 +62,33 @@ cairn_status crn_trainer_plan_tree(cairn_trainer *trainer, bool is_training, cai
         CRN_TRY_PLAIN(allocate_gradients(trainer, err));
 out:
     return rc;
+}
+
+cairn_status cairn_trainer_train_adapters(cairn_trainer *trainer,
+                                          const cairn_lora_params_list *groups,
+                                          cairn_state **out_state, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_model *const model = &trainer->model;
+    const cairn_adapter_ops *const adapters = cairn_model_adapters(model);
+    if (adapters == NULL)
+        CRN_FAIL(err, CAIRN_ECONFIG, "the model %s takes no adapters", model->ops->name);
+    CRN_TRY_PLAIN(cairn_state_tree_add(trainer->tree, CRN_STATE_LORA, out_state, err));
+    CRN_TRY_PLAIN(adapters->add(model->self, groups, *out_state, err));
+    cairn_state_freeze(trainer->model_state);
+    trainer->trained_state = *out_state;
+out:
+    return rc;
+}
+
+/* Their initial values change nothing of what the model computes. */
+static cairn_status reset_adapters(cairn_trainer *trainer, cairn_error *err)
+{
+    const cairn_model *const model = &trainer->model;
+    if (trainer->trained_state == trainer->model_state)
+        return CAIRN_OK;
+    cairn_state_clear_values(trainer->trained_state);
+    return cairn_model_adapters(model)->initialize(model->self, trainer->tree, trainer->seed, err);
 }
 
 cairn_status crn_trainer_initialize_model(cairn_trainer *trainer, cairn_error *err)
@@ -76,6 +106,7 @@ cairn_status crn_trainer_reset_tree(cairn_trainer *trainer, cairn_error *err)
     cairn_status rc = CAIRN_OK;
     trainer->step = 0;
     trainer->scheduler_t = 0;
+    CRN_TRY_PLAIN(reset_adapters(trainer, err));
     if (trainer->optimizer_state != NULL) {
         cairn_loader_seek(trainer->train, 0);
         CRN_TRY_PLAIN(trainer->optimizer.ops->reset(trainer->optimizer.self, trainer->tree, err));

@@ -26,7 +26,7 @@ static cairn_status mean_loss(cairn_trainer *trainer, cairn_loader *loader,
     for (uint64_t i = 0; i < batches; i++) {
         cairn_batch batch = {.struct_size = sizeof batch};
         cairn_loss loss = {0};
-        trainer->round_stop = crn_trainer_stop_reason(trainer);
+        trainer->round_stop = crn_trainer_await_batch(trainer, loader);
         if (trainer->round_stop != NULL)
             return CAIRN_OK;
         CRN_TRY_PLAIN(cairn_loader_next(loader, &batch, err));

@@ -2,6 +2,7 @@
 import array
 import os
 import random
+import signal
 import unittest
 
 import kit
@@ -22,6 +23,17 @@ def write_shard(path, count, seed, header):
             last = (last + rng.choice((1, 1, 1, 2, 7))) % 256
             tokens.append(last)
         file.write(array.array("H", tokens).tobytes())
+
+
+def child_of(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as file:
+        return int(file.read())
+
+
+def is_waiting(pid):
+    """Whether the first thread of the process waits for another one."""
+    with open("/proc/%d/syscall" % pid, encoding="ascii") as file:
+        return file.read().split()[:1] == ["202"]  # futex on x86-64
 
 
 class DataCase(kit.Case):
@@ -77,6 +89,39 @@ class ShardTest(DataCase):
         result = self.fit(self.write_config(self.config(train)), self.path("m"), expect=kit.DATA)
         self.assertIn("set split to train or val", result.err)
 
+    def test_file_that_shrinks_in_training_ends_it_with_a_checkpoint_that_goes_on(self):
+        train = self.shards()
+        path = self.write_config(self.config(train))
+        whole, parts = self.path("whole"), self.path("parts")
+        self.fit(path, whole)
+        shard = os.path.join(train["data_dir"], "set_train_000000.bin")
+        with open(shard, "rb") as file:
+            good = file.read()
+        with kit.Running(self.fit_args(path, parts)) as running:
+            self.assertTrue(running.wait_for_saved(5, 8), running.lines)
+            os.truncate(shard, 1100)
+            result = running.finish()
+        self.assertEqual(kit.DATA, result.code, result.err)
+        self.assertIn("set_train_000000.bin' became shorter while it was in use", result.err)
+        kit.run(["checkpoint", "verify", os.path.join(parts, kit.checkpoints(parts)[-1])])
+        result = self.fit(path, parts, "--resume", expect=kit.DATA)
+        self.assertIn("set_train_000000.bin'", result.err)
+        with open(shard, "wb") as file:
+            file.write(good)
+        self.fit(path, parts, "--resume")
+        self.assertEqual(kit.read_metrics(whole).bits(), kit.read_metrics(parts).bits())
+
+    def test_batches_read_ahead_are_those_read_when_they_are_needed(self):
+        train = self.shards()
+        val = kit.merge(train, {"split": "val", "shuffle": False, "drop_last": False})
+        runs = []
+        for ahead in (0, None, 7):
+            more = {"prefetch_factor": ahead}
+            path = self.write_config(self.config(kit.merge(train, more), kit.merge(val, more)))
+            self.fit(path, self.path("ahead_%s" % ahead))
+            runs.append(kit.read_metrics(self.path("ahead_%s" % ahead)).bits())
+        self.assertEqual([runs[0]] * 2, runs[1:])
+
     def test_tokens_beyond_the_vocabulary_are_named(self):
         train = self.shards()
         config = kit.merge(self.config(train), {"trainer": {"init": {"model": {
@@ -113,10 +158,41 @@ class Hdf5Test(DataCase):
                             max_sequence_length=4)
         self.check_killed(self.config(train))
 
+    def test_batches_read_ahead_are_those_read_when_they_are_needed(self):
+        val = self.loader(shuffle=False, data_subset="0.5-1.0", drop_last=False, pad_last=True)
+        runs = []
+        for ahead in (0, 10):
+            more = {"prefetch_factor": ahead}
+            path = self.write_config(self.config(self.loader(**more), kit.merge(val, more)))
+            self.fit(path, self.path("ahead_%s" % ahead))
+            runs.append(kit.read_metrics(self.path("ahead_%s" % ahead)).bits())
+        self.assertEqual(runs[0], runs[1])
+
+    def test_run_whose_data_hangs_can_be_stopped_and_goes_on(self):
+        path = self.write_config(self.config(self.loader()))
+        whole, parts = self.path("whole"), self.path("parts")
+        self.fit(path, whole)
+        with kit.Running(self.fit_args(path, parts)) as running:
+            self.assertTrue(running.wait_for("training data:"), running.lines)
+            helper = child_of(running.process.pid)
+            os.kill(helper, signal.SIGSTOP)
+            try:
+                self.assertTrue(running.wait_for("Train loop 1 of 1"), running.lines)
+                while not is_waiting(running.process.pid):
+                    pass
+                running.signal(signal.SIGTERM)
+                result = running.finish()
+            finally:
+                os.kill(helper, signal.SIGKILL)
+        self.assertEqual(kit.STOPPED, result.code, result.err)
+        self.assertEqual(0, result.step)
+        self.fit(path, parts, "--resume")
+        self.assertEqual(kit.read_metrics(whole).bits(), kit.read_metrics(parts).bits())
+
     def test_iterable_processor_takes_the_keys_of_public_configurations(self):
         train = self.loader("GptHDF5DataProcessor", vocab_size=256, repeat=True)
         result = self.fit(self.write_config(self.config(train)), self.path("m"))
-        for key in ("num_workers", "prefetch_factor", "persistent_workers", "vocab_size"):
+        for key in ("num_workers", "persistent_workers", "vocab_size"):
             self.assertIn("%s has no effect" % key, result.err)
         lacking = self.loader(data_transforms=[{"name": "add_sink_tokens"}], use_vsl=True)
         result = self.fit(self.write_config(self.config(lacking)), self.path("m"),

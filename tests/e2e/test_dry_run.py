@@ -56,6 +56,21 @@ class PlanTest(DryRunCase):
                     "validation_seconds"):
             self.assertGreater(found[key], 0, key)
         self.assertGreaterEqual(found["seconds"], found["step_seconds"] * 8)
+        plan = found["memory_plan"]
+        self.assertEqual(plan["total"], sum(plan.values()) - plan["total"])
+        for key in ("parameters", "gradients", "optimizer", "training", "validation", "staging"):
+            self.assertGreater(plan[key], 0, key)
+
+    def test_gradient_checkpointing_is_planned_with_less__and_the_fit_says_the_same(self):
+        config = self.write_config(self.config(model={"num_hidden_layers": 4}))
+        again = ("--set", "trainer.init.model.gradient_checkpointing=true")
+        plain = self.found(config, self.path("run"))["memory_plan"]
+        less = self.found(config, self.path("run"), *again)["memory_plan"]
+        self.assertLess(less["training"], 0.6 * plain["training"])
+        self.assertEqual(plain["total"] - plain["training"], less["total"] - less["training"])
+        done = self.fit(config, self.path("run"), *again)
+        self.assertRegex(done.err, "(?m)plan: %.2f KiB of memory, free are .*, activations %.2f KiB"
+                         % (less["total"] / 1024, less["training"] / 1024))
 
     def test_parameters_are_counted_as_CountParams_does(self):
         config = self.write_config(self.config(callbacks=[{"CountParams": {}}]))
@@ -68,7 +83,9 @@ class PlanTest(DryRunCase):
         for pattern in (r"starts from +nothing, step 0", r"steps +8 \(1 to 8, max_steps\)",
                         r"saves +2, of \S+ KiB each", r"validations +2", r"parameters +\d+",
                         r"tokens +512 \(64 a step\)", r"disk +at most \S+ KiB more; \S+ \S+ free",
-                        r"memory +\S+ MiB; \S+ \S+ free", r"time +about .* s", r"loss +5\.\d+"):
+                        r"memory +\S+ MiB; \S+ \S+ free",
+                        r"planned +\S+ KiB: parameters .*, activations .*, those of validation ",
+                        r"time +about .* s", r"loss +5\.\d+"):
             self.assertRegex(done.out, r"(?m)^  " + pattern)
         self.assertEqual({"result": "tried", "step": "0", "checkpoint": "none",
                           "reason": "dry_run"}, done.result)

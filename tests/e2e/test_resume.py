@@ -142,21 +142,22 @@ class Killer:
 
 class KillTest(ResumeCase):
     def check(self, name, config, eval_steps=EVAL_STEPS, prepare=None, seed_is_drawn=False,
-              threads="1"):
+              threads="1", resume_with=()):
         """Runs @config once in one go and once through five kills.
 
         @prepare: called with each model_dir before its run starts.
+        @resume_with: what the later processes are told besides.
         """
         rng = random.Random("%d %s" % (SEED, name))
         whole, parts = self.path(name + "-whole"), self.path(name + "-parts")
         path = self.write_config(config, name + ".yaml")
         start = ["fit", path, "-o", parts, "--threads", threads]
-        resume = start + ["--resume"]
+        resume = start + ["--resume", *resume_with]
         if prepare is not None:
             prepare(whole)
             prepare(parts)
         # Where a run stands already, only its later processes may say --resume.
-        first = resume if prepare is None else start
+        first = start + ["--resume"] if prepare is None else start
         log = Killer(self, rng, first, resume, eval_steps).kill_all()
         print("%s: CAIRN_TEST_SEED=%d; killed at: %s" % (name, SEED, "; ".join(log)),
               file=sys.stderr)
@@ -184,6 +185,10 @@ class KillTest(ResumeCase):
     def test_killed_run_equals_uninterrupted_run__in_bfloat16(self):
         self.check("bfloat16", self.standard(precision={"enabled": True},
                                              model={"dropout_rate": 0.1}))
+
+    def test_killed_run_equals_uninterrupted_run__with_layers_computed_again_from_then_on(self):
+        self.check("again", self.standard(model={"dropout_rate": 0.1, "num_hidden_layers": 2}),
+                   resume_with=("--set", "trainer.init.model.gradient_checkpointing=true"))
 
     def test_killed_run_equals_uninterrupted_run__with_accumulation(self):
         self.check("accumulation", self.standard(loop={"grad_accum_steps": 3},
@@ -241,6 +246,12 @@ class KillTest(ResumeCase):
             {"SaveCheckpointState": {"k": 2, "checkpoint_states": "model"}},
             {"KeepNCheckpoints": {"n": 2}}]))
         self.assertEqual(["checkpoint_55.mdl", "checkpoint_60.mdl"], kit.checkpoints(whole))
+
+    def test_killed_run_equals_uninterrupted_run__with_adapters(self):
+        lora = {"lora_params": {"r": 2, "alpha": 4, "dropout": 0.1, "target_modules": ["Linear"]}}
+        states = {"k": 1, "checkpoint_states": "lora"}
+        self.check("adapters",
+                   self.standard(callbacks=[{"Lora": lora}, {"SaveCheckpointState": states}]))
 
     def test_killed_run_equals_uninterrupted_run__that_continues_an_older_one(self):
         """Cadences count from where the run started, also after a resume."""

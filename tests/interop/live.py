@@ -2,6 +2,7 @@
 
     python live.py make ROOT      # saves a model of each kind to ROOT/<kind>
     python live.py expect FOLDER...   # loads each and writes its expected.txt
+    python live.py gguf FOLDER FILE   # fails unless the GGUF file's logits are the folder's
 """
 import os
 import sys
@@ -21,6 +22,7 @@ LLAMA = {"vocab_size": 300, "hidden_size": 64, "intermediate_size": 96, "num_hid
 
 def models():
     yield "gpt2", GPT2LMHeadModel(GPT2Config(**GPT2))
+    yield "gpt2_long", GPT2LMHeadModel(GPT2Config(**{**GPT2, "n_positions": 1024}))
     yield "gpt2_untied_relu", GPT2LMHeadModel(GPT2Config(
         **GPT2, tie_word_embeddings=False, activation_function="relu", n_inner=100,
         scale_attn_weights=False))
@@ -35,7 +37,23 @@ def models():
     yield "mistral", MistralForCausalLM(MistralConfig(**LLAMA, sliding_window=20))
 
 
+def compare_gguf(folder, path):
+    """Needs gguf and accelerate. transformers reads no window, no scaled positions, and of a GPT-2
+    no other number of positions than 1,024."""
+    one = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    other = AutoModelForCausalLM.from_pretrained(
+        os.path.dirname(path), gguf_file=os.path.basename(path), dtype=torch.float32).eval()
+    tokens = torch.arange(100).view(1, -1)
+    with torch.no_grad():
+        difference = (one(tokens).logits - other(tokens).logits).abs().max().item()
+    if difference != 0.0:
+        raise SystemExit("%s: the logits differ by %g" % (path, difference))
+
+
 def main():
+    if sys.argv[1] == "gguf":
+        compare_gguf(*sys.argv[2:])
+        return
     if sys.argv[1] == "make":
         for name, model in models():
             wide(model).save_pretrained(os.path.join(sys.argv[2], name))

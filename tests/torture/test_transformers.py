@@ -18,8 +18,8 @@ PARITY = os.environ.get("CAIRN_PARITY")
 TIMEOUT_S = 600
 
 
-def has_transformers():
-    return subprocess.run([PYTHON, "-c", "import torch, transformers"], capture_output=True,
+def has(*modules):
+    return subprocess.run([PYTHON, "-c", "import " + ", ".join(modules)], capture_output=True,
                           timeout=TIMEOUT_S, check=False).returncode == 0
 
 
@@ -27,7 +27,7 @@ def live(*arguments):
     subprocess.run([PYTHON, LIVE, *arguments], check=True, capture_output=True, timeout=TIMEOUT_S)
 
 
-@unittest.skipUnless(PARITY and has_transformers(), "needs torch and transformers")
+@unittest.skipUnless(PARITY and has("torch", "transformers"), "needs torch and transformers")
 class Transformers(kit.Case):
     def convert(self, source, name, to):
         kit.run(["checkpoint", "convert", source, self.path(name), "--to", to])
@@ -41,7 +41,7 @@ class Transformers(kit.Case):
             self.convert(os.path.join(made, kind), "ours_" + kind, "cairn")
             self.convert(self.path("ours_%s/checkpoint_0.mdl" % kind), "back_" + kind, "hf")
             exports.append(self.path("back_" + kind))
-        self.assertEqual(6, len(exports))
+        self.assertEqual(7, len(exports))
         config = self.write_config(kit.tiny_config(
             self.text, val=False, loop={"max_steps": 3, "eval_frequency": 0},
             model={"max_position_embeddings": 128}))
@@ -54,6 +54,17 @@ class Transformers(kit.Case):
         done = subprocess.run([PARITY, *exports, *kinds], capture_output=True, timeout=TIMEOUT_S,
                               check=False)
         self.assertEqual(0, done.returncode, done.stderr.decode())
+
+    @unittest.skipUnless(has("gguf", "accelerate"), "needs gguf and accelerate")
+    def test_gguf_files_load_in_transformers_and_give_the_logits_of_what_they_were_made_of(self):
+        made = self.path("made")
+        os.mkdir(made)
+        live("make", made)
+        for kind in ("gpt2_long", "llama_plain"):
+            path = self.path(kind + ".gguf")
+            kit.run(["checkpoint", "convert", os.path.join(made, kind), path, "--to", "gguf",
+                     "--tokenizer", "bytes"])
+            live("gguf", os.path.join(made, kind), path)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@
  * are in the notes beside the checkpoint, hands them to on_log of the callbacks (is_replayed).
  *
  * In `validate` and `validate_all` the tree has the model and the states of callbacks only, and
- * is_validation is set in `setup` and `post_setup`.
+ * is_validation is set in `pre_setup`, `setup` and `post_setup`.
  */
 #ifndef CAIRN_PLUGIN_CALLBACK_H
 #define CAIRN_PLUGIN_CALLBACK_H
@@ -113,6 +113,8 @@ typedef cairn_status (*cairn_hook_fn)(void *self, const cairn_event *event, cair
  * X(hook, when). In the order of a fit. Names are the Model Zoo's.
  */
 #define CAIRN_HOOK_LIST(X)                                                                         \
+    X(pre_setup, "the model's parameters are declared, nothing else is planned; what is trained "  \
+                 "may be chosen (cairn_trainer_train_adapters)")                                   \
     X(setup, "the trainer is put together; states may be added to the tree")                       \
     X(post_setup, "all states are in the tree; nothing is opened or written yet")                  \
     X(on_enter_fit, "a fit begins; nothing is loaded yet")                                         \
@@ -201,7 +203,7 @@ CAIRN_API void cairn_trainer_plan_extra(cairn_trainer *trainer, uint64_t every, 
  */
 CAIRN_API cairn_status cairn_trainer_add_metric(cairn_trainer *trainer, const char *name,
                                                 double value, cairn_error *err);
-/** In on_before_optimizer_step: the sum of the squares of @p range gradients of the model's state
+/** In on_before_optimizer_step: the sum of the squares of @p range gradients of the trained state
  *  from @p first on (tensor->grad), as they were when gradient_norm was computed. Most of it is
  *  known from there. Tensors of a layer lie side by side, with zeros between them. */
 CAIRN_API double cairn_trainer_gradient_squares(const cairn_trainer *trainer, const float *first,
@@ -243,8 +245,20 @@ CAIRN_API void cairn_trainer_skip_samples(cairn_trainer *trainer, uint64_t sampl
 
 /** For hooks. Borrowed. */
 CAIRN_API cairn_state_tree *cairn_trainer_tree(cairn_trainer *trainer);
-/** Parameters, with their gradients in training. NULL before `setup`. */
+/** Parameters, with their gradients in training unless only others are trained. NULL before
+ *  `pre_setup`. */
 CAIRN_API cairn_state *cairn_trainer_model_state(cairn_trainer *trainer);
+/** What the optimizer changes: the model's state, or that of its adapters. */
+CAIRN_API cairn_state *cairn_trainer_trained_state(cairn_trainer *trainer);
+/** In pre_setup: gives the model adapters (cairn_adapter_ops), the state "lora" of the tree. They
+ *  alone are trained; the model's own parameters are frozen. They begin at their initial values
+ *  before each load, without named values in the state.
+ *  @param out_state  Borrowed from the tree.
+ *  @retval CAIRN_ECONFIG  The model takes no adapters, or not these.
+ *  @retval CAIRN_EINVAL   It has some already. */
+CAIRN_API cairn_status cairn_trainer_train_adapters(cairn_trainer *trainer,
+                                                    const cairn_lora_params_list *groups,
+                                                    cairn_state **out_state, cairn_error *err);
 CAIRN_API const cairn_model *cairn_trainer_model(const cairn_trainer *trainer);
 CAIRN_API const char *cairn_trainer_model_dir(const cairn_trainer *trainer);
 CAIRN_API cairn_store *cairn_trainer_store(cairn_trainer *trainer);

@@ -24,6 +24,7 @@ typedef struct cairn_data_ops {
     uint64_t (*sample_count)(const void *self);
     /**
      * Fills @p out with samples @p indices[0 .. count). Arrays stay valid until the next call.
+     * What it gives may depend on the numbers only, not on the calls before.
      * @retval CAIRN_EDATA  The data cannot be read or has changed.
      */
     cairn_status (*read)(void *self, const uint64_t *indices, size_t count, cairn_batch *out,
@@ -36,6 +37,13 @@ typedef struct cairn_data_ops {
     const char *(*describe)(const void *self);
     /** Accepts NULL. */
     void (*destroy)(void *self);
+    /**
+     * Whether batches may be read ahead. Then read is called on one other thread, for batches too
+     * that nobody asks for in the end; the other functions may be called meanwhile; and if a read
+     * hangs while its loader is destroyed, destroy is called on that thread once it returns. False:
+     * all is called on the thread that uses the loader, one call at a time.
+     */
+    bool may_be_read_ahead;
 } cairn_data_ops;
 
 typedef struct cairn_data {

@@ -7,6 +7,7 @@
 #ifndef CAIRN_PLUGIN_MODEL_H
 #define CAIRN_PLUGIN_MODEL_H
 
+#include "cairn/options.h"
 #include "cairn/state.h"
 
 #ifdef __cplusplus
@@ -84,6 +85,26 @@ typedef struct cairn_loss {
     double correct;    /**< Sum of the weights of the tokens whose label is the likeliest. */
 } cairn_loss;
 
+/** Low-rank adapters (E. J. Hu et al., "LoRA", 2021) beside the layers of a model: a layer with the
+ *  weight W then computes with W + (alpha / r) B A. All or none of these functions. */
+typedef struct cairn_adapter_ops {
+    size_t struct_size; /**< sizeof(cairn_adapter_ops) where the model was compiled. */
+    /**
+     * Adds the tensors "<module>.lora_A" and "<module>.lora_B" to @p state for each layer that
+     * @p groups mean; the first group that means a layer counts. Called once, after declare; the
+     * model computes with them from then on.
+     * @retval CAIRN_ECONFIG  A group means no layer, or no adapter is made.
+     */
+    cairn_status (*add)(void *self, const cairn_lora_params_list *groups, cairn_state *state,
+                        cairn_error *err);
+    /** Writes initial values, which change nothing of what the model computes, as a function of
+     *  @p seed alone. */
+    cairn_status (*initialize)(void *self, cairn_state_tree *tree, uint64_t seed, cairn_error *err);
+    /** Adds the adapters to the weights, and leaves them as initialize does not: both zero.
+     *  @retval CAIRN_EUNSUPPORTED  A weight that two layers share has an adapter in one of them. */
+    cairn_status (*merge)(void *self, cairn_state_tree *tree, cairn_error *err);
+} cairn_adapter_ops;
+
 typedef struct cairn_model_ops {
     size_t struct_size; /**< sizeof(cairn_model_ops) where the model was compiled. */
     const char *name;   /**< Such as "gpt2"; static. */
@@ -122,6 +143,17 @@ typedef struct cairn_model_ops {
     /** Whether compute honours pass->weights. */
     bool takes_weights;
     /**
+     * (optional) Memory that compute takes for batches of the shape of @p batch, beside parameters
+     * and gradients, and keeps for the next of that shape. Nothing is computed or allocated but the
+     * plan; "input_ids" suffices, and its data may be NULL.
+     * @retval CAIRN_EDATA   The batch is none for this model.
+     * @retval CAIRN_ENOMEM  Not even the plan can be made, or its sizes exceed all numbers.
+     */
+    cairn_status (*memory)(void *self, const cairn_batch *batch, bool is_training,
+                           uint64_t *out_bytes, cairn_error *err);
+    /** (optional) NULL: the model takes no adapters. */
+    const cairn_adapter_ops *adapters;
+    /**
      * (optional) From now on compute rounds the factors of its matrix products to bfloat16 and adds
      * the products up in float32; parameters, gradients and all else stay float32. Called once,
      * before the first pass.
@@ -136,6 +168,9 @@ typedef struct cairn_model {
     const cairn_model_ops *ops;
     void *self;
 } cairn_model;
+
+/** What @p model can do with adapters; NULL: nothing. */
+CAIRN_API const cairn_adapter_ops *cairn_model_adapters(const cairn_model *model);
 
 #ifdef __cplusplus
 }

@@ -136,11 +136,11 @@ typedef struct cairn_option {
  */
 
 typedef enum cairn_plugin_kind {
-    CAIRN_PLUGIN_KIND_CALLBACK, /**< For trainer.init.callbacks. */
-    CAIRN_PLUGIN_KIND_LOGGER,   /**< For trainer.init.loggers; a callback too. */
-    CAIRN_PLUGIN_KIND_MODEL,    /**< trainer.init.model.name; `name` itself is no option. */
-    CAIRN_PLUGIN_KIND_DATA,     /**< data_processor; batch_size, shuffle, shuffle_seed and drop_last
-                                     are the loader's. */
+    CAIRN_PLUGIN_KIND_CALLBACK,  /**< For trainer.init.callbacks. */
+    CAIRN_PLUGIN_KIND_LOGGER,    /**< For trainer.init.loggers; a callback too. */
+    CAIRN_PLUGIN_KIND_MODEL,     /**< trainer.init.model.name; `name` itself is no option. */
+    CAIRN_PLUGIN_KIND_DATA,      /**< data_processor; the loader has batch_size, shuffle,
+                                      shuffle_seed, drop_last and prefetch_factor. */
     CAIRN_PLUGIN_KIND_OPTIMIZER, /**< trainer.init.optimizer */
     CAIRN_PLUGIN_KIND_COUNT
 } cairn_plugin_kind;

@@ -45,3 +45,26 @@ void crn_embedding_backward(int64_t batch, int64_t time, int64_t cols, const int
         }
     }
 }
+
+void crn_columns(int64_t batch, int64_t time, int64_t rank, int64_t size, const int32_t *ids,
+                 const float *columns, float *y)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < batch * time; r++) {
+        const int64_t column = ids != NULL ? ids[r] : r % time;
+        for (int64_t k = 0; k < rank; k++)
+            y[r * rank + k] = columns[k * size + column];
+    }
+}
+
+void crn_columns_backward(int64_t batch, int64_t time, int64_t rank, int64_t size,
+                          const int32_t *ids, const float *dy, float *dcolumns)
+{
+    /* As above: a thread owns rows of the table, since two tokens may share a column. */
+#pragma omp parallel for schedule(static)
+    for (int64_t k = 0; k < rank; k++) {
+        float *const row = dcolumns + k * size;
+        for (int64_t r = 0; r < batch * time; r++)
+            row[ids != NULL ? ids[r] : r % time] += dy[r * rank + k];
+    }
+}

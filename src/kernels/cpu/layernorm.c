@@ -81,7 +81,7 @@ void crn_layernorm_backward(int64_t rows, int64_t cols, const float *x, const fl
             backward_row(cols, x + r * cols, gamma, mean[r], rstd[r], dy + r * cols, adds,
                          dx + r * cols, part, part + cols);
     }
-    for (int64_t p = 0; p < parts; p++) {
+    for (int64_t p = 0; dgamma != NULL && p < parts; p++) {
         const float *const part = scratch + 2 * p * cols;
 #pragma omp simd
         for (int64_t c = 0; c < cols; c++) {

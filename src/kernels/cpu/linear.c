@@ -30,8 +30,9 @@ cairn_status crn_linear_backward(const crn_linear_shape *n, const float *x, cons
                                  float *dbias, float *scratch, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    CRN_TRY_PLAIN(crn_gemm(n->out, n->in, n->rows, 1.0F, matrix(dy, n->out, true),
-                           matrix(x, n->in, false), 1.0F, dweight, n->in, err));
+    if (dweight != NULL)
+        CRN_TRY_PLAIN(crn_gemm(n->out, n->in, n->rows, 1.0F, matrix(dy, n->out, true),
+                               matrix(x, n->in, false), 1.0F, dweight, n->in, err));
     if (dbias != NULL)
         crn_sum_rows(n->rows, n->out, dy, scratch, dbias);
     CRN_TRY_PLAIN(crn_gemm(n->rows, n->in, n->out, 1.0F, matrix(dy, n->out, false),
@@ -71,8 +72,9 @@ cairn_status crn_linear_bf16_backward(crn_bf16_gemms *gemms, const crn_linear_sh
     cairn_status rc = CAIRN_OK;
     crn_bf16 *const half = (crn_bf16 *)(void *)scratch;
     crn_to_bf16(n->rows * n->out, dy, half);
-    CRN_TRY_PLAIN(crn_bf16_gemm(gemms, n->out, n->in, n->rows, bf16_matrix(half, n->out, true),
-                                bf16_matrix(x, n->in, false), true, dweight, n->in, err));
+    if (dweight != NULL)
+        CRN_TRY_PLAIN(crn_bf16_gemm(gemms, n->out, n->in, n->rows, bf16_matrix(half, n->out, true),
+                                    bf16_matrix(x, n->in, false), true, dweight, n->in, err));
     if (dbias != NULL)
         crn_sum_rows(n->rows, n->out, dy, scratch + half_floats(n), dbias);
     CRN_TRY_PLAIN(crn_bf16_gemm(gemms, n->rows, n->in, n->out, bf16_matrix(half, n->out, false),

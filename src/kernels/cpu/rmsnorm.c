@@ -66,7 +66,7 @@ void crn_rmsnorm_backward(int64_t rows, int64_t cols, const float *x, const floa
             backward_row(cols, x + r * cols, gamma, rstd[r], dy + r * cols, adds, dx + r * cols,
                          part);
     }
-    for (int64_t p = 0; p < parts; p++) {
+    for (int64_t p = 0; dgamma != NULL && p < parts; p++) {
         const float *const part = scratch + p * cols;
 #pragma omp simd
         for (int64_t c = 0; c < cols; c++)

@@ -21,6 +21,15 @@ crn_value crn_op_linear(crn_tape *tape, crn_value x, crn_value weight, crn_value
  * with crn_tape_use_bf16 read it. */
 crn_value crn_op_bf16(crn_tape *tape, crn_value x);
 
+/* base[R][O] + factor x[R][I] weight[O][I]^T */
+crn_value crn_op_add_product(crn_tape *tape, crn_value base, crn_value x, crn_value weight,
+                             double factor);
+
+/* The columns ids of table[K][V], as rows: [B * T][K]; without ids (CRN_VALUE_NONE) those of the
+ * positions. */
+crn_value crn_op_columns(crn_tape *tape, crn_value ids, crn_value table, int64_t batch,
+                         int64_t time);
+
 /* Layer norm of each row. */
 crn_value crn_op_layernorm(crn_tape *tape, crn_value x, crn_value gamma, crn_value beta,
                            double eps);

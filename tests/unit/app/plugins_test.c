@@ -67,7 +67,7 @@ static cairn_status make_old_model(const void *options, cairn_model *out, cairn_
 static const cairn_plugin_class k_classes[] = {
     CAIRN_CLASS_CALLBACK("All", "Has every kind of option.", k_options, struct options,
                          make_callback),
-    CAIRN_CLASS_CALLBACK_PLAIN("Lora", "Stands in for one that is known and lacking.",
+    CAIRN_CLASS_CALLBACK_PLAIN("DumpActivations", "Stands in for one that is known and lacking.",
                                make_callback),
     {CAIRN_PLUGIN_KIND_OPTIMIZER, "Hollow", "Has no functions.", NULL, 0, 0, NULL, NULL, NULL,
      make_optimizer},
@@ -165,9 +165,9 @@ static void wrong_options__are_reported_with_place_and_range(void **state)
 static void a_class_that_the_library_lacks__may_come_from_a_plugin(void **state)
 {
     struct fixture *const f = *state;
-    assert_true(choose(f, CAIRN_PLUGIN_KIND_CALLBACK, "Lora", "{}"));
+    assert_true(choose(f, CAIRN_PLUGIN_KIND_CALLBACK, "DumpActivations", "{}"));
     assert_true(crn_plugin_owns(f->choice.class));
-    const crn_class *const ours = crn_registry_find(&crn_callbacks, "Lora");
+    const crn_class *const ours = crn_registry_find(&crn_callbacks, "DumpActivations");
     assert_true(ours != NULL && ours->make == NULL); /* Once it has it, the test needs another. */
 }
 

@@ -46,6 +46,11 @@ cairn_state_tree *cairn_trainer_tree(cairn_trainer *trainer)
     return trainer->tree;
 }
 
+cairn_state *cairn_trainer_trained_state(cairn_trainer *trainer)
+{
+    return cairn_trainer_model_state(trainer);
+}
+
 cairn_state *cairn_trainer_model_state(cairn_trainer *trainer)
 {
     return trainer->model_state;

@@ -135,6 +135,40 @@ static void next__gives_a_short_batch_without_drop_last(void **state)
     cairn_loader_destroy(loader);
 }
 
+static void batch_samples__are_those_of_the_batches_that_come(void **state)
+{
+    (void)state;
+    static const struct {
+        cairn_loader_options options;
+        uint64_t usual;
+        uint64_t last;
+    } cases[] = {
+        {{.batch_size = 4}, 4, 2},
+        {{.batch_size = 5}, 5, 5},
+        {{.batch_size = 40}, 10, 10},
+        {{.batch_size = 4, .drop_last = true}, 4, 4},
+        {{.batch_size = 4, .drop_last = true, .carry_last = true}, 4, 4},
+        {{.batch_size = 4, .pad_last = true}, 4, 4},
+        {{.batch_size = 40, .pad_last = true}, 40, 40},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cairn_loader *loader = NULL;
+        uint64_t usual = 0;
+        uint64_t last = 0;
+        cairn_batch batch = {.struct_size = sizeof batch};
+        assert_int_equal(cairn_loader_new(numbered_new(10, NULL), &cases[i].options, &loader, NULL),
+                         CAIRN_OK);
+        cairn_loader_batch_samples(loader, &usual, &last);
+        assert_int_equal(usual, cases[i].usual);
+        assert_int_equal(last, cases[i].last);
+        for (uint64_t n = cairn_loader_batches_per_epoch(loader); n > 0; n--) {
+            assert_int_equal(cairn_loader_next(loader, &batch, NULL), CAIRN_OK);
+            assert_int_equal(batch.samples, n > 1 ? usual : last);
+        }
+        cairn_loader_destroy(loader);
+    }
+}
+
 static void next__gives_every_sample_once_an_epoch_when_shuffled(void **state)
 {
     (void)state;
@@ -394,6 +428,7 @@ int main(void)
         cmocka_unit_test(next__reads_in_file_order_without_shuffle),
         cmocka_unit_test(next__leaves_out_a_short_batch_with_drop_last),
         cmocka_unit_test(next__gives_a_short_batch_without_drop_last),
+        cmocka_unit_test(batch_samples__are_those_of_the_batches_that_come),
         cmocka_unit_test(next__gives_every_sample_once_an_epoch_when_shuffled),
         cmocka_unit_test(seek__equals_reading_up_to_there),
         cmocka_unit_test(next__never_crosses_an_epoch_at_a_position_of_another_batch_size),

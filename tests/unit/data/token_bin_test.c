@@ -224,6 +224,59 @@ static void shards__may_be_more_than_stay_open(void **state)
     data.ops->destroy(data.self);
 }
 
+/* Shard 0 was closed to make room for shard 64, and then its file was another one. */
+static void read__tells_of_a_file_that_was_replaced_or_deleted(void **state)
+{
+    struct fixture *const f = *state;
+    const char *const paths[] = {f->dir};
+    const cairn_token_bin_data_options options = options_for(paths, 1, 2);
+    const uint64_t first = 0;
+    const uint64_t other = 64;
+    cairn_error err = {0};
+    cairn_batch batch;
+    char name[32];
+    for (uint32_t i = 0; i <= other; i++) {
+        (void)snprintf(name, sizeof name, "%03u.bin", i);
+        put(f, name, 0, 0, i * 10, 3, 2);
+    }
+    const cairn_data data = open_data(&options);
+    tk_assert_ok(data.ops->read(data.self, &other, 1, &batch, &err), &err);
+    put(f, "000.bin", 0, 0, 0, 6, 2);
+    tk_assert_status(data.ops->read(data.self, &first, 1, &batch, &err), CAIRN_EDATA, &err);
+    tk_assert_error_has(&err, "000.bin' changed while it was in use: it has 12 bytes, and had 6");
+    assert_int_equal(unlink(f->path), 0);
+    tk_assert_status(data.ops->read(data.self, &first, 1, &batch, &err), CAIRN_EDATA, &err);
+    tk_assert_error_has(&err, "000.bin': No such file or directory");
+    put(f, "000.bin", 0, 0, 0, 3, 2);
+    tk_assert_ok(data.ops->read(data.self, &first, 1, &batch, &err), &err);
+    data.ops->destroy(data.self);
+}
+
+static void read__names_the_file_that_the_disk_cannot_read(void **state)
+{
+    struct fixture *const f = *state;
+    const char *const paths[] = {f->dir};
+    const cairn_token_bin_data_options options = options_for(paths, 1, 2);
+    const uint64_t index = 0;
+    cairn_error err = {0};
+    cairn_data data = {0};
+    cairn_batch batch;
+    tk_fault_os fault;
+    tk_fault_init(&fault);
+    put(f, "a.bin", 0, 0, 7, 5, 2);
+    tk_assert_ok(crn_token_bin_data_new_os(&fault.os, &options, &data, &err), &err);
+    tk_fault_reset(&fault);
+    fault.fail_op = 'r';
+    fault.fail_at = 1;
+    tk_assert_status(data.ops->read(data.self, &index, 1, &batch, &err), CAIRN_EDATA, &err);
+    tk_assert_error_has(&err, "a.bin': Input/output error");
+    tk_assert_ok(data.ops->read(data.self, &index, 1, &batch, &err), &err);
+    assert_int_equal(((const int32_t *)batch.field[0].data)[0], 7);
+    data.ops->destroy(data.self);
+    assert_int_equal(tk_fault_open_count(&fault), 0);
+    tk_fault_dispose(&fault);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +289,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             read__tells_of_a_token_that_is_none_and_of_a_file_that_shrank, setup, teardown),
         cmocka_unit_test_setup_teardown(shards__may_be_more_than_stay_open, setup, teardown),
+        cmocka_unit_test_setup_teardown(read__tells_of_a_file_that_was_replaced_or_deleted, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(read__names_the_file_that_the_disk_cannot_read, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

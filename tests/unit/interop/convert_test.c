@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "kernels/kernels.h"
 #include "kit/kit.h"
 
 enum { CALLS_MAX = 400 };
@@ -59,7 +60,10 @@ static bool fail_at(uint64_t n, const char *dir, const char *from, cairn_convert
     const cairn_status rc = convert(&fault.os, from, to, kind, &err);
     const bool was_failed = fault.failed > 0;
     if (rc == CAIRN_OK || rc == CAIRN_EUNKNOWN)
-        assert_true(tk_exists(to, kind == CAIRN_CONVERT_TO_HF ? "config.json" : "params.yaml"));
+        assert_true(
+            kind == CAIRN_CONVERT_TO_GGUF
+                ? tk_exists(dir, "out")
+                : tk_exists(to, kind == CAIRN_CONVERT_TO_HF ? "config.json" : "params.yaml"));
     else
         assert_false(tk_exists(dir, "out"));
     assert_int_equal(tk_fault_open_count(&fault), 0);
@@ -105,28 +109,53 @@ static void an_export_is_there_whole_or_not_at_all_whichever_call_fails(void **s
         &err);
     tk_join(checkpoint, other, "ours/checkpoint_0.mdl");
     fail_each(*state, checkpoint, CAIRN_CONVERT_TO_HF);
+    fail_each(*state, checkpoint, CAIRN_CONVERT_TO_GGUF);
     tk_remove_tree(other);
+}
+
+static void a_gguf_file_is_read_whole_or_not_at_all_whichever_call_fails(void **state)
+{
+    char from[TK_PATH_SIZE];
+    char other[TK_PATH_SIZE];
+    char gguf[TK_PATH_SIZE];
+    cairn_error err;
+    tk_temp_dir(other);
+    tk_join(gguf, other, "model.gguf");
+    tk_assert_ok(convert(crn_os_posix(), fixture(from, "llama"), gguf, CAIRN_CONVERT_TO_GGUF, &err),
+                 &err);
+    fail_each(*state, gguf, CAIRN_CONVERT_TO_CAIRN);
+    tk_remove_tree(other);
+}
+
+static void let_allocations_fail(const char *dir, const char *from, cairn_convert_to kind)
+{
+    char to[TK_PATH_SIZE];
+    cairn_error err;
+    cairn_status rc = CAIRN_ENOMEM;
+    tk_join(to, dir, "out");
+    const crn_os quick = quick_os();
+    uint64_t n = 1;
+    for (; rc != CAIRN_OK; n += 41) {
+        crn_mem_fail_at(n, 0);
+        rc = convert(&quick, from, to, kind, &err);
+        crn_mem_fail_at(0, 0);
+        if (rc != CAIRN_OK)
+            assert_false(tk_exists(dir, "out"));
+        assert_true(n < 100000);
+    }
+    assert_true(n > 200);
 }
 
 static void every_allocation_may_fail(void **state)
 {
     char from[TK_PATH_SIZE];
-    char to[TK_PATH_SIZE];
-    cairn_error err;
-    cairn_status rc = CAIRN_ENOMEM;
-    tk_join(to, *state, "out");
-    fixture(from, "gpt2");
-    const crn_os quick = quick_os();
-    uint64_t n = 1;
-    for (; rc != CAIRN_OK; n += 41) {
-        crn_mem_fail_at(n, 0);
-        rc = convert(&quick, from, to, CAIRN_CONVERT_TO_CAIRN, &err);
-        crn_mem_fail_at(0, 0);
-        if (rc != CAIRN_OK)
-            assert_false(tk_exists(*state, "out"));
-        assert_true(n < 100000);
-    }
-    assert_true(n > 500);
+    let_allocations_fail(*state, fixture(from, "gpt2"), CAIRN_CONVERT_TO_CAIRN);
+}
+
+static void every_allocation_of_a_gguf_file_may_fail(void **state)
+{
+    char from[TK_PATH_SIZE];
+    let_allocations_fail(*state, fixture(from, "llama"), CAIRN_CONVERT_TO_GGUF);
 }
 
 /* A disk that changes a number in the middle of every large write but the header. */
@@ -160,16 +189,22 @@ static void an_export_that_was_written_wrong_is_noticed_by_its_logits(void **sta
                              tk_join(theirs, *state, "theirs"), CAIRN_CONVERT_TO_HF, &err),
                      CAIRN_EBUG, &err);
     tk_assert_error_has(&err, "other logits");
+    tk_assert_status(convert(&wrong, checkpoint, theirs, CAIRN_CONVERT_TO_GGUF, &err), CAIRN_EBUG,
+                     &err);
+    tk_assert_error_has(&err, "other logits");
     tk_assert_list(*state, "ours");
 }
 
-static void a_folder_that_is_there_stays_as_it_is(void **state)
+static void what_is_there_stays_as_it_is(void **state)
 {
     char from[TK_PATH_SIZE];
     cairn_error err;
     tk_write_text(*state, "mine", "text");
     tk_assert_status(
         convert(crn_os_posix(), fixture(from, "gpt2"), *state, CAIRN_CONVERT_TO_CAIRN, &err),
+        CAIRN_EEXISTS, &err);
+    tk_assert_status(
+        convert(crn_os_posix(), fixture(from, "gpt2"), *state, CAIRN_CONVERT_TO_GGUF, &err),
         CAIRN_EEXISTS, &err);
     tk_assert_list(*state, "mine");
 }
@@ -180,9 +215,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(an_import_is_there_whole_or_not_at_all_whichever_call_fails),
         T(an_export_is_there_whole_or_not_at_all_whichever_call_fails),
+        T(a_gguf_file_is_read_whole_or_not_at_all_whichever_call_fails),
         T(every_allocation_may_fail),
+        T(every_allocation_of_a_gguf_file_may_fail),
         T(an_export_that_was_written_wrong_is_noticed_by_its_logits),
-        T(a_folder_that_is_there_stays_as_it_is),
+        T(what_is_there_stays_as_it_is),
     };
+    crn_thread_set(1); /* Thousands of tiny models: threads would only wait for each other. */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,7 +93,7 @@ static void check_folder(const char *path)
     read_ids(e.text, "tokens", e.tokens, LENGTH);
     read_ids(e.text, "greedy", e.greedy, NEW);
     const crn_folder folder = {.os = crn_os_posix(), .fd = tk_open_dir(path), .path = path};
-    tk_assert_ok(crn_hf_model_import(&folder, &model, &err), &err);
+    tk_assert_ok(crn_hf_model_import(&folder, NULL, CRN_HF_POSITIONS, &model, &err), &err);
     const int64_t vocabulary = model.model.ops->vocab_size(model.model.self);
     check_logits(&model, &e, vocabulary);
     check_greedy(&model, &e, vocabulary);

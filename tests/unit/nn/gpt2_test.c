@@ -413,6 +413,29 @@ static void a_step__allocates_nothing_once_its_shape_is_known(void **state)
     check_allocations(true);
 }
 
+/* What was planned to say how much it takes serves the first step. */
+static void a_step_whose_memory_was_planned__allocates_that_and_no_more(void **state)
+{
+    (void)state;
+    tiny t;
+    uint64_t bytes = 0;
+    const cairn_gpt2_options options = with_dropout();
+    const cairn_batch shape = tiny_batch(B, T, NULL, NULL, NULL);
+    const cairn_batch batch = tiny_batch(B, T, k_ids, k_labels, k_mask);
+    const cairn_pass train = tiny_pass(true, 0);
+    tiny_new(&t, &options);
+    tiny_randomize(&t, 3);
+    tiny_ok(&t, t.model.ops->memory(t.model.self, &shape, true, &bytes, &t.err));
+    assert_true(bytes > (uint64_t)B * T * 8 * sizeof(float));
+    const uint64_t before = crn_mem_count();
+    (void)tiny_compute(&t, &batch, &train);
+    assert_int_equal(crn_mem_count(), before + 1);
+    const cairn_batch long_one = tiny_batch(1, 7, NULL, NULL, NULL);
+    assert_int_equal(t.model.ops->memory(t.model.self, &long_one, true, &bytes, &t.err),
+                     CAIRN_EDATA);
+    tiny_destroy(&t);
+}
+
 static void a_batch_without_counting_tokens__has_loss_and_gradients_0(void **state)
 {
     (void)state;
@@ -757,6 +780,7 @@ int main(void)
         cmocka_unit_test(two_half_passes__add_up_to_one_whole),
         cmocka_unit_test(more_logits_than_are_kept__give_what_two_smaller_batches_give),
         cmocka_unit_test(a_step__allocates_nothing_once_its_shape_is_known),
+        cmocka_unit_test(a_step_whose_memory_was_planned__allocates_that_and_no_more),
         cmocka_unit_test(a_batch_without_counting_tokens__has_loss_and_gradients_0),
         cmocka_unit_test(bf16__is_near_float32_and_not_the_same),
         cmocka_unit_test(bf16__follows_every_change_of_the_weights),

@@ -17,6 +17,7 @@ typedef struct room {
     const cairn_tensor *positions;
     const cairn_tensor *square;
     const cairn_tensor *wide;
+    const cairn_tensor *scale;
     cairn_error err;
 } room;
 
@@ -44,6 +45,7 @@ static int set_up(void **state)
     add(r, "positions", ROWS, COLS, &r->positions);
     add(r, "square", COLS, COLS, &r->square);
     add(r, "wide", COLS, COLS + 1, &r->wide);
+    add(r, "scale", 1, COLS, &r->scale);
     assert_int_equal(cairn_state_tree_allocate(r->tree, &r->err), CAIRN_OK);
     assert_int_equal(cairn_state_allocate_gradients(r->state, &r->err), CAIRN_OK);
     num_randomize(&r->pool, r->tree, r->state);
@@ -228,6 +230,75 @@ static void shapes_that_do_not_fit__fail_when_the_tape_is_planned(void **state)
     crn_tape_destroy(tape);
 }
 
+/* Two segments, of which the first gives two values to others, one of them by an operation that
+ * saves something, and the second reads both. */
+static crn_value record_segments(room *r, crn_tape *tape, bool has_segments)
+{
+    const crn_value w = crn_tape_parameter(tape, r->square);
+    const crn_value e = record_embedding(r, tape);
+    if (has_segments)
+        crn_tape_begin_segment(tape);
+    const crn_value a = crn_op_activation(tape, e, CRN_ACTIVATION_GELU);
+    const crn_value b =
+        crn_op_rmsnorm(tape, crn_op_linear(tape, crn_op_scale(tape, a, 2.0), w, CRN_VALUE_NONE),
+                       crn_tape_parameter(tape, r->scale), 1e-5);
+    crn_tape_end_segment(tape);
+    if (has_segments)
+        crn_tape_begin_segment(tape);
+    const crn_value c = crn_op_activation(tape, crn_op_add(tape, b, a), CRN_ACTIVATION_GELU);
+    const crn_value d = crn_op_dropout(tape, crn_op_linear(tape, c, w, CRN_VALUE_NONE), 0.3);
+    const crn_value f = crn_op_add(tape, crn_op_activation(tape, d, CRN_ACTIVATION_GELU), a);
+    crn_tape_end_segment(tape);
+    return crn_op_linear(tape, f, w, CRN_VALUE_NONE);
+}
+
+static void segments__give_the_bits_of_a_tape_without_them(void **state)
+{
+    room *const r = *state;
+    double losses[2];
+    size_t count = 0;
+    float *const gradients = cairn_state_gradients(r->state, &count);
+    float *const first = calloc(count, sizeof *first);
+    assert_non_null(first);
+    for (int i = 0; i < 2; i++) {
+        crn_tape *tape = NULL;
+        crn_run run = {.seed = 3, .loss_scale = 1.0F};
+        memset(gradients, 0, count * sizeof *gradients);
+        assert_int_equal(crn_tape_new(true, &tape, &r->err), CAIRN_OK);
+        record_loss(tape, record_segments(r, tape, i == 1));
+        assert_int_equal(crn_tape_plan(tape, &r->err), CAIRN_OK);
+        for (int n = 0; n < 2; n++) /* What the first run left must not matter. */
+            assert_int_equal(crn_tape_run(tape, &run, &r->err), CAIRN_OK);
+        losses[i] = run.loss;
+        if (i == 0)
+            memcpy(first, gradients, count * sizeof *first);
+        crn_tape_destroy(tape);
+    }
+    assert_memory_equal(&losses[0], &losses[1], sizeof losses[0]);
+    assert_memory_equal(first, gradients, count * sizeof *first);
+    free(first);
+}
+
+/* A loss would be added twice, and where the logits were stands their gradient by then. */
+static void a_loss_and_its_logits__cannot_be_in_a_segment(void **state)
+{
+    room *const r = *state;
+    for (int are_logits_only = 0; are_logits_only < 2; are_logits_only++) {
+        crn_tape *tape = NULL;
+        assert_int_equal(crn_tape_new(true, &tape, &r->err), CAIRN_OK);
+        const crn_value e = record_embedding(r, tape);
+        if (are_logits_only)
+            crn_tape_begin_segment(tape);
+        const crn_value x = crn_op_activation(tape, e, CRN_ACTIVATION_GELU);
+        crn_tape_end_segment(tape);
+        if (!are_logits_only)
+            crn_tape_begin_segment(tape);
+        record_loss(tape, x);
+        assert_int_equal(crn_tape_plan(tape, &r->err), CAIRN_EBUG);
+        crn_tape_destroy(tape);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +309,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(dropout__is_recorded_in_training_only_and_numbered, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(two_dropouts__of_one_step_draw_different_numbers, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(segments__give_the_bits_of_a_tape_without_them, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_loss_and_its_logits__cannot_be_in_a_segment, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(shapes_that_do_not_fit__fail_when_the_tape_is_planned,
                                         set_up, tear_down),

@@ -153,8 +153,8 @@ static void dry_run__calls_the_hooks_of_a_start_and_no_others(void **state)
 {
     struct fixture *const f = *state;
     tk_assert_ok(dry_run(f, &k_model), &f->err);
-    assert_string_equal(f->seen,
-                        "setup post_setup on_enter_fit on_before_load_checkpoint on_fit_start ");
+    assert_string_equal(
+        f->seen, "pre_setup setup post_setup on_enter_fit on_before_load_checkpoint on_fit_start ");
 }
 
 /* Each half could be had alone; nothing is filled, so the test takes no memory itself. */

@@ -155,7 +155,7 @@ static cairn_status fit(struct fixture *f)
 }
 
 #define START_HOOKS                                                                                \
-    "setup@0 post_setup@0 on_enter_fit@0"                                                          \
+    "pre_setup@0 setup@0 post_setup@0 on_enter_fit@0"                                              \
     " on_before_load_checkpoint@0 on_fit_start@0"
 #define SEGMENT_HOOKS(step) "on_enter_train@" step " on_train_start@" step
 #define BATCH_HOOKS(step)                                                                          \
@@ -213,7 +213,7 @@ static void hooks_of_a_fit_that_loads_a_checkpoint(void **state)
     f->options.loop.num_steps = cairn_int(1);
     f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_NULL};
     tk_assert_ok(fit(f), &f->err);
-    assert_hooks(f, "setup@0 post_setup@0 on_enter_fit@0 on_before_load_checkpoint@0",
+    assert_hooks(f, "pre_setup@0 setup@0 post_setup@0 on_enter_fit@0 on_before_load_checkpoint@0",
                  "preprocess_checkpoint@0 on_load_checkpoint@2 on_fit_start@2", SEGMENT_HOOKS("2"),
                  STEP_HOOKS("2", "3"), SAVE_HOOKS("3"), "on_train_end@3 on_fit_end@3");
     assert_int_equal(f->recorder.first_step, 2);
