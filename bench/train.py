@@ -11,9 +11,9 @@ OMP_WAIT_POLICY active or passive and with a malloc that keeps freed memory or d
 where the processor has a unit for it, for elsewhere its autocast takes ten times as long as fp32.
 Ratios are of neighbours.
 
-growth: a small model at T = 256 ... 8192, with a window of 256 and without, and with 2 ... 16 layers,
-kept and computed again (gradient_checkpointing): with a window the time a token should not grow
-with T, nor a layer's with their number; memory a token never should with T.
+growth: a small model at T = 256 ... 8192, with a window of 256 and without, and with 2 ... 16
+layers, kept and computed again (gradient_checkpointing): with a window the time a token should not
+grow with T, nor a layer's with their number; memory a token never should with T.
 
 JSON goes to build/bench/train-PART.json.
 """

@@ -12,7 +12,8 @@ cd "$(dirname "$0")/.."
 packages_of() {
     case "$1" in
     build) echo gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libyaml-dev libjansson-dev \
-        libxxhash-dev libpcre2-dev libprotobuf-c-dev protobuf-c-compiler libhdf5-dev ;;
+        libxxhash-dev libpcre2-dev libutf8proc-dev libprotobuf-c-dev protobuf-c-compiler \
+        libhdf5-dev ;;
     test) echo g++ clang-14 libclang-rt-14-dev libomp-14-dev clang-format-14 clang-tidy-14 \
         cppcheck libcmocka-dev locales python3 python3-venv ;;
     docs) echo python3 python3-venv ;;

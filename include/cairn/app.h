@@ -132,10 +132,12 @@ typedef struct cairn_generate_options {
     const char *(*stop_requested)(void *user);
     void *user;
     const char *tokenizer; /**< As of cairn_tokenizer_open; NULL: "bytes" for a checkpoint, the
-                                tokenizer.json of a Hugging Face folder. */
+                                tokenizer.json or tokenizer.model of a Hugging Face folder. */
     /** Of a checkpoint: another one whose adapters (state lora) are taken; NULL: its own, if it
      *  has any. */
     const char *lora_path;
+    /** The token that begins texts stands before each prompt; before "" always. */
+    bool adds_first;
 } cairn_generate_options;
 
 /**

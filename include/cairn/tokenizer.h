@@ -9,11 +9,11 @@
  *     cairn_encoder_add(encoder, bytes, size, &err);             any number of times
  *     cairn_encoder_finish(encoder, &err);                       end of a text; a next may begin
  *
- * What is read: `tokenizer.json` of Hugging Face with byte-level BPE (GPT-2, Llama 3, Qwen and
- * relatives), and "bytes", whose tokens 0 to 255 are the bytes. The ids are those of the Python
- * package `tokenizers` with add_special_tokens=False, however the text is cut into pieces. The file
- * is untrusted: every size in it is bounded, and what this version does not know is refused by
- * name.
+ * What is read: `tokenizer.json` of Hugging Face with BPE (of bytes: GPT-2, Llama 3 and relatives;
+ * of characters: Llama 2, Mistral) or Unigram; models of SentencePiece (BPE, Unigram); and "bytes",
+ * whose tokens 0 to 255 are the bytes. The ids are those of the Python packages `tokenizers`, with
+ * add_special_tokens=False, and `sentencepiece`, however the text is cut into pieces. The file is
+ * untrusted: every size in it is bounded, and what this version does not know is refused by name.
  *
  * Thread safety: a tokenizer may be used by several threads at once; an encoder has one owner.
  */
@@ -33,7 +33,8 @@ extern "C" {
 typedef struct cairn_tokenizer cairn_tokenizer;
 
 /**
- * @param path  A tokenizer.json, a folder that holds one, or the word "bytes".
+ * @param path  A tokenizer.json, a model of SentencePiece, a folder that holds one of them (as
+ *              tokenizer.json, else as tokenizer.model), or the word "bytes".
  * @param out   Yours: cairn_tokenizer_destroy.
  * @retval CAIRN_EDATA         The file is missing, unreadable, damaged or contradicts itself.
  * @retval CAIRN_EUNSUPPORTED  It asks for something that this version lacks; the message names it.
@@ -45,7 +46,7 @@ CAIRN_API void cairn_tokenizer_destroy(cairn_tokenizer *tokenizer);
 
 /** The largest id and 1: what a model's vocab_size must be at least. */
 CAIRN_API uint32_t cairn_tokenizer_vocab_size(const cairn_tokenizer *tokenizer);
-/** "bytes" or "BPE". Static. */
+/** "bytes", "BPE" or "Unigram". Static. */
 CAIRN_API const char *cairn_tokenizer_kind(const cairn_tokenizer *tokenizer);
 
 /**
@@ -56,7 +57,17 @@ CAIRN_API const char *cairn_tokenizer_kind(const cairn_tokenizer *tokenizer);
 CAIRN_API const char *cairn_tokenizer_decode(const cairn_tokenizer *tokenizer, uint32_t id,
                                              size_t *out_size);
 
-/** Number of the added tokens (`added_tokens`), which are found in a text as a whole. */
+/**
+ * As cairn_tokenizer_decode, for a token that begins a text: without the space that the tokenizer
+ * puts before every text.
+ */
+CAIRN_API const char *cairn_tokenizer_decode_first(const cairn_tokenizer *tokenizer, uint32_t id,
+                                                   size_t *out_size);
+
+/**
+ * Number of the added tokens (`added_tokens`), which are found in a text as a whole. Of a model of
+ * SentencePiece its control, unknown and user-defined pieces; of these only the last are found.
+ */
 CAIRN_API size_t cairn_tokenizer_added_count(const cairn_tokenizer *tokenizer);
 /** The text of added token @p index, and whether the file calls it special. Borrowed. */
 CAIRN_API const char *cairn_tokenizer_added(const cairn_tokenizer *tokenizer, size_t index,

@@ -14,7 +14,8 @@ enum { PROMPT_MAX = 1 << 20 };
 
 /* ---- What goes out ---- */
 
-/* What is written, held back as long as it may be the beginning of a stop text. */
+/* What is written, held back as long as it may be the beginning of a stop text or of a character.
+ */
 struct outlet {
     const cairn_generate_options *options;
     crn_str held;
@@ -34,6 +35,21 @@ static size_t possible_stop(const struct outlet *outlet)
         }
     }
     return longest;
+}
+
+/* Bytes at the end of the held text that begin a character of UTF-8 and do not end it: a token need
+ * not be whole characters, but what is written is, for those who read along. */
+static size_t open_character(const struct outlet *outlet)
+{
+    const size_t length = outlet->held.length;
+    for (size_t n = 1; n <= 3 && n <= length; n++) {
+        const uint8_t byte = (uint8_t)outlet->held.text[length - n];
+        if ((byte & 0xc0) == 0x80)
+            continue;
+        const size_t whole = byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+        return whole > n ? n : 0;
+    }
+    return 0;
 }
 
 /* Where the first stop text begins; SIZE_MAX if there is none. */
@@ -58,8 +74,7 @@ static void let_out(struct outlet *outlet, size_t count)
         crn_str_append_bytes(&outlet->said, outlet->held.text, count);
     else
         outlet->options->write(outlet->options->user, outlet->held.text, count);
-    outlet->held.length -= count;
-    memmove(outlet->held.text, outlet->held.text + count, outlet->held.length);
+    crn_str_drop(&outlet->held, count);
 }
 
 /* Takes a piece of the text; *out_stopped: a stop text is complete, all before it is written. */
@@ -75,7 +90,10 @@ static cairn_status outlet_add(struct outlet *outlet, const char *bytes, size_t 
         let_out(outlet, stop);
         outlet->held.length = 0;
     } else {
-        let_out(outlet, outlet->held.length - possible_stop(outlet));
+        const size_t stop_part = possible_stop(outlet);
+        const size_t character_part = open_character(outlet);
+        let_out(outlet,
+                outlet->held.length - (stop_part > character_part ? stop_part : character_part));
     }
 out:
     return rc;
@@ -144,8 +162,10 @@ static cairn_status say_token(struct talk *talk, crn_spoken *text, uint64_t numb
         model->ops->next_logits(model->self, text->tokens, (int64_t)text->count, talk->logits, err),
         "generate token %" PRIu64, number);
     const int32_t token = crn_sampler_next(talk->sampler, talk->logits, number);
+    const bool begins_text = number == 0 && text->prompt[0] == '\0';
     const char *const bytes =
-        cairn_tokenizer_decode(talk->speaker.tokenizer, (uint32_t)token, &size);
+        begins_text ? cairn_tokenizer_decode_first(talk->speaker.tokenizer, (uint32_t)token, &size)
+                    : cairn_tokenizer_decode(talk->speaker.tokenizer, (uint32_t)token, &size);
     crn_sampler_saw(talk->sampler, token);
     text->tokens[text->count++] = token;
     CRN_TRY_PLAIN(outlet_add(&talk->outlet, bytes != NULL ? bytes : "", size, &is_stopped, err));

@@ -8,8 +8,6 @@
 #include "interop/adapters.h"
 #include "interop/source.h"
 
-#define TOKENIZER_FILE "tokenizer.json"
-
 void crn_speaker_dispose(crn_speaker *speaker)
 {
     /* Of others' files it belongs to `foreign`. */
@@ -27,27 +25,43 @@ void crn_speaker_dispose(crn_speaker *speaker)
 
 /* ---- Tokens ---- */
 
+/* Whether a folder has a tokenizer, under one of the names that cairn_tokenizer_open knows. */
+static cairn_status find_own(const char *folder, bool *out_found, cairn_error *err)
+{
+    static const char *const k_names[] = {"tokenizer.json", "tokenizer.model"};
+    cairn_status rc = CAIRN_OK;
+    const crn_os *const os = crn_os_posix();
+    crn_str inside = {0};
+    crn_file_stat info;
+    *out_found = false;
+    for (size_t i = 0; i < sizeof k_names / sizeof k_names[0] && !*out_found; i++) {
+        inside.length = 0;
+        crn_str_printf(&inside, "%s/%s", folder, k_names[i]);
+        CRN_TRY_PLAIN(crn_str_check(&inside, err));
+        *out_found = os->stat(os, CRN_OS_CWD, inside.text, &info) == 0;
+    }
+out:
+    crn_str_dispose(&inside);
+    return rc;
+}
+
 static cairn_status open_tokenizer(const cairn_generate_options *options, crn_source_kind kind,
                                    crn_speaker *speaker, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const char *const path = options->checkpoint_path;
-    const crn_os *const os = crn_os_posix();
-    crn_str inside = {0};
-    crn_file_stat info;
-    crn_str_printf(&inside, "%s/" TOKENIZER_FILE, path);
-    CRN_TRY_PLAIN(crn_str_check(&inside, err));
-    const bool has_own = kind == CRN_SOURCE_HF && os->stat(os, CRN_OS_CWD, inside.text, &info) == 0;
+    bool has_own = false;
+    if (kind == CRN_SOURCE_HF)
+        CRN_TRY_PLAIN(find_own(path, &has_own, err));
     if (options->tokenizer == NULL && kind != CRN_SOURCE_CHECKPOINT && !has_own)
         CRN_FAIL(err, CAIRN_ECONFIG, "'%s' %s; name the model's tokenizer, or bytes", path,
-                 kind == CRN_SOURCE_HF ? "has no " TOKENIZER_FILE
+                 kind == CRN_SOURCE_HF ? "has no tokenizer.json and no tokenizer.model"
                                        : "comes without a tokenizer that is read");
     CRN_TRY_PLAIN(cairn_tokenizer_open(options->tokenizer != NULL ? options->tokenizer
-                                       : has_own                  ? inside.text
+                                       : has_own                  ? path
                                                                   : "bytes",
                                        &speaker->tokenizer, err));
 out:
-    crn_str_dispose(&inside);
     return rc;
 }
 
@@ -63,20 +77,27 @@ out:
     return rc;
 }
 
-static cairn_status encode(const cairn_tokenizer *tokenizer, crn_spoken *text, cairn_error *err)
+static cairn_status put_first(const cairn_tokenizer *tokenizer, crn_spoken *text, cairn_error *err)
+{
+    uint32_t first = 0; /* where nothing better is known */
+    (void)crn_tokenizer_begin_id(tokenizer, &first);
+    return take_ids(text, &first, 1, err);
+}
+
+static cairn_status encode(const cairn_tokenizer *tokenizer, bool adds_first, crn_spoken *text,
+                           cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_encoder *encoder = NULL;
-    uint32_t first = 0;
     const cairn_encoder_options options = {
         .struct_size = sizeof options, .emit = take_ids, .user = text};
+    if (adds_first)
+        CRN_TRY_PLAIN(put_first(tokenizer, text, err));
     CRN_TRY_PLAIN(cairn_encoder_new(tokenizer, &options, &encoder, err));
     CRN_TRY(err, cairn_encoder_add(encoder, text->prompt, strlen(text->prompt), err), "prompt");
     CRN_TRY(err, cairn_encoder_finish(encoder, err), "prompt");
-    if (text->count == 0) {
-        (void)crn_tokenizer_begin_id(tokenizer, &first); /* where nothing better is known, 0 */
-        CRN_TRY_PLAIN(take_ids(text, &first, 1, err));
-    }
+    if (text->count == 0)
+        CRN_TRY_PLAIN(put_first(tokenizer, text, err));
 out:
     cairn_encoder_destroy(encoder);
     return rc;
@@ -94,7 +115,7 @@ static cairn_status encode_all(const cairn_generate_options *options, crn_speake
     for (; speaker->text_count < count; speaker->text_count++) {
         crn_spoken *const text = &speaker->texts[speaker->text_count];
         text->prompt = options->prompt_count > 0 ? options->prompts[speaker->text_count] : "";
-        CRN_TRY_PLAIN(encode(speaker->tokenizer, text, err));
+        CRN_TRY_PLAIN(encode(speaker->tokenizer, options->adds_first, text, err));
         longest = text->count > longest ? text->count : longest;
         CRN_TRY_PLAIN(crn_grow(&text->tokens, &text->capacity, text->count + options->max_tokens,
                                sizeof *text->tokens, err));

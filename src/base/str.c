@@ -85,6 +85,15 @@ void crn_str_append_json(crn_str *s, const char *text, size_t length)
     crn_str_append(s, "\"");
 }
 
+void crn_str_drop(crn_str *s, size_t count)
+{
+    if (count == 0)
+        return;
+    s->length -= count;
+    memmove(s->text, s->text + count, s->length);
+    s->text[s->length] = '\0';
+}
+
 void crn_str_dispose(crn_str *s)
 {
     crn_free(s->text);

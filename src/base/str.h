@@ -26,6 +26,8 @@ void crn_str_printf(crn_str *s, const char *format, ...) CAIRN_PRINTF(2, 3);
 void crn_str_append_u64(crn_str *s, uint64_t number);
 /* Appends @text as a JSON string with its quotes; bytes above 0x7f are kept as they are. */
 void crn_str_append_json(crn_str *s, const char *text, size_t length);
+/* Forgets the first @count bytes. */
+void crn_str_drop(crn_str *s, size_t count);
 void crn_str_dispose(crn_str *s);
 cairn_status crn_str_check(const crn_str *s, cairn_error *err) CAIRN_MUST_USE;
 /* Hands the text out (an empty string is "", not NULL) and empties @s. NULL: out of memory. */

@@ -92,9 +92,10 @@ int cli_generate(int argc, char **argv)
          "A checkpoint, a Hugging Face folder or a GGUF file."},
         {"lora_path", 0, CLI_TEXT, &options.lora_path, "FILE",
          "Of a checkpoint: the adapters of this one (its own)."},
+        {"add_bos", 0, CLI_FLAG, &options.adds_first, NULL,
+         "Put the token that begins texts, such as <s>, before the prompt."},
         {"tokenizer", 0, CLI_TEXT, &options.tokenizer, "FILE",
-         "The model's tokenizer.json, its folder, or `bytes` (of a checkpoint bytes, of a Hugging "
-         "Face folder its own)."},
+         "tokenizer.json, a SentencePiece model, or `bytes` (the folder's own, or bytes)."},
         {"prompt", 'p', CLI_TEXTS, &prompts, "TEXT",
          "What the text begins with; given often, each is continued."},
         {"prompt_file", 'f', CLI_TEXT, &prompt_file, "FILE",

@@ -80,3 +80,14 @@ size_t crn_utf8_encode(uint32_t code, uint8_t out[4])
     out[3] = (uint8_t)(0x80 | (code & 0x3f));
     return 4;
 }
+
+uint32_t crn_utf8_decode(const char *text, size_t *out_length)
+{
+    const uint8_t *const p = (const uint8_t *)text;
+    const size_t length = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    uint32_t code = length == 1 ? p[0] : p[0] & (0xffU >> (length + 1));
+    for (size_t i = 1; i < length; i++)
+        code = code << 6 | (p[i] & 0x3fU);
+    *out_length = length;
+    return code;
+}

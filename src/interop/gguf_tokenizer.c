@@ -31,9 +31,9 @@ static const struct division {
 /* NULL: none that is known. */
 static const char *division_of(const cairn_tokenizer *t)
 {
-    if (t->is_bytes)
+    if (t->model == CRN_MODEL_BYTES)
         return k_divisions[0].name; /* Nothing merges, so it does not matter. */
-    if (t->has_prefix_space || t->split_count != 1)
+    if (t->has_prefix_space || t->split_count != 1 || t->normalizer != NULL)
         return NULL;
     for (size_t i = 0; i < sizeof k_divisions / sizeof k_divisions[0]; i++) {
         if (strcmp(k_divisions[i].pattern, crn_splitter_pattern(t->splits[0])) == 0 &&
@@ -126,10 +126,11 @@ static cairn_status check(const cairn_tokenizer *t, const char *path, int64_t vo
                           cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    if (!t->is_bytes && strcmp(cairn_tokenizer_kind(t), "BPE") != 0)
-        CRN_FAIL(err, CAIRN_EUNSUPPORTED,
-                 "the tokenizer '%s' is of kind %s; this version writes byte-level BPE into GGUF",
-                 path, cairn_tokenizer_kind(t));
+    if (t->model != CRN_MODEL_BYTES && t->model != CRN_MODEL_BYTE_PAIRS)
+        CRN_FAIL(
+            err, CAIRN_EUNSUPPORTED,
+            "the tokenizer '%s' is %s of characters; this version writes BPE of bytes into GGUF",
+            path, cairn_tokenizer_kind(t));
     if (division_of(t) == NULL)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
                  "the tokenizer '%s' divides text in a way that llama.cpp has no name for (it is "

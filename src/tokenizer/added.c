@@ -8,7 +8,8 @@ static uint32_t longest_at(const cairn_tokenizer *tokenizer, const crn_added_set
 {
     for (size_t i = 0; i < set->count; i++) {
         const crn_added *const added = &tokenizer->added[set->members[i]];
-        if (added->length <= size && memcmp(text, added->text, added->length) == 0)
+        if (added->sought.length <= size &&
+            memcmp(text, added->sought.text, added->sought.length) == 0)
             return set->members[i];
     }
     return UINT32_MAX;

@@ -1,6 +1,7 @@
 /*
- * A text on its way to tokens: bytes -> UTF-8 -> added tokens of the first set, of the second ->
- * sections between them -> pieces -> byte pairs. Each stage keeps back what later text may change.
+ * A text on its way to tokens: bytes -> UTF-8 -> added tokens of the first set -> normalizer ->
+ * added tokens of the second set -> sections between them -> pieces -> ids. Each stage keeps back
+ * what later text may change.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -13,6 +14,10 @@
 
 enum { IDS_MAX = 4096, CHARACTER_BYTES_MAX = 4 };
 
+/* SentencePiece adds scores up in floats: at this sum they still are exact to a hundredth. A sum
+ * that is lower begins anew where the text may be cut. */
+#define SCORE_MIN (-65536.0)
+
 static const char k_replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
 struct cairn_encoder {
@@ -22,8 +27,13 @@ struct cairn_encoder {
     crn_bpe bpe;
     crn_str cut;                  /* the beginning of a character */
     crn_str held[CRN_ADDED_SETS]; /* what may be the beginning of an added token */
-    crn_str section;              /* between two added tokens, from the last piece on */
+    crn_normalizing normalizing;
+    crn_str normalized; /* what the normalizer gave last */
+    crn_str section;    /* between two added tokens, from the last piece on */
+    crn_str marked;     /* a piece as Metaspace has it */
     bool is_in_section;
+    bool is_begun;   /* the text: nothing of it came to a section or was an added token before */
+    bool is_cut;     /* the section, where nothing else divides it */
     size_t searched; /* bytes of the section in which no piece ended */
     uint64_t offset; /* of the text, up to where it is known to be UTF-8 */
     uint64_t replaced;
@@ -52,17 +62,57 @@ static cairn_status put_id(cairn_encoder *encoder, uint32_t id, cairn_error *err
 
 /* ---- Pieces ---- */
 
+/* @is_whole: it is not a part of one that was cut. */
 static cairn_status encode_piece(cairn_encoder *encoder, const char *piece, size_t size,
-                                 cairn_error *err)
+                                 bool is_whole, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
+    const cairn_tokenizer *const tokenizer = encoder->tokenizer;
     if (size > CRN_PIECE_BYTES_MAX)
         CRN_FAIL(err, CAIRN_EDATA,
                  "%zu bytes of the text are one piece to the tokenizer; at most %d are allowed",
                  size, CRN_PIECE_BYTES_MAX);
-    CRN_TRY_PLAIN(crn_bpe_encode(&encoder->bpe, encoder->tokenizer, piece, size, err));
+    if (tokenizer->model == CRN_MODEL_UNIGRAM)
+        CRN_TRY_PLAIN(crn_unigram_encode(&encoder->bpe, tokenizer, piece, size, err));
+    else
+        CRN_TRY_PLAIN(crn_bpe_encode(&encoder->bpe, tokenizer, piece, size, is_whole, err));
     for (size_t i = 0; i < encoder->bpe.id_count; i++)
         CRN_TRY_PLAIN(put_id(encoder, encoder->bpe.ids[i], err));
+out:
+    return rc;
+}
+
+/* Adds a part of a piece as Metaspace has it; @is_first: the piece begins here. */
+static void put_marked(const crn_mark *mark, const char *text, size_t size, bool is_first,
+                       bool begins_text, crn_str *out)
+{
+    const bool has_mark =
+        text[0] == ' ' || (size >= mark->length && memcmp(text, mark->text, mark->length) == 0);
+    if (is_first && !has_mark && mark->is_put_first && (begins_text || !mark->is_put_once))
+        crn_str_append_bytes(out, mark->text, mark->length);
+    for (size_t at = 0; at < size;) {
+        const char *const space = memchr(text + at, ' ', size - at);
+        const size_t end = space != NULL ? (size_t)(space - text) : size;
+        crn_str_append_bytes(out, text + at, end - at);
+        if (space != NULL)
+            crn_str_append_bytes(out, mark->text, mark->length);
+        at = end + 1;
+    }
+}
+
+static cairn_status divide(cairn_encoder *encoder, size_t level, const char *piece, size_t size,
+                           cairn_error *err);
+
+/* A piece that the patterns before Metaspace gave. */
+static cairn_status divide_marked(cairn_encoder *encoder, size_t level, const char *piece,
+                                  size_t size, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_str *const marked = &encoder->marked;
+    marked->length = 0;
+    put_marked(&encoder->tokenizer->mark, piece, size, true, false, marked);
+    CRN_TRY_PLAIN(crn_str_check(marked, err));
+    CRN_TRY_PLAIN(divide(encoder, level, marked->text, marked->length, err));
 out:
     return rc;
 }
@@ -72,11 +122,17 @@ static cairn_status divide(cairn_encoder *encoder, size_t level, const char *pie
                            cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
+    const crn_mark *const mark = &encoder->tokenizer->mark;
     bool is_found = true;
     if (size == 0)
         goto out;
+    if (mark->text != NULL && level == mark->level && piece != encoder->marked.text) {
+        CRN_TRY_PLAIN(divide_marked(encoder, level, piece, size, err));
+        goto out;
+    }
     if (level >= encoder->tokenizer->split_count) {
-        CRN_TRY_PLAIN(encode_piece(encoder, piece, size, err));
+        encoder->bpe.score = 0;
+        CRN_TRY_PLAIN(encode_piece(encoder, piece, size, true, err));
         goto out;
     }
     for (size_t at = 0; is_found;) {
@@ -93,15 +149,6 @@ static cairn_status divide(cairn_encoder *encoder, size_t level, const char *pie
     }
 out:
     return rc;
-}
-
-/* Forgets the first @count bytes. */
-static void drop(crn_str *s, size_t count)
-{
-    if (count == 0)
-        return;
-    s->length -= count;
-    memmove(s->text, s->text + count, s->length);
 }
 
 /* Encodes the pieces of the section that are known. */
@@ -124,7 +171,7 @@ static cairn_status advance(cairn_encoder *encoder, bool is_end, cairn_error *er
             divide(encoder, 1, section->text + match.begin, match.end - match.begin, err));
         at = match.end;
     }
-    drop(section, at);
+    crn_str_drop(section, at);
     encoder->searched = section->length;
     if (section->length > CRN_HELD_BYTES_MAX)
         CRN_FAIL(err, CAIRN_EDATA,
@@ -134,33 +181,72 @@ out:
     return rc;
 }
 
+/* Where no pattern divides: encodes the section up to the last place where it may be cut. */
+static cairn_status advance_uncut(cairn_encoder *encoder, bool is_end, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    crn_str *const section = &encoder->section;
+    size_t at = 0;
+    size_t from = encoder->searched;
+    for (;;) {
+        const size_t end = crn_cut_find(encoder->tokenizer, section->text, section->length, from);
+        if (end == SIZE_MAX)
+            break;
+        if (encoder->bpe.score < SCORE_MIN)
+            encoder->bpe.score = 0;
+        CRN_TRY_PLAIN(encode_piece(encoder, section->text + at, end - at, false, err));
+        encoder->is_cut = true;
+        at = end;
+        from = end;
+    }
+    if (is_end && at < section->length)
+        CRN_TRY_PLAIN(
+            encode_piece(encoder, section->text + at, section->length - at, !encoder->is_cut, err));
+    crn_str_drop(section, is_end ? section->length : at);
+    if (section->length > CRN_PIECE_BYTES_MAX)
+        CRN_FAIL(err, CAIRN_EDATA, "the tokenizer finds no place to divide %d MiB of the text",
+                 CRN_PIECE_BYTES_MAX >> 20);
+    /* The last character is looked at again, with the one behind it. */
+    encoder->searched = section->length;
+    while (encoder->searched > 0 && ((uint8_t)section->text[--encoder->searched] & 0xc0) == 0x80)
+        continue;
+out:
+    return rc;
+}
+
+static void begin_section(cairn_encoder *encoder, const char *text)
+{
+    encoder->is_in_section = true;
+    encoder->is_cut = false;
+    encoder->searched = 0;
+    encoder->bpe.score = 0;
+    if (encoder->tokenizer->has_prefix_space && text[0] != ' ')
+        crn_str_append(&encoder->section, " ");
+}
+
 /* Takes whole characters. */
 static cairn_status add_to_section(cairn_encoder *encoder, const char *text, size_t size,
                                    bool is_end, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
+    const cairn_tokenizer *const tokenizer = encoder->tokenizer;
     crn_str *const section = &encoder->section;
-    if (!encoder->is_in_section && size > 0) {
-        encoder->is_in_section = true;
-        if (encoder->tokenizer->has_prefix_space && text[0] != ' ')
-            crn_str_append(section, " ");
-    }
-    crn_str_append_bytes(section, text, size);
+    const bool is_first = !encoder->is_in_section && size > 0;
+    if (is_first)
+        begin_section(encoder, text);
+    if (tokenizer->mark.text != NULL && tokenizer->mark.level == 0 && size > 0)
+        put_marked(&tokenizer->mark, text, size, is_first, !encoder->is_begun, section);
+    else
+        crn_str_append_bytes(section, text, size);
     CRN_TRY_PLAIN(crn_str_check(section, err));
-    if (encoder->tokenizer->split_count == 0) {
-        if (is_end && section->length > 0)
-            CRN_TRY_PLAIN(encode_piece(encoder, section->text, section->length, err));
-        if (section->length > CRN_PIECE_BYTES_MAX)
-            CRN_FAIL(err, CAIRN_EDATA, "the tokenizer has no pattern that divides the text");
-        section->length = is_end ? 0 : section->length;
+    encoder->is_begun = encoder->is_begun || size > 0;
+    if (section->length > 0 && tokenizer->split_count == 0) {
+        CRN_TRY_PLAIN(advance_uncut(encoder, is_end, err));
     } else if (section->length > 0 && (is_end || section->length >= 2 * encoder->searched)) {
         /* A search begins anew each time, so the text doubles before the next. */
         CRN_TRY_PLAIN(advance(encoder, is_end, err));
     }
-    if (is_end) {
-        encoder->is_in_section = false;
-        encoder->searched = 0;
-    }
+    encoder->is_in_section = encoder->is_in_section && !is_end;
 out:
     return rc;
 }
@@ -178,19 +264,44 @@ static size_t decidable(const crn_str *held, const crn_added_set *set, bool is_e
     return until;
 }
 
-/* Text for set number @level; after the last set for the section. */
-static cairn_status add_text(cairn_encoder *encoder, size_t level, const char *text, size_t size,
+/* The stages that whole characters go through. */
+enum { SET_OF_RAW, NORMALIZER, SET_OF_NORMALIZED, SECTION };
+
+static cairn_status add_to_set(cairn_encoder *encoder, int stage, const char *text, size_t size,
+                               bool is_end, cairn_error *err);
+
+static cairn_status add_text(cairn_encoder *encoder, int stage, const char *text, size_t size,
                              bool is_end, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    if (level == CRN_ADDED_SETS)
+    crn_str *const normalized = &encoder->normalized;
+    if (stage == SET_OF_RAW || stage == SET_OF_NORMALIZED)
+        return add_to_set(encoder, stage, text, size, is_end, err);
+    if (stage == SECTION)
         return add_to_section(encoder, text, size, is_end, err);
+    if (encoder->tokenizer->normalizer == NULL)
+        return add_text(encoder, stage + 1, text, size, is_end, err);
+    normalized->length = 0;
+    CRN_TRY_PLAIN(crn_normalize(encoder->tokenizer->normalizer, &encoder->normalizing,
+                                encoder->search, text, size, is_end, normalized, err));
+    if (normalized->length > 0 || is_end)
+        CRN_TRY_PLAIN(add_text(encoder, stage + 1, normalized->length > 0 ? normalized->text : "",
+                               normalized->length, is_end, err));
+out:
+    return rc;
+}
+
+static cairn_status add_to_set(cairn_encoder *encoder, int stage, const char *text, size_t size,
+                               bool is_end, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const size_t level = stage == SET_OF_RAW ? 0 : 1;
     const crn_added_set *const set = &encoder->tokenizer->sets[level];
     crn_str *const held = &encoder->held[level];
     size_t from = 0;
     size_t at = 0;
     if (set->count == 0)
-        return add_text(encoder, level + 1, text, size, is_end, err);
+        return add_text(encoder, stage + 1, text, size, is_end, err);
     crn_str_append_bytes(held, text, size);
     CRN_TRY_PLAIN(crn_str_check(held, err));
     const size_t until = decidable(held, set, is_end);
@@ -199,16 +310,17 @@ static cairn_status add_text(cairn_encoder *encoder, size_t level, const char *t
             crn_added_find(encoder->tokenizer, set, held->text, held->length, from, until, &at);
         if (found == UINT32_MAX)
             break;
-        CRN_TRY_PLAIN(add_text(encoder, level + 1, held->text + from, at - from, true, err));
+        CRN_TRY_PLAIN(add_text(encoder, stage + 1, held->text + from, at - from, true, err));
         CRN_TRY_PLAIN(put_id(encoder, encoder->tokenizer->added[found].id, err));
-        from = at + encoder->tokenizer->added[found].length;
+        encoder->is_begun = true;
+        from = at + encoder->tokenizer->added[found].sought.length;
     }
     /* The last token may reach over what could be decided. */
     const size_t rest = until > from ? until - from : 0;
     if (rest > 0 || is_end)
         CRN_TRY_PLAIN(
-            add_text(encoder, level + 1, rest > 0 ? held->text + from : "", rest, is_end, err));
-    drop(held, from + rest);
+            add_text(encoder, stage + 1, rest > 0 ? held->text + from : "", rest, is_end, err));
+    crn_str_drop(held, from + rest);
 out:
     return rc;
 }
@@ -341,7 +453,10 @@ void cairn_encoder_destroy(cairn_encoder *encoder)
     crn_str_dispose(&encoder->cut);
     for (int i = 0; i < CRN_ADDED_SETS; i++)
         crn_str_dispose(&encoder->held[i]);
+    crn_normalizing_dispose(&encoder->normalizing);
+    crn_str_dispose(&encoder->normalized);
     crn_str_dispose(&encoder->section);
+    crn_str_dispose(&encoder->marked);
     crn_free(encoder);
 }
 
@@ -352,7 +467,7 @@ cairn_status cairn_encoder_add(cairn_encoder *encoder, const void *bytes, size_t
     const uint8_t *const text = bytes;
     size_t at = 0;
     size_t used = 0;
-    if (encoder->tokenizer->is_bytes) {
+    if (encoder->tokenizer->model == CRN_MODEL_BYTES) {
         for (; at < size; at++)
             CRN_TRY_PLAIN(put_id(encoder, text[at], err));
         goto out;
@@ -375,8 +490,9 @@ cairn_status cairn_encoder_finish(cairn_encoder *encoder, cairn_error *err)
         CRN_TRY_PLAIN(replace(encoder, err));
     encoder->cut.length = 0;
     encoder->offset = 0;
-    if (!encoder->tokenizer->is_bytes)
+    if (encoder->tokenizer->model != CRN_MODEL_BYTES)
         CRN_TRY_PLAIN(add_text(encoder, 0, "", 0, true, err));
+    encoder->is_begun = false;
     CRN_TRY_PLAIN(flush(encoder, err));
 out:
     return rc;

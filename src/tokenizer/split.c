@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/try.h"
+#include "format/utf8.h"
 
 enum {
     PATTERN_BYTES_MAX = 1 << 16,
@@ -27,6 +28,8 @@ struct crn_splitter {
     char *pattern; /* as it was given */
     pcre2_code *code;
     bool drops_gaps;
+    bool drops_matches;
+    bool is_character;
 };
 
 struct crn_search {
@@ -59,13 +62,17 @@ static char peek(const struct translation *t, size_t ahead)
 /* \p{Han}: to PCRE2 a bare name of a script means its extensions too. */
 static cairn_status translate_property(struct translation *t, cairn_error *err)
 {
+    static const char *const k_others[] = {"Any", "Alphabetic", "Join_Control"};
     cairn_status rc = CAIRN_OK;
     const char *const name = t->pattern + t->at + 3;
     const char *const end = peek(t, 2) == '{' ? memchr(name, '}', t->length - t->at - 3) : NULL;
     if (end == NULL)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED, "a \\p without a name in braces");
     const size_t length = (size_t)(end - name);
-    const bool is_script = length > 2 && name[0] != '^' && strncmp(name, "Any", length) != 0;
+    bool is_script = length > 2 && name[0] != '^';
+    for (size_t i = 0; i < sizeof k_others / sizeof k_others[0]; i++)
+        is_script =
+            is_script && (strlen(k_others[i]) != length || memcmp(name, k_others[i], length) != 0);
     crn_str_printf(&t->out, "\\%c{%s%.*s}", peek(t, 1), is_script ? "sc:" : "", (int)length, name);
     t->at += 3 + length + 1;
 out:
@@ -207,31 +214,64 @@ out:
     return rc;
 }
 
-cairn_status crn_splitter_new(const char *pattern, bool is_literal, bool drops_gaps,
+/* A plain text as a pattern. */
+static void append_escaped(crn_str *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        const bool is_plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
+                              (*text >= '0' && *text <= '9') || (uint8_t)*text >= 0x80;
+        crn_str_append_bytes(out, is_plain ? text : "\\", 1);
+        if (!is_plain)
+            crn_str_append_bytes(out, text, 1);
+    }
+}
+
+/* Lets @one, which matches what divides, match whole pieces. */
+static void widen(crn_str *out, const char *one, crn_split_kind kind)
+{
+    if (kind == CRN_SPLIT_CONTIGUOUS)
+        crn_str_printf(out, "(?:%s)+", one);
+    else if (kind == CRN_SPLIT_MERGE_BEFORE)
+        crn_str_printf(out, "(?s:(?:(?!%s).)*(?:%s)|(?:(?!%s).)+)", one, one, one);
+    else if (kind == CRN_SPLIT_MERGE_AFTER)
+        crn_str_printf(out, "(?s:(?:%s)(?:(?!%s).)*|(?:(?!%s).)+)", one, one, one);
+    else
+        crn_str_append(out, one);
+}
+
+cairn_status crn_splitter_new(const char *pattern, bool is_literal, crn_split_kind kind,
                               crn_splitter **out, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
+    crn_str one = {0};
     crn_str text = {0};
     crn_splitter *splitter = NULL;
+    size_t first = 0;
     const size_t length = strlen(pattern);
     if (length == 0 || length > PATTERN_BYTES_MAX)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED, "a pattern of %zu bytes; 1 to %d are allowed", length,
                  PATTERN_BYTES_MAX);
     splitter = crn_calloc(1, sizeof *splitter);
     CRN_NEED(err, splitter, "a pattern");
-    splitter->drops_gaps = drops_gaps;
     splitter->pattern = crn_strdup(pattern);
     CRN_NEED(err, splitter->pattern, "a pattern");
-    if (is_literal) {
-        CRN_TRY_PLAIN(compile(splitter, pattern, length, PCRE2_LITERAL, err));
-    } else {
-        CRN_TRY_PLAIN(translate(pattern, &text, err));
-        CRN_TRY_PLAIN(
-            compile(splitter, text.text, text.length, PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, err));
-    }
+    splitter->drops_gaps = kind == CRN_SPLIT_DROP_GAPS;
+    splitter->drops_matches = kind == CRN_SPLIT_DROP_MATCHES;
+    (void)crn_utf8_decode(pattern, &first);
+    splitter->is_character = is_literal && first == length;
+    if (is_literal)
+        append_escaped(&one, pattern);
+    else
+        CRN_TRY_PLAIN(translate(pattern, &one, err));
+    CRN_TRY_PLAIN(crn_str_check(&one, err));
+    widen(&text, one.text, kind);
+    CRN_TRY_PLAIN(crn_str_check(&text, err));
+    CRN_TRY_PLAIN(
+        compile(splitter, text.text, text.length, PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, err));
     *out = splitter;
     splitter = NULL;
 out:
+    crn_str_dispose(&one);
     crn_str_dispose(&text);
     crn_splitter_destroy(splitter);
     return rc;
@@ -244,6 +284,11 @@ void crn_splitter_destroy(crn_splitter *splitter)
     pcre2_code_free(splitter->code);
     crn_free(splitter->pattern);
     crn_free(splitter);
+}
+
+bool crn_splitter_is_character(const crn_splitter *splitter)
+{
+    return splitter->is_character;
 }
 
 const char *crn_splitter_pattern(const crn_splitter *splitter)
@@ -306,7 +351,7 @@ cairn_status crn_splitter_next(const crn_splitter *splitter, crn_search *search,
         goto out;
     }
     *out_gap = splitter->drops_gaps ? (crn_span){gap.end, gap.end} : gap;
-    *out_match = match;
+    *out_match = splitter->drops_matches ? (crn_span){match.end, match.end} : match;
     *out_found = true;
 out:
     return rc;

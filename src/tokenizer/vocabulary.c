@@ -64,6 +64,20 @@ size_t crn_vocabulary_unmap(const char *word, size_t length, char *out, bool *ou
     return count;
 }
 
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int crn_vocabulary_byte_of(const char *word, size_t length)
+{
+    if (length != 6 || memcmp(word, "<0x", 3) != 0 || word[5] != '>')
+        return -1;
+    const int high = digit_of(word[3]);
+    const int low = digit_of(word[4]);
+    return high < 0 || low < 0 ? -1 : 16 * high + low;
+}
+
 /* The character of the alphabet that stands for @byte. */
 static uint32_t code_of(uint32_t byte)
 {
@@ -123,8 +137,8 @@ static size_t first_slot(const char *bytes, size_t size, size_t mask)
 
 void crn_vocabulary_index(cairn_tokenizer *tokenizer, uint32_t id)
 {
-    const crn_token *const token = &tokenizer->tokens[id];
-    size_t slot = first_slot(token->bytes, token->size, tokenizer->by_bytes_mask);
+    const crn_token *const word = &tokenizer->words[id];
+    size_t slot = first_slot(word->bytes, word->size, tokenizer->by_bytes_mask);
     while (tokenizer->by_bytes[slot] != 0)
         slot = (slot + 1) & tokenizer->by_bytes_mask;
     tokenizer->by_bytes[slot] = id + 1;
@@ -136,8 +150,8 @@ bool crn_vocabulary_find(const cairn_tokenizer *tokenizer, const char *bytes, si
     size_t slot = first_slot(bytes, size, tokenizer->by_bytes_mask);
     for (; tokenizer->by_bytes[slot] != 0; slot = (slot + 1) & tokenizer->by_bytes_mask) {
         const uint32_t id = tokenizer->by_bytes[slot] - 1;
-        const crn_token *const token = &tokenizer->tokens[id];
-        if (token->size == size && memcmp(token->bytes, bytes, size) == 0) {
+        const crn_token *const word = &tokenizer->words[id];
+        if (word->size == size && memcmp(word->bytes, bytes, size) == 0) {
             *out_id = id;
             return true;
         }
@@ -145,17 +159,9 @@ bool crn_vocabulary_find(const cairn_tokenizer *tokenizer, const char *bytes, si
     return false;
 }
 
-/* The finalizer of splitmix64 (S. Vigna): all bits of the pair reach the lowest ones. */
-static size_t pair_slot(uint64_t pair, size_t mask)
-{
-    pair = (pair ^ (pair >> 30)) * 0xbf58476d1ce4e5b9U;
-    pair = (pair ^ (pair >> 27)) * 0x94d049bb133111ebU;
-    return (size_t)(pair ^ (pair >> 31)) & mask;
-}
-
 void crn_vocabulary_add_merge(cairn_tokenizer *tokenizer, crn_merge merge)
 {
-    size_t slot = pair_slot(merge.pair, tokenizer->merges_mask);
+    size_t slot = (size_t)crn_map_mix(merge.pair) & tokenizer->merges_mask;
     while (tokenizer->merges[slot].id != UINT32_MAX && tokenizer->merges[slot].pair != merge.pair)
         slot = (slot + 1) & tokenizer->merges_mask;
     tokenizer->merges[slot] = merge;
@@ -165,7 +171,7 @@ const crn_merge *crn_vocabulary_merge_of(const cairn_tokenizer *tokenizer, uint3
                                          uint32_t right)
 {
     const uint64_t pair = (uint64_t)left << 32 | right;
-    size_t slot = pair_slot(pair, tokenizer->merges_mask);
+    size_t slot = (size_t)crn_map_mix(pair) & tokenizer->merges_mask;
     for (; tokenizer->merges[slot].id != UINT32_MAX; slot = (slot + 1) & tokenizer->merges_mask) {
         if (tokenizer->merges[slot].pair == pair)
             return &tokenizer->merges[slot];

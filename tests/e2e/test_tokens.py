@@ -1,5 +1,6 @@
 """Texts to tokens and back: cairn data prepare, cairn generate --tokenizer."""
 import os
+import shutil
 import unittest
 
 import numpy
@@ -41,6 +42,27 @@ class PrepareTest(kit.Case):
         self.assertEqual((2 * len(expected), "uint16", 707, 0),
                          (done["tokens"], done["dtype"], done["vocab_size"], done["eos_id"]))
         self.assertEqual(["a.bin"], self.files())
+
+    def test_models_of_sentencepiece_and_their_folder_are_tokenizers(self):
+        os.mkdir(self.path("model"))
+        shutil.copy(fixture("sp_bpe.model"), self.path("model", "tokenizer.model"))
+        for tokenizer in (fixture("sp_bpe.model"), self.path("model")):
+            done = self.prepare(fixture("text.txt"), "-o", self.path("a.bin"), "-t", tokenizer,
+                                "--append_eos", "--overwrite", "--json").json()
+            self.assertEqual(ids_of("sp_bpe.text.ids") + [2], self.tokens("a.bin"))
+            self.assertEqual((620, 2), (done["vocab_size"], done["eos_id"]))
+
+    def test_a_text_that_nothing_divides_is_the_same_as_in_parts(self):
+        line = b"The quick brown fox, WE'LL 12345. "
+        for tokenizer in ("sp_bpe.model", "llama2.json"):
+            self.prepare(self.write("line", line), "-o", self.path("a.bin"), "-t",
+                         fixture(tokenizer), "--overwrite")
+            self.prepare(self.write("lines", line * 200000), "-o", self.path("b.bin"), "-t",
+                         fixture(tokenizer), "--overwrite")
+            # The space that is put before the first is the one behind the others.
+            one, all_ = self.tokens("a.bin")[:-1], self.tokens("b.bin")[:-1]
+            self.assertEqual(200000 * len(one), len(all_), tokenizer)
+            self.assertTrue((numpy.array(all_).reshape(200000, -1) == one).all(), tokenizer)
 
     def test_files_of_llm_c_have_its_header(self):
         for dtype, magic, version in (("uint16", 20240520, 1), ("uint32", 20240801, 7)):
@@ -145,6 +167,21 @@ class GenerateTest(kit.Case):
         self.assertGreater(len(out.encode()), len(prompt.encode()) + 300)
         self.assertIn("no UTF-8", kit.run([*args, "--prompt", b"\xff".decode(
             errors="surrogateescape")], expect=kit.DATA).err)
+
+    def test_a_model_of_sentencepiece_encodes_and_decodes(self):
+        config = self.write_config(kit.tiny_config(self.text, **{
+            "model": {"vocab_size": 620}, "loop": {"max_steps": 2}, "checkpoint": {"steps": 2}}))
+        self.fit(config, self.path("m"))
+        args = ["generate", "--checkpoint_path", self.path("m", "checkpoint_2.mdl"), "-n", "100",
+                "-t", "1", "-s", "3", "--tokenizer", fixture("sp_bpe.model")]
+        out = kit.run([*args, "--prompt", "été <s>"]).out
+        self.assertTrue(out.startswith("été <s>"))
+        self.assertNotIn("\u2581", out)
+        self.assertGreater(len(out), 100)
+        # A prompt cannot name <s>.
+        begun = kit.run([*args, "--prompt", "It", "--add_bos", "--json"]).json()
+        alone = kit.run([*args, "--prompt", "It", "--json"]).json()
+        self.assertEqual(alone["prompt_tokens"] + 1, begun["prompt_tokens"])
 
     def test_a_prompt_that_the_model_has_no_tokens_for_is_refused(self):
         config = self.write_config(kit.tiny_config(self.text, **{

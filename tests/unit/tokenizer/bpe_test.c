@@ -105,7 +105,7 @@ static void check_order(const char *dir, uint64_t order)
         const size_t size = 1 + draw(2, n, 0) % PIECE_MAX;
         for (size_t i = 0; i < size; i++)
             piece[i] = draw(3, n, i) % 2 == 0 ? 'a' : 'b';
-        tk_assert_ok(crn_bpe_encode(&bpe, tokenizer, piece, size, &err), &err);
+        tk_assert_ok(crn_bpe_encode(&bpe, tokenizer, piece, size, true, &err), &err);
         const size_t count = encode_slowly(tokenizer, piece, size, ids);
         assert_int_equal(bpe.id_count, count);
         assert_memory_equal(bpe.ids, ids, count * sizeof *ids);

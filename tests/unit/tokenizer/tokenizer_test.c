@@ -1,4 +1,5 @@
-/* Ids that the Python package `tokenizers` gave: tests/numeric/make_tokenizers.py. */
+/* Ids and texts that the Python packages `tokenizers` and `sentencepiece` gave:
+ * tests/numeric/make_tokenizers.py. */
 #include "cairn/tokenizer.h"
 
 #include <stdio.h>
@@ -9,8 +10,17 @@
 
 enum { IDS_MAX = 16384 };
 
-static const char *const k_names[] = {"gpt2", "prefix_space", "llama3", "digits"};
-enum { NAMES = sizeof k_names / sizeof k_names[0], WHOLE_NAMES = 3 }; /* the last drops "£" */
+/* Those whose tokens are bytes first; the fourth drops "£". */
+static const char *const k_names[] = {"gpt2",    "prefix_space", "llama3",    "digits",
+                                      "neox",    "words",        "llama2",    "mistral",
+                                      "unigram", "folded",       "behaviors", "sp_unigram",
+                                      "sp_bpe",  "sp_suffix",    "sp_plain"};
+enum {
+    NAMES = sizeof k_names / sizeof k_names[0],
+    WHOLE_NAMES = 3,
+    FIRST_WITH_TEXT = 6, /* from here on the text that the ids give is kept */
+    FIRST_MODEL = 11     /* from here on they are SentencePiece's */
+};
 
 struct ids {
     uint32_t ids[IDS_MAX];
@@ -31,7 +41,8 @@ static cairn_tokenizer *open_fixture(const char *name)
     char full[TK_PATH_SIZE];
     cairn_tokenizer *tokenizer = NULL;
     cairn_error err = {0};
-    (void)snprintf(file, sizeof file, "%s.json", name);
+    (void)snprintf(file, sizeof file, "%s.%s", name,
+                   strncmp(name, "sp_", 3) == 0 ? "model" : "json");
     tk_assert_ok(cairn_tokenizer_open(tk_join(full, folder(path), file), &tokenizer, &err), &err);
     return tokenizer;
 }
@@ -119,7 +130,7 @@ static void check_fixture(const char *name, const char *label)
     char *const text = read_fixture(file, &size);
     cairn_tokenizer *const tokenizer = open_fixture(name);
     read_ids(name, label, &s_expected);
-    assert_true(s_expected.count > 50);
+    assert_true(s_expected.count > 20);
     for (size_t i = 0; i < sizeof k_steps / sizeof k_steps[0]; i++) {
         encode(tokenizer, true, text, size, k_steps[i], &s_got);
         assert_ids(name, label, k_steps[i], &s_got, &s_expected);
@@ -168,6 +179,46 @@ static void decoding__gives_the_text_back(void **state)
         cairn_tokenizer_destroy(tokenizer);
     }
     free(text);
+}
+
+/* The text is in @out, which has room for it. */
+static size_t decode(const cairn_tokenizer *tokenizer, const struct ids *ids, char *out)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < ids->count; i++) {
+        size_t length = 0;
+        const char *const bytes =
+            i == 0 ? cairn_tokenizer_decode_first(tokenizer, ids->ids[i], &length)
+                   : cairn_tokenizer_decode(tokenizer, ids->ids[i], &length);
+        assert_non_null(bytes);
+        memcpy(out + at, bytes, length);
+        at += length;
+    }
+    return at;
+}
+
+static void decoding__gives_the_text_of_the_packages(void **state)
+{
+    (void)state;
+    static struct ids s_ids;
+    static char s_text[1 << 16];
+    for (size_t i = FIRST_WITH_TEXT; i < NAMES; i++) {
+        char file[64];
+        size_t size = 0;
+        (void)snprintf(file, sizeof file, "%s.text.out", k_names[i]);
+        char *const expected = read_fixture(file, &size);
+        cairn_tokenizer *const tokenizer = open_fixture(k_names[i]);
+        read_ids(k_names[i], "text", &s_ids);
+        const size_t got = decode(tokenizer, &s_ids, s_text);
+        for (size_t at = 0; at < size && at < got; at++) {
+            if (s_text[at] != expected[at])
+                fail_msg("%s: at byte %zu '%.20s' instead of '%.20s'", k_names[i], at, s_text + at,
+                         expected + at);
+        }
+        assert_int_equal(got, size);
+        cairn_tokenizer_destroy(tokenizer);
+        free(expected);
+    }
 }
 
 static void a_second_text__begins_afresh(void **state)
@@ -289,6 +340,7 @@ int main(void)
         cmocka_unit_test(ids__are_those_of_the_tokenizers_package),
         cmocka_unit_test(what_is_no_utf8__is_replaced_as_python_does),
         cmocka_unit_test(decoding__gives_the_text_back),
+        cmocka_unit_test(decoding__gives_the_text_of_the_packages),
         cmocka_unit_test(a_second_text__begins_afresh),
         cmocka_unit_test(text_that_is_no_utf8__is_refused_with_its_offset),
         cmocka_unit_test(added_tokens__are_found_by_their_text),
