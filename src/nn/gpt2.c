@@ -54,8 +54,6 @@ static cairn_status compute(void *self, const cairn_batch *batch, const cairn_pa
     crn_tape_set_input(plan->tape, plan->labels, tokens.labels);
     crn_tape_set_input(plan->tape, plan->mask, tokens.mask);
     CRN_TRY_PLAIN(crn_tape_use_weights(plan->tape, pass.weights, err));
-    if (m->mixed != NULL)
-        crn_mixed_refresh(m->mixed, pass.weights);
     CRN_TRY_PLAIN(crn_tape_run(plan->tape, &run, err));
     out->loss = run.loss;
     out->weight = run.weight;

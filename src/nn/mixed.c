@@ -69,17 +69,15 @@ out:
     return rc;
 }
 
-void crn_mixed_refresh(crn_mixed *mixed, const cairn_state *weights)
+void crn_mixed_refresh(crn_mixed *mixed, const cairn_tensor *tensor, const cairn_tensor *source)
 {
+    const uint64_t writes = cairn_tensor_writes(source);
     for (size_t i = 0; i < mixed->count; i++) {
         copy *const made = &mixed->copies[i];
-        const cairn_tensor *const from =
-            weights != NULL ? cairn_state_tensor_find(weights, made->tensor->name) : made->tensor;
-        const uint64_t writes = cairn_tensor_writes(from);
-        if (made->source == from && made->writes == writes)
+        if (made->tensor != tensor || (made->source == source && made->writes == writes))
             continue;
-        crn_to_bf16(cairn_tensor_elements(from), from->data, made->data);
-        made->source = from;
+        crn_to_bf16(cairn_tensor_elements(source), source->data, made->data);
+        made->source = source;
         made->writes = writes;
     }
 }

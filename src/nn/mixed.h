@@ -21,8 +21,8 @@ crn_bf16_gemms *crn_mixed_gemms(const crn_mixed *mixed);
 /* The copy of @tensor, which is borrowed; filled by crn_mixed_refresh. Borrowed. CAIRN_ENOMEM. */
 cairn_status crn_mixed_copy_of(crn_mixed *mixed, const cairn_tensor *tensor, const crn_bf16 **out,
                                cairn_error *err);
-/* Before a run: makes all copies those of their tensors, or of the tensors of the same names in
- * @weights unless that is NULL. */
-void crn_mixed_refresh(crn_mixed *mixed, const cairn_state *weights);
+/* Before a run: makes the copy of @tensor one of the values of @source, which may be another of its
+ * shape, unless it is that already. */
+void crn_mixed_refresh(crn_mixed *mixed, const cairn_tensor *tensor, const cairn_tensor *source);
 
 #endif

@@ -196,6 +196,8 @@ const crn_bf16 *crn_tape_bf16_weight(crn_tape *tape, crn_value value)
     if (tape->failed == CAIRN_OK)
         tape->failed =
             crn_mixed_copy_of(tape->mixed, tape->vars[value].tensor, &copy, &tape->cause);
+    if (tape->failed == CAIRN_OK)
+        tape->vars[value].has_bf16_weight = true;
     return copy;
 }
 
@@ -307,11 +309,20 @@ out:
     return rc;
 }
 
+static void refresh_copies(const crn_tape *tape)
+{
+    for (size_t i = 0; i < tape->var_count; i++) {
+        if (tape->vars[i].has_bf16_weight)
+            crn_mixed_refresh(tape->mixed, tape->vars[i].tensor, tape->vars[i].source);
+    }
+}
+
 cairn_status crn_tape_run(crn_tape *tape, crn_run *run, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     if (tape->is_training)
         CRN_TRY_PLAIN(check_gradients(tape, err));
+    refresh_copies(tape);
     for (size_t i = 0; i < tape->tick_count; i++)
         CRN_TRY_PLAIN(run_tick(tape, &tape->ticks[i], run, err));
 out:

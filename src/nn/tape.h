@@ -52,7 +52,7 @@ cairn_status crn_tape_new(bool is_training, crn_tape **out, cairn_error *err);
 void crn_tape_destroy(crn_tape *tape);
 
 /* Before recording: matrix products read bfloat16 copies of their factors, for which @mixed has
- * what they need; borrowed while the tape lives, and refreshed by the caller before each run. */
+ * what they need; borrowed while the tape lives. */
 void crn_tape_use_bf16(crn_tape *tape, crn_mixed *mixed);
 /* A parameter, borrowed. Its data must be there when the tape runs. NULL (an absent
  * bias) gives CRN_VALUE_NONE. */

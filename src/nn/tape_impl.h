@@ -21,6 +21,7 @@ typedef struct crn_var {
     bool is_wanted;             /* Made in a segment, and its backward cannot do without. */
     bool is_overwritten;        /* By its gradient. */
     bool is_trained;            /* It is, or depends on, a parameter that is trained. */
+    bool has_bf16_weight;       /* PARAMETER: products read its copy in bfloat16. */
     bool is_bf16;               /* @data is of crn_bf16, and there is no gradient. */
 } crn_var;
 

@@ -102,8 +102,6 @@ static crn_run run_of(room *r, const shape *s)
     }
     record(r, tape, s);
     assert_int_equal(crn_tape_plan(tape, &r->err), CAIRN_OK);
-    if (s->is_bf16)
-        crn_mixed_refresh(mixed, NULL);
     for (int i = 0; i < TENSORS; i++)
         memset(r->tensors[i]->grad, 0, r->tensors[i]->bytes);
     assert_int_equal(crn_tape_run(tape, &run, &r->err), CAIRN_OK);
