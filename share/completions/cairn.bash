@@ -158,8 +158,9 @@ _cairn() {
         --to) return ;;
         --dtype) return ;;
         --tokenizer) _cairn_files file; return ;;
+        --lora_path) _cairn_files file; return ;;
         esac
-        options="--to --dtype --tokenizer --json --help"
+        options="--to --dtype --tokenizer --lora_path --json --help"
         [[ $cur != -* ]] && { return; }
         ;;
     "checkpoint prune")
@@ -192,6 +193,7 @@ _cairn() {
     "generate")
         case $prev in
         --checkpoint_path) return ;;
+        --lora_path) _cairn_files file; return ;;
         --tokenizer) _cairn_files file; return ;;
         --prompt | -p) return ;;
         --prompt_file | -f) _cairn_files file; return ;;
@@ -204,14 +206,14 @@ _cairn() {
         --seed | -s) return ;;
         --threads) return ;;
         esac
-        options="--checkpoint_path --add_bos --tokenizer --prompt --prompt_file --max_tokens --temperature --top_k --top_p --repetition_penalty --stop --seed --threads --json --help"
+        options="--checkpoint_path --lora_path --add_bos --tokenizer --prompt --prompt_file --max_tokens --temperature --top_k --top_p --repetition_penalty --stop --seed --threads --json --help"
         [[ $cur != -* ]] && { return; }
         ;;
     "help")
         case $prev in
         esac
         options="--help"
-        [[ $cur != -* ]] && { COMPREPLY=($(compgen -W "checkpoint loop logging precision backend autorestart load_checkpoint_states save_checkpoint_state keep_n_checkpoints tensorboard_logger early_stopping ema log_optimizer_param_group nan_checker norm_tensor_listener summary_tensor_listener count_params skip_samples flop_utilization adamw adam sgd adafactor lion lamb muon rmsprop nadam radam adagrad adamax adadelta asgd rprop constant_lr linear_lr polynomial_lr exponential_lr inverse_exponential_time_decay_lr inverse_square_root_decay_lr cosine_decay_lr cosine_annealing_lr cosine_annealing_warm_restarts step_lr multi_step_lr multiplicative_lr piecewise_constant_lr cyclic_lr one_cycle_lr constant_wd linear_wd polynomial_wd exponential_wd inverse_exponential_time_decay_wd inverse_square_root_decay_wd cosine_decay_wd cosine_annealing_wd cosine_annealing_warm_restarts_wd step_wd multi_step_wd multiplicative_wd piecewise_constant_wd cyclic_wd one_cycle_wd gpt2 attention_params pos_scaling text_data token_bin_data gpt_hdf5_data gpt_hdf5_map_data hdf5_mixture" -- "$cur")); return; }
+        [[ $cur != -* ]] && { COMPREPLY=($(compgen -W "checkpoint loop logging precision backend autorestart load_checkpoint_states save_checkpoint_state keep_n_checkpoints tensorboard_logger early_stopping ema lora lora_params log_optimizer_param_group nan_checker norm_tensor_listener summary_tensor_listener count_params skip_samples flop_utilization adamw adam sgd adafactor lion lamb muon rmsprop nadam radam adagrad adamax adadelta asgd rprop constant_lr linear_lr polynomial_lr exponential_lr inverse_exponential_time_decay_lr inverse_square_root_decay_lr cosine_decay_lr cosine_annealing_lr cosine_annealing_warm_restarts step_lr multi_step_lr multiplicative_lr piecewise_constant_lr cyclic_lr one_cycle_lr constant_wd linear_wd polynomial_wd exponential_wd inverse_exponential_time_decay_wd inverse_square_root_decay_wd cosine_decay_wd cosine_annealing_wd cosine_annealing_warm_restarts_wd step_wd multi_step_wd multiplicative_wd piecewise_constant_wd cyclic_wd one_cycle_wd gpt2 attention_params pos_scaling text_data token_bin_data gpt_hdf5_data gpt_hdf5_map_data hdf5_mixture" -- "$cur")); return; }
         ;;
     esac
     COMPREPLY=($(compgen -W "$options" -- "$cur"))

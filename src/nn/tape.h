@@ -71,7 +71,7 @@ void crn_tape_set_input(crn_tape *tape, crn_value input, const void *data);
 /*
  * Operations recorded between the two are a segment: in training its values are not kept for its
  * backward, but computed again just before, to the same bits, from what the segment reads. A loss,
- * and the values that its gradient overwrites, cannot be in a segment.
+ * and what it reads, cannot be in a segment.
  */
 void crn_tape_begin_segment(crn_tape *tape);
 void crn_tape_end_segment(crn_tape *tape);

@@ -224,6 +224,9 @@ class TokenizerTest(GgufCase):
                 ("gpt2", small, kit.CHECKPOINT, "707 tokens"),
                 ("digits", small, kit.USAGE, "no name for"),
                 ("prefix_space", small, kit.USAGE, "no name for"),
+                ("neox", small, kit.USAGE, "no name for"),
+                ("llama2", small, kit.USAGE, "BPE of characters"),
+                ("unigram", small, kit.USAGE, "Unigram of characters"),
                 ("absent", small, kit.DATA, "absent.json")):
             done = self.convert(source, "out.gguf", "gguf", "--tokenizer", tokenizer(name),
                                 expect=code)

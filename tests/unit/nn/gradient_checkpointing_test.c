@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "numeric/state.h"
+
 enum { B = 2, T = 24, LAYERS = 4, SEEN_SIZE = 1 << 16 };
 
 static int32_t s_ids[B * T];
@@ -133,6 +135,50 @@ static void a_llama_with_grouped_queries__gets_the_same_bits_in_less_memory(void
     compare(&options, true);
 }
 
+/* Gradients of adapters of a model whose weights are frozen. Yours. */
+static float *train_adapters(bool is_again, size_t *out_count)
+{
+    tiny t;
+    cairn_state *lora = NULL;
+    num_pool pool = {.seed = 9};
+    cairn_gpt2_options options = gpt2();
+    const cairn_batch batch = tiny_batch(B, T, s_ids, s_ids, s_mask);
+    const cairn_pass pass = tiny_pass(true, 0);
+    const cairn_lora_params_options group = {.r = 2, .alpha = 2.0, .dropout = 0.2};
+    const cairn_lora_params_list groups = {.items = &group, .count = 1};
+    options.num_hidden_layers = 2;
+    options.gradient_checkpointing = is_again;
+    options.share_embedding_weights = false;
+    tiny_declare(&t, &options);
+    tiny_ok(&t, cairn_state_tree_add(t.tree, "lora", &lora, &t.err));
+    tiny_ok(&t, cairn_model_adapters(&t.model)->add(t.model.self, &groups, lora, &t.err));
+    cairn_state_freeze(t.state);
+    tiny_ok(&t, cairn_state_tree_allocate(t.tree, &t.err));
+    tiny_ok(&t, cairn_state_allocate_gradients(lora, &t.err));
+    tiny_randomize(&t, 5);
+    num_randomize(&pool, t.tree, lora);
+    (void)tiny_compute(&t, &batch, &pass);
+    const float *const gradients = cairn_state_gradients(lora, out_count);
+    float *const copy = malloc(*out_count * sizeof *copy);
+    assert_non_null(copy);
+    memcpy(copy, gradients, *out_count * sizeof *copy);
+    num_free(&pool);
+    tiny_destroy(&t);
+    return copy;
+}
+
+static void adapters__get_the_same_bits(void **state)
+{
+    (void)state;
+    size_t counts[2] = {0, 0};
+    float *const kept = train_adapters(false, &counts[0]);
+    float *const again = train_adapters(true, &counts[1]);
+    assert_true(counts[0] > 0 && counts[0] == counts[1]);
+    assert_memory_equal(kept, again, counts[0] * sizeof *kept);
+    free(kept);
+    free(again);
+}
+
 static uint64_t bytes_of(int64_t layers, bool is_again)
 {
     tiny t;
@@ -176,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gpt2_with_dropout__gets_the_same_bits_in_less_memory),
         cmocka_unit_test(a_llama_with_grouped_queries__gets_the_same_bits_in_less_memory),
+        cmocka_unit_test(adapters__get_the_same_bits),
         cmocka_unit_test(a_further_layer__keeps_what_enters_it_and_no_more),
         cmocka_unit_test(evaluation__needs_the_same_with_and_without),
     };

@@ -221,7 +221,7 @@ static void gradients_of_adapters__are_those_of_central_differences(void **state
     adapted m;
     const double h = 0.01;
     const cairn_gpt2_options options = tiny_options();
-    const cairn_lora_params_options group = group_of(2, NULL, 0);
+    const cairn_lora_params_options group = group_of(1, NULL, 0);
     make(&m, &options, &group);
     randomize_adapters(&m, 9);
     (void)loss_of(&m, true);
@@ -251,6 +251,29 @@ static void gradients_of_adapters__are_those_of_central_differences(void **state
             fail_msg("%s: the gradient's length is %g, the slope %g", tensor->name, norm, slope);
     }
     tiny_destroy(&m.t);
+}
+
+static void layers_that_are_computed_again__give_the_same_gradients(void **state)
+{
+    (void)state;
+    adapted m;
+    adapted again;
+    cairn_gpt2_options options = tiny_options();
+    static const char *const k_second[] = {"transformer_decoder.layers.1.*"};
+    cairn_lora_params_options group = group_of(2, k_second, 1);
+    group.dropout = 0.5;
+    size_t count = 0;
+    make(&m, &options, &group);
+    options.gradient_checkpointing = true;
+    make(&again, &options, &group);
+    randomize_adapters(&m, 9);
+    randomize_adapters(&again, 9);
+    assert_true(loss_of(&m, true) == loss_of(&again, true));
+    const float *const expected = cairn_state_gradients(m.lora, &count);
+    const float *const actual = cairn_state_gradients(again.lora, &count);
+    assert_memory_equal(expected, actual, count * sizeof *actual);
+    tiny_destroy(&m.t);
+    tiny_destroy(&again.t);
 }
 
 /* ---- Operations before which nothing is trained ---- */
@@ -362,6 +385,7 @@ int main(void)
         cmocka_unit_test(dropout_of_adapters__acts_in_training_only),
         cmocka_unit_test(training__computes_no_gradient_of_the_weights),
         cmocka_unit_test(gradients_of_adapters__are_those_of_central_differences),
+        cmocka_unit_test(layers_that_are_computed_again__give_the_same_gradients),
         cmocka_unit_test(operations_before_the_first_trained_parameter__have_no_backward),
         cmocka_unit_test(merged_adapters__give_the_logits_that_they_gave_apart),
         cmocka_unit_test(a_weight_that_two_layers_share__cannot_take_the_adapter_of_one),

@@ -146,7 +146,7 @@ static void control_pieces__are_known_but_not_found_in_a_text(void **state)
     bool is_special = false;
     size_t size = 0;
     put_start(&model, UNIGRAM);
-    put_piece(&model, "<tool>", 0, USER);
+    put_piece(&model, "<tool>", -90, USER); /* The score does not count. */
     tk_assert_ok(open_model(*state, &model, &tokenizer, &err), &err);
     assert_encodes(tokenizer, "a<s>a", 3, (uint32_t[]){5, 0, 3});
     assert_encodes(tokenizer, "a<tool>a", 3, (uint32_t[]){5, 7, 3});
@@ -271,6 +271,24 @@ static void what_is_wrong__is_refused_by_name(void **state)
     }
 }
 
+/* Its root says that its children are two gigabytes away. */
+static void a_table_that_leads_outside__has_no_rules(void **state)
+{
+    static const char k_table[] = "\x04\0\0\0\xff\xff\xff\x7f"
+                                  "ab";
+    crn_str model = {0};
+    crn_str normalizer = {0};
+    cairn_error err = {0};
+    cairn_tokenizer *tokenizer = NULL;
+    put_start(&model, UNIGRAM);
+    put_bytes(&normalizer, 2, k_table, sizeof k_table);
+    put_message(&model, 3, &normalizer);
+    tk_assert_ok(open_model(*state, &model, &tokenizer, &err), &err);
+    assert_encodes(tokenizer, "ab", 2, (uint32_t[]){5, 4});
+    crn_str_dispose(&model);
+    cairn_tokenizer_destroy(tokenizer);
+}
+
 static char *read_fixture(const char *name, size_t *out_size)
 {
     char path[TK_PATH_SIZE];
@@ -333,6 +351,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(control_pieces__are_known_but_not_found_in_a_text,
                                         tk_temp_setup, tk_temp_teardown),
         cmocka_unit_test_setup_teardown(what_is_wrong__is_refused_by_name, tk_temp_setup,
+                                        tk_temp_teardown),
+        cmocka_unit_test_setup_teardown(a_table_that_leads_outside__has_no_rules, tk_temp_setup,
                                         tk_temp_teardown),
         cmocka_unit_test(a_cut_file__is_never_read_beyond_its_end),
         cmocka_unit_test_setup_teardown(no_memory__is_an_error_and_leaves_nothing, tk_temp_setup,
