@@ -7,9 +7,9 @@ step: GPT-2 124M, B = 4, with T = 64 and T = 1024, and a Llama of the same width
 with 1 and all threads: tokens a second, the share of the bound (what the bound is, and what it is
 where bf16 is emulated: bench/train.c), peak memory. Where PYTHON (default: build/venv's, then
 python3) can import torch, the same step in PyTorch runs in turn with ours, at its best with
-OMP_WAIT_POLICY active or passive and with a malloc that keeps freed memory or does not; in bf16 only
-where the processor has a unit for it, for elsewhere its autocast takes ten times as long as fp32.
-Ratios are of neighbours.
+OMP_WAIT_POLICY active or passive and with a malloc that keeps freed memory or does not; in bf16
+only where the processor has a unit for it, for elsewhere its autocast takes ten times as long as
+fp32. Ratios are of neighbours.
 
 growth: a small model at T = 256 ... 8192, with a window of 256 and without, and with 2 ... 16
 layers, kept and computed again (gradient_checkpointing): with a window the time a token should not
