@@ -118,7 +118,7 @@ complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcomma
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l checkpoint_path -x -d 'A checkpoint, a Hugging Face folder or a GGUF file.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l lora_path -r -F -d 'Of a checkpoint: the adapters of this one (its own).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l add_bos -d 'Put the token that begins texts, such as <s>, before the prompt.'
-complete -c cairn -n '__fish_seen_subcommand_from generate' -l tokenizer -r -F -d 'tokenizer.json, SentencePiece model or `bytes` (the folder\'s).'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l tokenizer -r -F -d 'tokenizer.json, SentencePiece model or `bytes` (its own).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l prompt -s p -x -d 'What the text begins with; given often, each is continued.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l prompt_file -s f -r -F -d 'A file that a text begins with, as it is; - is standard input.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l max_tokens -s n -x -d 'Tokens to write (200).'
