@@ -1,9 +1,10 @@
 /**
  * @file interop.h  Checkpoints from and to other programs.
  *
- * Today: Hugging Face folders (config.json with safetensors or PyTorch files), GGUF files (of
- * llama.cpp) and, to read, PyTorch files beside a config.json, of GPT-2, Llama and Mistral models.
- * What is converted is the model; docs/guide/interop.md has what each side can express.
+ * Today: Hugging Face folders (config.json with safetensors or PyTorch files) and GGUF files (of
+ * llama.cpp) of GPT-2, Llama and Mistral models; from them only: checkpoints of the Model Zoo
+ * (HDF5) and PyTorch files beside a config.json. What is converted is the model;
+ * docs/guide/interop.md has what each side can express.
  */
 #ifndef CAIRN_INTEROP_H
 #define CAIRN_INTEROP_H
@@ -22,8 +23,8 @@ typedef enum cairn_convert_to {
 
 typedef struct cairn_convert_options {
     size_t struct_size;
-    const char *source;      /**< A checkpoint, a GGUF file, a Hugging Face folder or a PyTorch
-                                  file, as it is found. */
+    const char *source;      /**< A checkpoint, ours or the Model Zoo's, a GGUF file, a Hugging
+                                  Face folder or a PyTorch file, as it is found. */
     const char *destination; /**< The folder or file to make; nothing may be there. */
     cairn_convert_to to;
     const cairn_log *log;  /**< May be NULL. */
@@ -71,6 +72,22 @@ typedef struct cairn_convert_result {
  */
 CAIRN_API cairn_status cairn_checkpoint_convert(const cairn_convert_options *options,
                                                 cairn_convert_result *out, cairn_error *err);
+
+/**
+ * As cairn_checkpoint_open, for checkpoints of the Model Zoo too (HDF5, format 0.5), which a
+ * confined process reads. What there is of our states is there under our names: model, optimizer,
+ * schedulers, dataloader, grad_scaler, global_step. Such a checkpoint can be loaded; it has no
+ * digests. docs/guide/coming-from-model-zoo.md has what is carried over.
+ *
+ * @param log  Told what cannot be carried over. May be NULL.
+ * @param out  Yours: cairn_checkpoint_close.
+ * @retval CAIRN_ENOTFOUND     There is no such file.
+ * @retval CAIRN_ECORRUPT      It is damaged, or made to do harm.
+ * @retval CAIRN_EUNSUPPORTED  An older format of the Model Zoo, or this build lacks HDF5.
+ * @retval CAIRN_EVERSION, CAIRN_EIO, CAIRN_ENOMEM
+ */
+CAIRN_API cairn_status cairn_checkpoint_import(const char *path, const cairn_log *log,
+                                               cairn_checkpoint **out, cairn_error *err);
 
 #ifdef __cplusplus
 }

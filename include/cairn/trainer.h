@@ -16,6 +16,7 @@
 #define CAIRN_TRAINER_H
 
 #include "cairn/callbacks.h"
+#include "cairn/checkpoint.h"
 #include "cairn/data.h"
 #include "cairn/optim.h"
 
@@ -50,6 +51,11 @@ typedef struct cairn_trainer_options {
     double max_gradient_value; /**< 0: no clipping by value. Not together with max_gradient_norm. */
     /** Loss scaling and clipping; the two limits above, if not 0, stand for those in here. */
     cairn_precision_options precision;
+    /** Opens a checkpoint that is named (ckpt_path), so that files of other programs load too
+     *  (cairn_checkpoint_import). NULL: cairn_checkpoint_open. Those that are found by themselves
+     *  are opened by the latter always. */
+    cairn_status (*open_checkpoint)(const char *path, const cairn_log *log, cairn_checkpoint **out,
+                                    cairn_error *err);
 } cairn_trainer_options;
 
 CAIRN_API cairn_trainer_options cairn_trainer_options_default(void);

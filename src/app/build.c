@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/try.h"
+#include "cairn/interop.h"
 
 /* Model, optimizer and scheduler on their way into a trainer. */
 struct parts {
@@ -173,6 +174,7 @@ static cairn_trainer_options trainer_options(const crn_build_context *context,
     options.save_requested = request->save_requested;
     options.user = request->user;
     options.stage = context->stage;
+    options.open_checkpoint = cairn_checkpoint_import;
     options.clock_start_ns = context->clock_start_ns;
     return options;
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/try.h"
+#include "cairn/interop.h"
 #include "interop/adapters.h"
 #include "interop/source.h"
 
@@ -154,9 +155,7 @@ static cairn_status load_states(crn_speaker *speaker, cairn_checkpoint *ckpt,
     cairn_status rc = CAIRN_OK;
     cairn_state *state = NULL;
     if (cairn_checkpoint_params(ckpt) == NULL)
-        CRN_FAIL(err, CAIRN_EINCOMPATIBLE,
-                 "'%s' holds no parameters that tell the model's shape; it was not saved by "
-                 "`cairn fit`",
+        CRN_FAIL(err, CAIRN_EINCOMPATIBLE, "'%s' holds no parameters that tell the model's shape",
                  cairn_checkpoint_get_info(ckpt)->path);
     CRN_TRY_PLAIN(crn_app_config_read_model(cairn_checkpoint_params(ckpt),
                                             cairn_checkpoint_get_info(ckpt)->path, &speaker->config,
@@ -185,7 +184,7 @@ static cairn_status load_checkpoint(crn_speaker *speaker, const cairn_generate_o
     cairn_checkpoint *ckpt = NULL;
     cairn_checkpoint *other = NULL;
     cairn_checkpoint *lora = NULL;
-    CRN_TRY_PLAIN(cairn_checkpoint_open(options->checkpoint_path, &ckpt, err));
+    CRN_TRY_PLAIN(cairn_checkpoint_import(options->checkpoint_path, options->log, &ckpt, err));
     CRN_TRY_PLAIN(crn_adapters_choose(ckpt, options->lora_path, &other, &lora, err));
     CRN_TRY_PLAIN(load_states(speaker, ckpt, lora, options->log, err));
 out:
@@ -208,7 +207,7 @@ cairn_status crn_speaker_open(const cairn_generate_options *options, crn_speaker
     if (kind != CRN_SOURCE_CHECKPOINT && options->lora_path != NULL)
         CRN_FAIL(err, CAIRN_EUNSUPPORTED,
                  "'%s' is no checkpoint; the adapters of lora_path need theirs", path);
-    if (kind == CRN_SOURCE_CHECKPOINT) {
+    if (kind == CRN_SOURCE_CHECKPOINT || kind == CRN_SOURCE_ZOO) {
         CRN_TRY_PLAIN(load_checkpoint(out, options, err));
     } else {
         CRN_TRY_PLAIN(crn_source_import(crn_os_posix(), path, kind, positions, &out->foreign, err));

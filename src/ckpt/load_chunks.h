@@ -20,6 +20,10 @@
  */
 cairn_status crn_load_chunks(crn_load *load, cairn_error *err);
 
+/* The same for a foreign checkpoint, one range after the other. Statuses are those of its reader.
+ */
+cairn_status crn_load_foreign(crn_load *load, cairn_error *err);
+
 /* CAIRN_ECORRUPT unless the @size bytes of chunk @i of @source at @bytes have its digest. */
 cairn_status crn_load_check_chunk(const cairn_checkpoint *ckpt, const crn_read_tensor *source,
                                   uint64_t i, const void *bytes, cairn_error *err);

@@ -19,7 +19,7 @@ static cairn_status check_listed(const crn_load *load, const crn_name_list *aske
         (void)crn_escape(name, strlen(name), shown, sizeof shown);
         if (!cairn_checkpoint_has_state(ckpt, name))
             CRN_FAIL(err, CAIRN_EINCOMPATIBLE, "'%s' has no state '%s'; it has: %s", ckpt->path,
-                     shown, ckpt->info.has_metadata ? ckpt->info.states : k_model);
+                     shown, ckpt->info.states[0] != '\0' ? ckpt->info.states : k_model);
         if (cairn_state_tree_find(load->tree, name) == NULL)
             cairn_log_message(load->options->log, CAIRN_LOG_INFO,
                               "State '%s' of '%s' is not known here: ignored", shown, ckpt->path);
@@ -137,7 +137,7 @@ static bool place_of(const crn_load *load, const char *name, size_t *out_state,
     }
     *out_state = model;
     *out_path = name;
-    return model < count && !load->ckpt->info.has_metadata;
+    return model < count && load->ckpt->states.count == 0 && !load->ckpt->info.has_metadata;
 }
 
 /* The tree's tensor of that path or alias. Files of before the Model Zoo's 2.0 say "model." twice.

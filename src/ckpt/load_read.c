@@ -26,8 +26,8 @@ static cairn_status check_twin(const crn_load *load, const crn_twin *twin, uint8
     const uint8_t *const loaded = match->tensor->data;
     for (uint64_t i = 0; i < crn_chunk_count(entry->bytes); i++) {
         const size_t size = crn_load_chunk_size(entry->bytes, i);
-        const uint64_t offset = load->ckpt->data_begin + entry->begin + i * CRN_FORMAT_CHUNK_BYTES;
-        CRN_TRY_PLAIN(crn_checkpoint_read_bytes(load->ckpt, buf, size, offset, err));
+        CRN_TRY_PLAIN(crn_checkpoint_read_tensor(load->ckpt, entry, i * CRN_FORMAT_CHUNK_BYTES,
+                                                 size, buf, err));
         CRN_TRY_PLAIN(crn_load_check_chunk(load->ckpt, twin->source, i, buf, err));
         if (size > 0 && memcmp(buf, loaded + i * CRN_FORMAT_CHUNK_BYTES, size) != 0)
             CRN_FAIL(err, CAIRN_EINCOMPATIBLE,
@@ -42,7 +42,9 @@ cairn_status crn_load_read(crn_load *load, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     uint8_t *buf = NULL;
-    CRN_TRY_PLAIN(crn_load_chunks(load, err));
+    rc =
+        load->ckpt->foreign.read != NULL ? crn_load_foreign(load, err) : crn_load_chunks(load, err);
+    CRN_TRY_PLAIN(rc);
     for (size_t i = 0; i < load->match_count; i++) {
         const crn_match *const match = &load->matches[i];
         const cairn_state *const state = cairn_state_tree_at(load->tree, match->state);

@@ -26,6 +26,16 @@ out:
     return rc;
 }
 
+cairn_status crn_checkpoint_read_tensor(const cairn_checkpoint *ckpt, const crn_file_entry *entry,
+                                        uint64_t offset, size_t size, void *buf, cairn_error *err)
+{
+    const crn_foreign *const foreign = &ckpt->foreign;
+    return foreign->read != NULL
+               ? foreign->read(foreign->self, entry, offset, size, buf, err)
+               : crn_checkpoint_read_bytes(ckpt, buf, size,
+                                           ckpt->data_begin + entry->begin + offset, err);
+}
+
 cairn_status crn_checkpoint_check_unchanged(const cairn_checkpoint *ckpt, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
@@ -147,10 +157,10 @@ static int compare_names(const void *a, const void *b)
                   (*(const crn_read_tensor *const *)b)->entry->name);
 }
 
-static cairn_status list_tensors(cairn_checkpoint *ckpt, cairn_error *err)
+cairn_status crn_checkpoint_list_tensors(cairn_checkpoint *ckpt, const crn_file_entry *entries,
+                                         size_t all, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    const size_t all = ckpt->header.entry_count;
     ckpt->tensors = crn_calloc(all, sizeof *ckpt->tensors);
     CRN_NEED(err, ckpt->tensors, "the tensors of a checkpoint");
     ckpt->listed = crn_calloc(all, sizeof *ckpt->listed);
@@ -158,7 +168,7 @@ static cairn_status list_tensors(cairn_checkpoint *ckpt, cairn_error *err)
     ckpt->by_name = crn_calloc(all, sizeof *ckpt->by_name);
     CRN_NEED(err, ckpt->by_name, "the tensors of a checkpoint");
     for (size_t i = 0; i < all; i++) {
-        const crn_file_entry *const entry = &ckpt->header.entries[i];
+        const crn_file_entry *const entry = &entries[i];
         if (entry->is_pad)
             continue;
         const size_t at = ckpt->tensor_count++;
@@ -171,8 +181,20 @@ out:
     return rc;
 }
 
-/* After the digests are known. */
-static void fill_listed(cairn_checkpoint *ckpt)
+void crn_checkpoint_fill_info(cairn_checkpoint *ckpt)
+{
+    size_t ignored = 0;
+    ckpt->format_version = "";
+    ckpt->info.path = ckpt->path;
+    ckpt->info.file = crn_path_file(ckpt->path, &ignored);
+    ckpt->info.bytes = ckpt->stat.size;
+    ckpt->info.modified_ns = ckpt->stat.mtime_ns;
+    ckpt->info.is_readable = true;
+    ckpt->info.states = "";
+    ckpt->info.problem = "";
+}
+
+void crn_checkpoint_fill_listed(cairn_checkpoint *ckpt)
 {
     for (size_t i = 0; i < ckpt->tensor_count; i++) {
         crn_read_tensor *const tensor = &ckpt->tensors[i];
@@ -193,23 +215,16 @@ static void fill_listed(cairn_checkpoint *ckpt)
 static cairn_status open_checkpoint(cairn_checkpoint *ckpt, const char *path, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    size_t ignored = 0;
     ckpt->path = crn_strdup(path);
     CRN_NEED(err, ckpt->path, "a path");
     CRN_TRY_PLAIN(open_file(ckpt, err));
     CRN_TRY_PLAIN(read_header(ckpt, err));
-    CRN_TRY_PLAIN(list_tensors(ckpt, err));
-    ckpt->format_version = "";
-    ckpt->info.path = ckpt->path;
-    ckpt->info.file = crn_path_file(ckpt->path, &ignored);
-    ckpt->info.bytes = ckpt->stat.size;
-    ckpt->info.modified_ns = ckpt->stat.mtime_ns;
-    ckpt->info.is_readable = true;
-    ckpt->info.states = "";
-    ckpt->info.problem = "";
+    CRN_TRY_PLAIN(
+        crn_checkpoint_list_tensors(ckpt, ckpt->header.entries, ckpt->header.entry_count, err));
+    crn_checkpoint_fill_info(ckpt);
     if (ckpt->info.has_metadata)
         CRN_TRY_PLAIN(crn_checkpoint_read_meta(ckpt, err));
-    fill_listed(ckpt);
+    crn_checkpoint_fill_listed(ckpt);
 out:
     return rc;
 }
@@ -261,6 +276,8 @@ void cairn_checkpoint_close(cairn_checkpoint *ckpt)
     dispose_texts(&ckpt->aliases);
     crn_name_list_dispose(&ckpt->states);
     crn_header_dispose(&ckpt->header);
+    if (ckpt->foreign.destroy != NULL)
+        ckpt->foreign.destroy(ckpt->foreign.self);
     crn_free(ckpt->path);
     crn_free(ckpt);
 }
@@ -283,7 +300,7 @@ static const char *meta_text(const cairn_checkpoint *ckpt, const char *key)
 
 const char *cairn_checkpoint_params(const cairn_checkpoint *ckpt)
 {
-    return meta_text(ckpt, CRN_KEY_PARAMS);
+    return ckpt->foreign.read != NULL ? ckpt->foreign.params : meta_text(ckpt, CRN_KEY_PARAMS);
 }
 
 const char *cairn_checkpoint_environment(const cairn_checkpoint *ckpt)
@@ -309,7 +326,7 @@ const cairn_file_tensor *cairn_checkpoint_tensor_at(const cairn_checkpoint *ckpt
 
 bool cairn_checkpoint_has_state(const cairn_checkpoint *ckpt, const char *state)
 {
-    if (ckpt->info.has_metadata)
+    if (ckpt->info.has_metadata || ckpt->foreign.read != NULL)
         return crn_name_list_has(&ckpt->states, state);
     const size_t length = strlen(state);
     for (size_t i = 0; i < ckpt->tensor_count; i++) {

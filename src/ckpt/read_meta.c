@@ -171,6 +171,22 @@ typedef struct texts_walk {
     crn_state_texts *texts;
 } texts_walk;
 
+cairn_status crn_state_texts_add(crn_state_texts *texts, const char *state, const char *key,
+                                 const char *text, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    CRN_TRY_PLAIN(
+        crn_grow(&texts->items, &texts->capacity, texts->count + 1, sizeof *texts->items, err));
+    crn_state_text *const item = &texts->items[texts->count++]; /* Freed with what it gets. */
+    *item = (crn_state_text){
+        .state = crn_strdup(state), .key = crn_strdup(key), .text = crn_strdup(text)};
+    CRN_NEED(err, item->state, "a value");
+    CRN_NEED(err, item->key, "a value");
+    CRN_NEED(err, item->text, "a value");
+out:
+    return rc;
+}
+
 static crn_format_code note_text(void *user, const char *outer, const char *key, const char *value)
 {
     const texts_walk *const w = user;
@@ -183,14 +199,8 @@ static crn_format_code note_text(void *user, const char *outer, const char *key,
         w->index->is_seen[place] = true;
         return is_second ? CRN_FORMAT_NAME : CRN_FORMAT_OK;
     }
-    if (crn_grow(&texts->items, &texts->capacity, texts->count + 1, sizeof *texts->items, NULL) !=
-        CAIRN_OK)
-        return CRN_FORMAT_NO_MEMORY;
-    crn_state_text *const item = &texts->items[texts->count++]; /* Freed with what it gets. */
-    *item = (crn_state_text){
-        .state = crn_strdup(outer), .key = crn_strdup(key), .text = crn_strdup(value)};
-    return item->state != NULL && item->key != NULL && item->text != NULL ? CRN_FORMAT_OK
-                                                                          : CRN_FORMAT_NO_MEMORY;
+    return crn_state_texts_add(texts, outer, key, value, NULL) == CAIRN_OK ? CRN_FORMAT_OK
+                                                                           : CRN_FORMAT_NO_MEMORY;
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -199,6 +209,19 @@ static int compare_keys(const void *a, const void *b)
     const crn_state_text *const y = *(const crn_state_text *const *)b;
     const int by_state = strcmp(x->state, y->state);
     return by_state != 0 ? by_state : strcmp(x->key, y->key);
+}
+
+cairn_status crn_state_texts_sort(crn_state_texts *texts, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    texts->sorted = crn_calloc(texts->count, sizeof *texts->sorted);
+    CRN_NEED(err, texts->sorted, "the values of a checkpoint");
+    for (size_t i = 0; i < texts->count; i++)
+        texts->sorted[i] = &texts->items[i];
+    if (texts->count > 0)
+        qsort(texts->sorted, texts->count, sizeof *texts->sorted, compare_keys);
+out:
+    return rc;
 }
 
 /* Reads pairs by state; no name may occur twice. @needs_all: every state must be there. */
@@ -214,12 +237,7 @@ static cairn_status read_texts(cairn_checkpoint *ckpt, const char *key, state_in
         if (!index->is_seen[i])
             CRN_TRY_PLAIN(damaged(ckpt, key, err));
     }
-    texts->sorted = crn_calloc(texts->count, sizeof *texts->sorted);
-    CRN_NEED(err, texts->sorted, "the values of a checkpoint");
-    for (size_t i = 0; i < texts->count; i++)
-        texts->sorted[i] = &texts->items[i];
-    if (texts->count > 0)
-        qsort(texts->sorted, texts->count, sizeof *texts->sorted, compare_keys);
+    CRN_TRY_PLAIN(crn_state_texts_sort(texts, err));
     for (size_t i = 1; i < texts->count; i++) {
         if (compare_keys(&texts->sorted[i - 1], &texts->sorted[i]) == 0)
             CRN_TRY_PLAIN(damaged(ckpt, key, err));

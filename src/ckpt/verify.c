@@ -105,6 +105,9 @@ cairn_status cairn_checkpoint_verify(cairn_checkpoint *ckpt, cairn_damage_fn fn,
     cairn_status rc = CAIRN_OK;
     verifier v = {.ckpt = ckpt, .fn = fn, .user = user};
     const crn_read_tensor *tensor = ckpt->tensors;
+    if (ckpt->foreign.read != NULL)
+        CRN_FAIL(err, CAIRN_EUNSUPPORTED, "'%s' is of another program and has no digests",
+                 ckpt->path);
     v.buf = crn_calloc(largest_chunk(&ckpt->header), 1);
     CRN_NEED(err, v.buf, "a buffer");
     CRN_TRY_PLAIN(verify_header(&v, err));

@@ -47,7 +47,7 @@ static int data_prepare(int argc, char **argv)
     const cli_option options[] = {
         {"output", 'o', CLI_TEXT, &prepare.output, "FILE", "The file of tokens to write."},
         {"tokenizer", 't', CLI_TEXT, &prepare.tokenizer, "FILE",
-         "A tokenizer.json, a model of SentencePiece, their folder, or `bytes`."},
+         "tokenizer.json, a SentencePiece model, or `bytes`."},
         {"dtype", 0, CLI_TEXT, &prepare.dtype, "TYPE",
          "uint16, uint32, or auto: the smaller that will do (auto)."},
         {"format", 0, CLI_TEXT, &prepare.format, "NAME",

@@ -95,7 +95,7 @@ int cli_generate(int argc, char **argv)
         {"add_bos", 0, CLI_FLAG, &options.adds_first, NULL,
          "Put the token that begins texts, such as <s>, before the prompt."},
         {"tokenizer", 0, CLI_TEXT, &options.tokenizer, "FILE",
-         "tokenizer.json, a SentencePiece model, or `bytes` (the folder's own, or bytes)."},
+         "tokenizer.json, SentencePiece model or `bytes` (its own)."},
         {"prompt", 'p', CLI_TEXTS, &prompts, "TEXT",
          "What the text begins with; given often, each is continued."},
         {"prompt_file", 'f', CLI_TEXT, &prompt_file, "FILE",

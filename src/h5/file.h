@@ -9,13 +9,10 @@
 
 typedef struct crn_h5_file crn_h5_file;
 
-/* Before anything else: no plugins, no messages, the driver for descriptors. */
-bool crn_h5_setup(void);
-
 /*
  * Opens `data` of the file behind @fd, which is taken, also on failure, and fills rank, shape and
  * n_examples of @reply. Refused: whatever would read another file (external links and storage,
- * virtual data sets), filters that are not HDF5's own, chunks over 256 MiB, and what is no integer
+ * virtual data sets), filters that are not known, chunks over 256 MiB, and what is no integer
  * array [N] or [N, 3 or more, T]. NULL: @why says why.
  */
 crn_h5_file *crn_h5_open(int fd, crn_h5_reply *reply, char why[CRN_H5_TEXT_MAX]);

@@ -64,7 +64,9 @@ static cairn_status read_source(struct job *job, cairn_error *err)
         [CRN_SOURCE_CHECKPOINT] = {CAIRN_CONVERT_TO_CAIRN, "file, which is taken for a checkpoint"},
         [CRN_SOURCE_HF] = {CAIRN_CONVERT_TO_HF, "folder, which is taken for Hugging Face's"},
         [CRN_SOURCE_GGUF] = {CAIRN_CONVERT_TO_GGUF, "GGUF file"},
-        [CRN_SOURCE_PICKLE] = {.words = NULL /* Nothing is converted to it. */}};
+        /* Nothing is converted to these. */
+        [CRN_SOURCE_PICKLE] = {.words = NULL},
+        [CRN_SOURCE_ZOO] = {.words = NULL}};
     cairn_status rc = CAIRN_OK;
     const char *const path = job->options->source;
     const char *const lora_path = job->options->lora_path;
@@ -77,7 +79,7 @@ static cairn_status read_source(struct job *job, cairn_error *err)
         !(kind == CRN_SOURCE_CHECKPOINT && has_adapters(job)))
         CRN_FAIL(err, CAIRN_EUNSUPPORTED, "'%s' is a %s, and that is what it would become", path,
                  k_kinds[kind].words);
-    if (kind == CRN_SOURCE_CHECKPOINT)
+    if (kind == CRN_SOURCE_CHECKPOINT || kind == CRN_SOURCE_ZOO)
         CRN_TRY_PLAIN(crn_hf_model_load(path, lora_path, job->options->log, &job->model, err));
     else
         CRN_TRY_PLAIN(crn_source_import(job->os, path, kind, CRN_HF_POSITIONS, &job->model, err));

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/try.h"
-#include "cairn/checkpoint.h"
+#include "cairn/interop.h"
 #include "interop/adapters.h"
 
 void crn_hf_model_dispose(crn_hf_model *model)
@@ -82,9 +82,7 @@ static cairn_status load(cairn_checkpoint *ckpt, cairn_checkpoint *lora, const c
     const cairn_load_options options = {
         .struct_size = sizeof options, .states = "model", .required_state = "model", .log = log};
     if (cairn_checkpoint_params(ckpt) == NULL)
-        CRN_FAIL(err, CAIRN_EINCOMPATIBLE,
-                 "'%s' holds no parameters that tell the model's shape; it was not saved by "
-                 "`cairn fit`",
+        CRN_FAIL(err, CAIRN_EINCOMPATIBLE, "'%s' holds no parameters that tell the model's shape",
                  path);
     CRN_TRY_PLAIN(parse_params(out, cairn_checkpoint_params(ckpt), path, err));
     CRN_TRY(err, make(out, "trainer.init.model", CRN_HF_POSITIONS, err), "the model of '%s'", path);
@@ -152,7 +150,7 @@ cairn_status crn_hf_model_load(const char *path, const char *lora_path, const ca
     cairn_checkpoint *other = NULL;
     cairn_checkpoint *lora = NULL;
     *out = (crn_hf_model){0};
-    CRN_TRY_PLAIN(cairn_checkpoint_open(path, &ckpt, err));
+    CRN_TRY_PLAIN(cairn_checkpoint_import(path, log, &ckpt, err));
     CRN_TRY_PLAIN(crn_adapters_choose(ckpt, lora_path, &other, &lora, err));
     if (lora != NULL)
         CRN_TRY_PLAIN(load_merged(ckpt, lora, log, out, err));

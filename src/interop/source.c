@@ -7,17 +7,22 @@
 #include "interop/gguf_file.h"
 #include "interop/gguf_model.h"
 
-static bool is_pickle(const crn_os *os, const char *path)
+/* Of a file at @path. */
+static crn_source_kind look(const crn_os *os, const char *path)
 {
     char first[8];
     size_t got = 0;
     int fd = -1;
     crn_archive_kind kind = CRN_ARCHIVE_HDF5;
+    if (crn_gguf_file_is(os, path))
+        return CRN_SOURCE_GGUF;
     if (os->open(os, CRN_OS_CWD, path, CRN_OPEN_READ, &fd) != 0)
-        return false;
+        return CRN_SOURCE_CHECKPOINT; /* What is wrong is said when it is read. */
     const int e = os->read_at(os, fd, first, sizeof first, 0, &got);
     (void)os->close(os, fd); /* Only looked at. */
-    return e == 0 && crn_archive_recognize(first, got, &kind) && kind == CRN_ARCHIVE_PICKLE;
+    if (e != 0 || !crn_archive_recognize(first, got, &kind))
+        return CRN_SOURCE_CHECKPOINT;
+    return kind == CRN_ARCHIVE_PICKLE ? CRN_SOURCE_PICKLE : CRN_SOURCE_ZOO;
 }
 
 cairn_status crn_source_find(const crn_os *os, const char *path, crn_source_kind *out,
@@ -30,10 +35,7 @@ cairn_status crn_source_find(const crn_os *os, const char *path, crn_source_kind
         CRN_FAIL(err, CAIRN_ENOTFOUND, "'%s' is not there", path);
     if (e != 0 && e != ENOTDIR)
         CRN_FAIL_ERRNO(err, e, "open '%s'", path);
-    *out = e == 0                       ? CRN_SOURCE_HF
-           : crn_gguf_file_is(os, path) ? CRN_SOURCE_GGUF
-           : is_pickle(os, path)        ? CRN_SOURCE_PICKLE
-                                        : CRN_SOURCE_CHECKPOINT;
+    *out = e == 0 ? CRN_SOURCE_HF : look(os, path);
     if (e == 0)
         (void)os->close(os, fd); /* Only looked at. */
 out:

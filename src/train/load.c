@@ -119,6 +119,17 @@ out:
     return rc;
 }
 
+/* Files of other programs must be named; what has the name of a checkpoint of this store is none.
+ */
+static cairn_status open_checkpoint(const cairn_trainer *trainer, const crn_load_plan *plan,
+                                    cairn_checkpoint **out, cairn_error *err)
+{
+    const cairn_trainer_options *const options = &trainer->options;
+    return plan->is_plain_allowed && options->open_checkpoint != NULL
+               ? options->open_checkpoint(plan->path, options->log, out, err)
+               : cairn_checkpoint_open(plan->path, out, err);
+}
+
 /* A plain file with the name of a checkpoint of this store lost its metadata: damage. */
 static cairn_status check_metadata(const crn_load_plan *plan, const cairn_checkpoint *ckpt,
                                    cairn_error *err)
@@ -180,7 +191,7 @@ static cairn_status finish(cairn_trainer *trainer, const crn_load_plan *plan,
     CRN_TRY_PLAIN(note_states(report, out, err));
     if (trainer->optimizer_state != NULL) {
         CRN_TRY_PLAIN(crn_trainer_values_from_tree(trainer, err));
-        if (out->step_loaded) {
+        if (out->step_loaded && cairn_checkpoint_get_info(ckpt)->has_metadata) {
             crn_log_params_diff(log, cairn_checkpoint_params(ckpt), trainer->options.params_json);
             crn_log_environment_diff(log, cairn_checkpoint_environment(ckpt),
                                      trainer->options.environment_json);
@@ -228,7 +239,7 @@ cairn_status crn_trainer_load(cairn_trainer *trainer, const crn_load_plan *plan,
     cairn_load_report *report = NULL;
     cairn_load load = {0};
     CRN_TRY_PLAIN(prepare(trainer, plan, &load, err));
-    CRN_TRY_PLAIN(cairn_checkpoint_open(plan->path, &ckpt, err));
+    CRN_TRY_PLAIN(open_checkpoint(trainer, plan, &ckpt, err));
     CRN_TRY_PLAIN(check_metadata(plan, ckpt, err));
     if (trainer->optimizer_state == NULL)
         CRN_TRY_PLAIN(select_for_validation(trainer, ckpt, &load, err));

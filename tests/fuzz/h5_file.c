@@ -15,7 +15,10 @@
 #include <unistd.h>
 
 #include "fuzz/fuzz.h"
+#include "h5/dataset.h"
 #include "h5/file.h"
+#include "h5/mdl.h"
+#include "interop/archive_protocol.h"
 
 enum { COUNT_MAX = 1 << 16, SECONDS_MAX = 5, IN_LIBRARY = 77, COUNTERS = 256 };
 
@@ -69,6 +72,29 @@ static void check_file(const uint8_t *data, size_t size, char why[CRN_H5_TEXT_MA
                               reply.shape[2] <= CRN_H5_VALUES_MAX / CRN_H5_FEATURES));
     read_all(file, &reply);
     crn_h5_close(file);
+}
+
+/* The same file as a checkpoint: every tensor that its table has can be read, or that is refused.
+ */
+static void check_mdl(const uint8_t *data, size_t size)
+{
+    cairn_error err = {0};
+    crn_mdl *mdl = NULL;
+    const cairn_status status = crn_mdl_open(file_of(data, size), &mdl, &err);
+    CHECK(status == CAIRN_OK || status == CAIRN_ECORRUPT || status == CAIRN_EUNSUPPORTED);
+    CHECK((mdl != NULL) == (status == CAIRN_OK));
+    if (mdl == NULL)
+        return;
+    uint8_t *const bytes = malloc(COUNT_MAX);
+    CHECK(bytes != NULL && crn_mdl_table(mdl)->length <= CRN_ARCHIVE_TABLE_MAX);
+    for (uint64_t i = 0; i < 4; i++) {
+        const cairn_status small = crn_mdl_read(mdl, i, 0, 8, bytes, &err);
+        const cairn_status large = crn_mdl_read(mdl, i, 8, COUNT_MAX, bytes, &err);
+        CHECK(small == CAIRN_OK || small == CAIRN_ECORRUPT);
+        CHECK(large == CAIRN_OK || large == CAIRN_ECORRUPT);
+    }
+    free(bytes);
+    crn_mdl_close(mdl);
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -135,6 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)alarm(SECONDS_MAX);
         tell_apart();
         check_file(data, size, s_why);
+        check_mdl(data, size);
         _exit(0);
     }
     while (waitpid(child, &status, 0) != child)

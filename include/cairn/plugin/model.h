@@ -100,7 +100,8 @@ typedef struct cairn_adapter_ops {
     /** Writes initial values, which change nothing of what the model computes, as a function of
      *  @p seed alone. */
     cairn_status (*initialize)(void *self, cairn_state_tree *tree, uint64_t seed, cairn_error *err);
-    /** Adds the adapters to the weights, and leaves them as initialize does not: both zero.
+    /** Adds the adapters to the weights and sets every lora_B to zero, so that the model computes
+     *  what it did. On failure that is done in part.
      *  @retval CAIRN_EUNSUPPORTED  A weight that two layers share has an adapter in one of them. */
     cairn_status (*merge)(void *self, cairn_state_tree *tree, cairn_error *err);
 } cairn_adapter_ops;

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "confined/confine.h"
+#include "h5/dataset.h"
 #include "h5/file.h"
 
 #define CHECK(condition)                                                                           \
