@@ -117,10 +117,10 @@ complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcomma
 complete -c cairn -n '__fish_seen_subcommand_from data; and __fish_seen_subcommand_from prepare' -F
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l checkpoint_path -x -d 'A checkpoint, Hugging Face folder, GGUF or PyTorch file.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l lora_path -r -F -d 'Of a checkpoint: the adapters of this one (its own).'
-complete -c cairn -n '__fish_seen_subcommand_from generate' -l add_bos -d 'Put the token that begins texts, such as <s>, before the prompt.'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l add_bos -d 'Begin each prompt with the token that begins texts.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l tokenizer -r -F -d 'tokenizer.json, SentencePiece model or `bytes` (its own).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l prompt -s p -x -d 'What the text begins with; given often, each is continued.'
-complete -c cairn -n '__fish_seen_subcommand_from generate' -l prompt_file -s f -r -F -d 'A file that a text begins with, as it is; - is standard input.'
+complete -c cairn -n '__fish_seen_subcommand_from generate' -l prompt_file -s f -r -F -d 'A file that a text begins with; - is standard input.'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l max_tokens -s n -x -d 'Tokens to write (200).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l temperature -s t -x -d '0 takes the likeliest token each time (0.8).'
 complete -c cairn -n '__fish_seen_subcommand_from generate' -l top_k -s k -x -d 'Only the K likeliest tokens; 0 is all (0).'

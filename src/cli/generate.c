@@ -43,10 +43,11 @@ static char *read_prompt(const char *path)
 }
 
 /* With the prompts of the command line, and the file's. */
-static int generate(cairn_generate_options *options, const cli_texts *prompts,
+static int generate(const cairn_generate_options *given, const cli_texts *prompts,
                     const char *prompt_file)
 {
     cairn_error err = {0};
+    cairn_generate_options options = *given;
     int code = CLI_EXIT_USAGE;
     const cairn_log log = cli_log(CAIRN_LOG_WARNING);
     char *from_file = NULL;
@@ -56,20 +57,20 @@ static int generate(cairn_generate_options *options, const cli_texts *prompts,
         return CLI_EXIT_FAILED;
     }
     for (size_t i = 0; i < prompts->count; i++)
-        all[options->prompt_count++] = prompts->items[i];
+        all[options.prompt_count++] = prompts->items[i];
     if (prompt_file != NULL) {
         from_file = read_prompt(prompt_file);
         if (from_file == NULL)
             goto out;
-        all[options->prompt_count++] = from_file;
+        all[options.prompt_count++] = from_file;
     }
-    options->prompts = all;
-    options->log = &log;
-    options->write = write_bytes;
-    options->stop_requested = cairn_app_stop_requested;
+    options.prompts = all;
+    options.log = &log;
+    options.write = write_bytes;
+    options.stop_requested = cairn_app_stop_requested;
     (void)cairn_app_install_signals();
-    code = cairn_app_generate(options, &err) == CAIRN_OK ? cli_finish_output(CLI_EXIT_OK)
-                                                         : cli_fail(&err);
+    code = cairn_app_generate(&options, &err) == CAIRN_OK ? cli_finish_output(CLI_EXIT_OK)
+                                                          : cli_fail(&err);
 out:
     free(from_file);
     free(all);
@@ -93,13 +94,13 @@ int cli_generate(int argc, char **argv)
         {"lora_path", 0, CLI_TEXT, &options.lora_path, "FILE",
          "Of a checkpoint: the adapters of this one (its own)."},
         {"add_bos", 0, CLI_FLAG, &options.adds_first, NULL,
-         "Put the token that begins texts, such as <s>, before the prompt."},
+         "Begin each prompt with the token that begins texts."},
         {"tokenizer", 0, CLI_TEXT, &options.tokenizer, "FILE",
          "tokenizer.json, SentencePiece model or `bytes` (its own)."},
         {"prompt", 'p', CLI_TEXTS, &prompts, "TEXT",
          "What the text begins with; given often, each is continued."},
         {"prompt_file", 'f', CLI_TEXT, &prompt_file, "FILE",
-         "A file that a text begins with, as it is; - is standard input."},
+         "A file that a text begins with; - is standard input."},
         {"max_tokens", 'n', CLI_COUNT, &options.max_tokens, "N", "Tokens to write (200)."},
         {"temperature", 't', CLI_NUMBER, &options.temperature, "T",
          "0 takes the likeliest token each time (0.8)."},

@@ -87,13 +87,12 @@ struct cairn_tokenizer {
     size_t by_bytes_mask;
     crn_merge *merges; /* [merges_mask + 1] an id of UINT32_MAX is empty */
     size_t merges_mask;
-    size_t merge_count;
     bool takes_whole_pieces;  /* ignore_merges: a piece that is a token is that token */
     double *scores;           /* [token_count] JOINS, UNIGRAM */
     double unknown_score;     /* UNIGRAM: of a character that is no word */
     bool has_float_sums;      /* UNIGRAM: sums of scores are rounded to float */
     crn_trie words_by_prefix; /* UNIGRAM */
-    crn_trie user_defined;    /* JOINS: found before anything else, and never merged */
+    crn_trie user_defined;    /* of SentencePiece: never normalized, never merged */
     crn_map neighbours;       /* characters that stand side by side in a word: first << 32 | next */
     bool has_prefix_space;
     size_t first_spaces; /* that a token which begins a text loses; the encoder put them there */

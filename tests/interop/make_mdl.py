@@ -6,10 +6,10 @@
         'pydantic<3' transformers==4.45.2 numpy==1.26.4 Pillow pandas==2.2.3
     /tmp/zoo/bin/python make_mdl.py modelzoo/src
 
-gpt2 and llama are saved by the Model Zoo's own Trainer on the CPU, after 4 of 6 steps; kinds by
-cerebras.pytorch.save, as groups. expected.json has what they hold, and the losses of all 6 steps.
-Those of bad/ are made with h5py, as cerebras.appliance/storage/h5_storage.py lays them out: each is refused
-for the reason in its name. ../hdf5/mdl has two small good ones.
+gpt2 and llama are saved by the Model Zoo's own Trainer on the CPU, after 4 of 6 steps; kinds and
+groups by cerebras.pytorch.save. expected.json has what they hold, and the losses of all 6 steps.
+Those of bad/ are made with h5py, as cerebras.appliance/storage/h5_storage.py lays them out: each is
+refused for the reason in its name. ../hdf5/mdl has two small good ones.
 """
 import gzip
 import hashlib

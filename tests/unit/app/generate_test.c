@@ -45,17 +45,17 @@ static void a_character__is_never_written_in_parts(void **state)
     size_t wide = 0;
     assert_non_null(source);
     /* Its weights are random, so it writes random bytes, some of which are characters. */
-    const cairn_generate_options options = {
-        .struct_size = sizeof options,
-        .checkpoint_path = tk_join(path, source, "tests/interop/gpt2"),
-        .tokenizer = "bytes",
-        .max_tokens = TOKENS,
-        .temperature = 3,
-        .top_p = 1,
-        .repetition_penalty = 1,
-        .seed = 1,
-        .write = hear,
-        .user = &s_heard};
+    const cairn_generate_options options = {.struct_size = sizeof options,
+                                            .checkpoint_path =
+                                                tk_join(path, source, "tests/interop/gpt2"),
+                                            .tokenizer = "bytes",
+                                            .max_tokens = TOKENS,
+                                            .temperature = 3,
+                                            .top_p = 1,
+                                            .repetition_penalty = 1,
+                                            .seed = 1,
+                                            .write = hear,
+                                            .user = &s_heard};
     tk_assert_ok(cairn_app_generate(&options, &err), &err);
     for (size_t at = 0, next_cut = 0; at < s_heard.text.length;) {
         const size_t end = at + character_at(&s_heard.text, at);
