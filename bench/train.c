@@ -2,7 +2,7 @@
  * The speed of a training step beside the bound that the matrix library sets.
  *
  *     bench-train [--batch B] [--time T] [--steps N] [--layers L] [--hidden C] [--vocab V]
- *                 [--window W] [--llama] [--gradient_checkpointing] [--json]
+ *                 [--window W] [--llama] [--gradient_checkpointing] [--bf16] [--json]
  *
  * GPT-2 (tied, learned positions, GELU), or with --llama RMSNorm, rotary positions, SwiGLU of 8/3 C
  * and an output layer of its own; with --window each token sees the W tokens before it; with
@@ -11,7 +11,9 @@
  * The bound, measured in the same run and interleaved with the steps: the three fp32 products of
  * every linear layer and of the output layer (y = x W', dx = dy W, dW += dy' x) by dnnl_sgemm, on
  * matrices of their own of the sizes of the step, with random numbers. Attention, norms, the
- * softmax and the optimizer are not in it, so that no step can be faster.
+ * softmax and the optimizer are not in it, so that no step can be faster. With --bf16 the products
+ * are oneDNN's of bfloat16 factors where the processor has a unit for them; where they are emulated
+ * the bound is that of fp32.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -26,6 +28,7 @@
 
 #include "cairn/model.h"
 #include "cairn/optim.h"
+#include "kernels/kernels.h"
 
 enum { WARM_UP = 2, STEPS_MAX = 1000 };
 
@@ -38,6 +41,7 @@ struct settings {
     int64_t window; /* 0: none */
     int steps;
     bool is_llama;
+    bool is_bf16;
     bool is_checkpointed; /* its layers */
     bool is_json;
 };
@@ -116,7 +120,35 @@ struct bound {
     float *y;
     float *w;
     float *dw;
+    crn_bf16_gemms *gemms; /* NULL: fp32 */
+    crn_bf16 *x_half;      /* the same numbers */
+    crn_bf16 *y_half;
+    crn_bf16 *w_half;
 };
+
+static crn_bf16 *halves(size_t count, const float *from)
+{
+    crn_bf16 *const data = malloc(count * sizeof *data);
+    if (data == NULL)
+        fail("no memory");
+    crn_to_bf16((int64_t)count, from, data);
+    return data;
+}
+
+/* Where the processor has a unit for bfloat16. */
+static void bound_use_bf16(struct bound *b, size_t x, size_t y, size_t weights)
+{
+    cairn_error err = {0};
+    check(crn_bf16_gemms_new(&b->gemms, &err), &err);
+    if (crn_bf16_gemms_unit(b->gemms) != CRN_BF16_NATIVE) {
+        crn_bf16_gemms_destroy(b->gemms);
+        b->gemms = NULL;
+        return;
+    }
+    b->x_half = halves(x, b->x);
+    b->y_half = halves(y, b->y);
+    b->w_half = halves(weights, b->w);
+}
 
 static void bound_make(const struct settings *s, struct bound *b)
 {
@@ -136,6 +168,8 @@ static void bound_make(const struct settings *s, struct bound *b)
     b->y = random_floats((size_t)(b->m * widest), 2);
     b->w = random_floats(weights, 3);
     b->dw = random_floats(weights, 4);
+    if (s->is_bf16)
+        bound_use_bf16(b, (size_t)(b->m * filter), (size_t)(b->m * widest), weights);
 }
 
 static double bound_flops(const struct bound *b)
@@ -148,26 +182,54 @@ static double bound_flops(const struct bound *b)
     return flops;
 }
 
+static void products_in_fp32(const struct bound *b, const struct product *p, size_t at)
+{
+    const float *const w = b->w + at;
+    if (dnnl_sgemm('N', 'T', b->m, p->n, p->k, 1.0F, b->x, p->k, w, p->k, 0.0F, b->y, p->n) !=
+            dnnl_success ||
+        dnnl_sgemm('N', 'N', b->m, p->k, p->n, 1.0F, b->y, p->n, w, p->k, 0.0F, b->x, p->k) !=
+            dnnl_success ||
+        dnnl_sgemm('T', 'N', p->n, p->k, b->m, 1e-3F, b->y, p->n, b->x, p->k, 0.0F, b->dw + at,
+                   p->k) != dnnl_success)
+        fail("oneDNN refuses a product");
+}
+
+static crn_bf16_matrix half_matrix(const crn_bf16 *data, int64_t stride, bool is_transposed)
+{
+    return (crn_bf16_matrix){.data = data, .stride = stride, .is_transposed = is_transposed};
+}
+
+static void products_in_bf16(const struct bound *b, const struct product *p, size_t at)
+{
+    cairn_error err = {0};
+    const crn_bf16 *const w = b->w_half + at;
+    const crn_bf16_matrix y = half_matrix(b->y_half, p->n, false);
+    const crn_bf16_matrix y_turned = half_matrix(b->y_half, p->n, true);
+    const crn_bf16_matrix x = half_matrix(b->x_half, p->k, false);
+    check(crn_bf16_gemm(b->gemms, b->m, p->n, p->k, x, half_matrix(w, p->k, true), false, b->y,
+                        p->n, &err),
+          &err);
+    check(crn_bf16_gemm(b->gemms, b->m, p->k, p->n, y, half_matrix(w, p->k, false), false, b->x,
+                        p->k, &err),
+          &err);
+    check(crn_bf16_gemm(b->gemms, p->n, p->k, b->m, y_turned, x, false, b->dw + at, p->k, &err),
+          &err);
+}
+
 static double bound_run(const struct bound *b)
 {
     const double start = now();
     size_t at = 0;
-    int failed = 0;
     for (int i = 0; i < 4; i++) {
         const struct product *const p = &b->products[i];
         for (int64_t j = 0; j < p->count; j++) {
-            const float *const w = b->w + at;
-            failed |=
-                dnnl_sgemm('N', 'T', b->m, p->n, p->k, 1.0F, b->x, p->k, w, p->k, 0.0F, b->y, p->n);
-            failed |=
-                dnnl_sgemm('N', 'N', b->m, p->k, p->n, 1.0F, b->y, p->n, w, p->k, 0.0F, b->x, p->k);
-            failed |= dnnl_sgemm('T', 'N', p->n, p->k, b->m, 1e-3F, b->y, p->n, b->x, p->k, 0.0F,
-                                 b->dw + at, p->k);
+            if (b->gemms != NULL)
+                products_in_bf16(b, p, at);
+            else
+                products_in_fp32(b, p, at);
             at += (size_t)(p->n * p->k);
         }
     }
-    if (failed)
-        fail("oneDNN refuses a product");
     return now() - start;
 }
 
@@ -216,8 +278,13 @@ static void training_make(const struct settings *s, struct training *t)
     const cairn_adamw_options adamw = cairn_adamw_options_default();
     cairn_state *moments = NULL;
     cairn_param_groups *groups = NULL;
+    const char *note = NULL;
     uint32_t seed = 7;
     check(cairn_gpt2_new(&options, &t->model, &err), &err);
+    if (s->is_bf16)
+        check(t->model.ops->use_bf16(t->model.self, &note, &err), &err);
+    if (note != NULL)
+        (void)fprintf(stderr, "bench-train: %s\n", note);
     check(cairn_adamw_new(&adamw, &t->optimizer, &err), &err);
     check(cairn_state_tree_new(&t->tree, &err), &err);
     check(cairn_state_tree_add(t->tree, "model", &t->state, &err), &err);
@@ -304,6 +371,10 @@ static struct settings read_settings(int argc, char **argv)
             s.is_llama = true;
             continue;
         }
+        if (strcmp(name, "--bf16") == 0) {
+            s.is_bf16 = true;
+            continue;
+        }
         if (strcmp(name, "--gradient_checkpointing") == 0) {
             s.is_checkpointed = true;
             continue;
@@ -359,20 +430,23 @@ int main(int argc, char **argv)
     const double tokens = (double)(s.batch * s.time);
     const double compute = median(computes, s.steps);
     const double update = median(updates, s.steps);
+    const char *const type = bound.gemms != NULL ? "bf16" : "fp32";
     if (s.is_json)
-        printf("{\"batch\":%lld,\"time\":%lld,\"layers\":%lld,\"hidden\":%lld,\"vocab\":%lld,"
-               "\"step_s\":%.6f,\"compute_s\":%.6f,\"update_s\":%.6f,\"bound_s\":%.6f,"
-               "\"tokens_per_s\":%.2f,\"share_of_bound\":%.4f,\"gflops\":%.2f,\"peak_mib\":%.1f,"
-               "\"activations_mib\":%.2f}\n",
-               (long long)s.batch, (long long)s.time, (long long)s.layers, (long long)s.hidden,
-               (long long)s.vocab, step, compute, update, least, tokens / step, least / step,
-               bound_flops(&bound) / least * 1e-9, peak, activations);
+        printf(
+            "{\"batch\":%lld,\"time\":%lld,\"layers\":%lld,\"hidden\":%lld,\"vocab\":%lld,"
+            "\"step_s\":%.6f,\"compute_s\":%.6f,\"update_s\":%.6f,\"bound_s\":%.6f,"
+            "\"bound_type\":\"%s\",\"tokens_per_s\":%.2f,\"share_of_bound\":%.4f,\"gflops\":%.2f,"
+            "\"peak_mib\":%.1f,\"activations_mib\":%.2f}\n",
+            (long long)s.batch, (long long)s.time, (long long)s.layers, (long long)s.hidden,
+            (long long)s.vocab, step, compute, update, least, type, tokens / step, least / step,
+            bound_flops(&bound) / least * 1e-9, peak, activations);
     else
         printf("B=%lld T=%lld: step %.1f ms (loss and gradients %.1f, norm and update %.1f), "
-               "%.1f tokens/s; products alone %.1f ms (%.0f GFLOP/s): share %.3f; peak %.0f MiB, "
+               "%.1f tokens/s; products alone in %s %.1f ms (%.0f GFLOP/s): share %.3f; peak %.0f "
+               "MiB, "
                "of which activations %.0f MiB\n",
                (long long)s.batch, (long long)s.time, 1e3 * step, 1e3 * compute, 1e3 * update,
-               tokens / step, 1e3 * least, bound_flops(&bound) / least * 1e-9, least / step, peak,
-               activations);
+               tokens / step, type, 1e3 * least, bound_flops(&bound) / least * 1e-9, least / step,
+               peak, activations);
     return 0;
 }

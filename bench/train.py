@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """A training step beside its bound and PyTorch: `make bench-train`.
 
-    bench/train.py [--quick] [--python PYTHON] [PART ...]
+    bench/train.py [--quick] [--precision fp32|bf16|both] [--python PYTHON] [PART ...]
 
-step: GPT-2 124M, fp32, B = 4, with T = 64 and T = 1024 and 1 and all threads, and a Llama of the
-same width: tokens a second, the share of the bound (what the bound is: bench/train.c), peak memory.
-Where PYTHON (default: build/venv's, then python3) can import torch, the same step in PyTorch runs
-in turn with ours, at its best with OMP_WAIT_POLICY active or passive and with a malloc that keeps
-freed memory or does not. Ratios are of neighbours.
+step: GPT-2 124M, B = 4, with T = 64 and T = 1024, and a Llama of the same width, in fp32 and bf16,
+with 1 and all threads: tokens a second, the share of the bound (what the bound is, and what it is
+where bf16 is emulated: bench/train.c), peak memory. Where PYTHON (default: build/venv's, then
+python3) can import torch, the same step in PyTorch runs in turn with ours, at its best with
+OMP_WAIT_POLICY active or passive and with a malloc that keeps freed memory or does not; in bf16
+only where the processor has a unit for it, for elsewhere its autocast takes ten times as long as
+fp32. Ratios are of neighbours.
 
 growth: a small model at T = 256 ... 8192, with a window of 256 and without, and with 2 ... 16
 layers, kept and computed again (gradient_checkpointing): with a window the time a token should not
@@ -16,6 +18,7 @@ grow with T, nor a layer's with their number; memory a token never should with T
 JSON goes to build/bench/train-PART.json.
 """
 import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -24,7 +27,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "build" / "bench" / "bench_train"
-TARGETS = {64: 0.70, 1024: 0.80}
+TARGETS = {("fp32", 64): 0.70, ("fp32", 1024): 0.80, ("bf16", 64): 0.40, ("bf16", 1024): 0.60}
 # Else glibc gives large blocks back and PyTorch pays for fresh pages in every step.
 KEEP_FREED_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 
@@ -70,20 +73,24 @@ def part_step(options):
     cases = [(64, 5, cores, False)]
     if not options.quick:
         cases += [(64, 5, 1, False), (64, 5, cores, True), (1024, 1, cores, False)]
+    types = ["fp32", "bf16"] if options.precision == "both" else [options.precision]
     rows = []
-    print("model  T     threads  tokens/s  of bound  target  peak MiB  PyTorch tokens/s  ratio"
-          "  its MiB")
-    for time, steps, threads, is_llama in cases:
+    print("type  model  T     threads  tokens/s  of bound  target  peak MiB  PyTorch tokens/s"
+          "  ratio  its MiB")
+    for (time, steps, threads, is_llama), kind in itertools.product(cases, types):
         size = ["--time", str(time), "--steps", str(steps)]
-        ours = ours_of(size + ["--llama"] * is_llama, threads)
-        theirs = torch_row(python, size, threads) if python and not is_llama else None
+        size += ["--llama"] * is_llama + ["--bf16"] * (kind == "bf16")
+        ours = ours_of(size, threads)
+        is_emulated = kind != ours["bound_type"]
+        theirs = torch_row(python, size, threads) if python and not is_emulated else None
+        target = "none" if is_emulated else TARGETS[kind, time]
         peer = (f"{theirs['tokens_per_s']:16.1f}  {theirs['step_s'] / ours['step_s']:5.2f}"
                 f"  {theirs['peak_mib']:7.0f}" if theirs else "    not measured")
-        print(f"{'Llama' if is_llama else 'GPT-2':<6} {time:<5} {threads:<8}"
-              f" {ours['tokens_per_s']:8.1f}  {ours['share_of_bound']:8.3f}  {TARGETS[time]:6.2f}"
+        print(f"{kind:<5} {'Llama' if is_llama else 'GPT-2':<6} {time:<5} {threads:<8}"
+              f" {ours['tokens_per_s']:8.1f}  {ours['share_of_bound']:8.3f}  {target:>6}"
               f"  {ours['peak_mib']:8.0f}  {peer}", flush=True)
-        rows.append({"time": time, "threads": threads, "is_llama": is_llama, "cairn": ours,
-                     "torch": theirs})
+        rows.append({"type": kind, "time": time, "threads": threads, "is_llama": is_llama,
+                     "cairn": ours, "torch": theirs})
     save("step", rows)
 
 
@@ -119,6 +126,8 @@ PARTS = {"step": part_step, "growth": part_growth}
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="the smallest sizes only")
+    parser.add_argument("--precision", choices=["fp32", "bf16", "both"], default="both",
+                        help="number types of part step")
     parser.add_argument("--python", help="a Python with torch")
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     options = parser.parse_args()

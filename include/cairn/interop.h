@@ -2,9 +2,9 @@
  * @file interop.h  Checkpoints from and to other programs.
  *
  * Today: Hugging Face folders (config.json with safetensors or PyTorch files) and GGUF files (of
- * llama.cpp) of GPT-2, Llama and Mistral models; to read, PyTorch files beside a config.json, and
- * checkpoints of the Model Zoo (HDF5).
- * What is converted is the model; docs/guide/interop.md has what each side can express.
+ * llama.cpp) of GPT-2, Llama and Mistral models; from them only: checkpoints of the Model Zoo
+ * (HDF5) and PyTorch files beside a config.json. What is converted is the model;
+ * docs/guide/interop.md has what each side can express.
  */
 #ifndef CAIRN_INTEROP_H
 #define CAIRN_INTEROP_H
@@ -23,8 +23,8 @@ typedef enum cairn_convert_to {
 
 typedef struct cairn_convert_options {
     size_t struct_size;
-    const char *source;      /**< A checkpoint, ours or the Model Zoo's, a GGUF file, a Hugging Face
-                                  folder or a PyTorch file, as it is found. */
+    const char *source;      /**< A checkpoint, ours or the Model Zoo's, a GGUF file, a Hugging
+                                  Face folder or a PyTorch file, as it is found. */
     const char *destination; /**< The folder or file to make; nothing may be there. */
     cairn_convert_to to;
     const cairn_log *log;  /**< May be NULL. */

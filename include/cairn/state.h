@@ -161,6 +161,9 @@ CAIRN_API void *cairn_tensor_write_begin(cairn_state_tree *tree, const cairn_ten
                                          uint64_t offset, uint64_t bytes);
 CAIRN_API void cairn_tensor_write_end(cairn_state_tree *tree, const cairn_tensor *tensor,
                                       uint64_t offset, uint64_t bytes);
+/** How often something asked to write @p tensor. What was derived from it holds while this stays
+ *  the same. */
+CAIRN_API uint64_t cairn_tensor_writes(const cairn_tensor *tensor);
 
 #ifdef __cplusplus
 }

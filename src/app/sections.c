@@ -244,19 +244,38 @@ static void read_backend(crn_app_config *config, crn_node *init, crn_diag *diag)
     notice_device(crn_node_get(backend, "backend_type"), diag);
 }
 
+/* Of a loss scale that never changes. */
+static void notice_limits(const cairn_precision_options *o, const crn_node *node, crn_diag *diag)
+{
+    const struct {
+        const char *key;
+        bool is_set;
+    } limits[] = {{"initial_loss_scale", o->initial_loss_scale.is_set},
+                  {"min_loss_scale", o->min_loss_scale.is_set},
+                  {"max_loss_scale", o->max_loss_scale.is_set}};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        if (limits[i].is_set)
+            crn_diag_notice(diag, crn_node_get(node, limits[i].key),
+                            "precision.%s has no effect without a dynamic loss scale",
+                            limits[i].key);
+    }
+}
+
 static void notice_precision(const crn_app_config *config, const crn_node *node, crn_diag *diag)
 {
     const cairn_precision_options *const o = &config->precision;
     const char *const factor = o->loss_scaling_factor;
     double number = 1.0;
-    if (o->enabled)
+    const bool is_bf16 = strcmp(o->fp16_type, "bfloat16") == 0;
+    if (o->enabled && !is_bf16)
         crn_diag_notice(diag, crn_node_get(node, "enabled"),
                         "precision: this version computes in float32, not in %s", o->fp16_type);
-    if (strcmp(o->fp16_type, "bfloat16") == 0 && factor != NULL &&
-        !(crn_f64_from_text(factor, &number) && number == 1.0))
+    if (is_bf16 && factor != NULL && !(crn_f64_from_text(factor, &number) && number == 1.0))
         crn_diag_notice(diag, crn_node_get(node, "loss_scaling_factor"),
                         "precision.loss_scaling_factor has no effect with fp16_type bfloat16, "
                         "which has the range of float32");
+    if (is_bf16 || factor == NULL || strcmp(factor, "dynamic") != 0)
+        notice_limits(o, node, diag);
 }
 
 static void refuse_lacking(const crn_node *init, crn_diag *diag)

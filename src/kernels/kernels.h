@@ -50,6 +50,53 @@ typedef struct crn_matrix {
 cairn_status crn_gemm(int64_t m, int64_t n, int64_t k, float alpha, crn_matrix a, crn_matrix b,
                       float beta, float *out, int64_t out_stride, cairn_error *err);
 
+/* --- bf16.c --- */
+
+/* bfloat16: the upper half of the bits of a float32. */
+typedef uint16_t crn_bf16;
+
+/* The nearest each, of two equally near the even one (IEEE 754's default); what is too large
+ * becomes infinite, a NaN stays one. */
+void crn_to_bf16(int64_t count, const float *x, crn_bf16 *out);
+/* Exact. */
+void crn_from_bf16(int64_t count, const crn_bf16 *x, float *out);
+/* The same, kept in float32. @out may be @x. */
+void crn_round_to_bf16(int64_t count, const float *x, float *out);
+
+/* --- bf16_gemm.c: products of bfloat16 factors, added up in float32 --- */
+
+/* As crn_matrix. */
+typedef struct crn_bf16_matrix {
+    const crn_bf16 *data;
+    int64_t stride;
+    bool is_transposed;
+} crn_bf16_matrix;
+
+/* What multiplies. */
+typedef enum crn_bf16_unit {
+    CRN_BF16_NATIVE,    /* the processor, by oneDNN */
+    CRN_BF16_EMULATED,  /* float32 arithmetic: the product of two bfloat16 is exact in float32 */
+    CRN_BF16_DISTRUSTED /* the same, since oneDNN's result was found wrong */
+} crn_bf16_unit;
+
+/* What products need beside their factors, so that they allocate nothing: made once for each shape.
+ * Belongs to one thread. */
+typedef struct crn_bf16_gemms crn_bf16_gemms;
+
+/* Tries the processor's unit with a small product, if it has one. Yours. CAIRN_ENOMEM,
+ * CAIRN_EDEVICE. */
+cairn_status crn_bf16_gemms_new(crn_bf16_gemms **out, cairn_error *err);
+/* Accepts NULL. */
+void crn_bf16_gemms_destroy(crn_bf16_gemms *gemms);
+crn_bf16_unit crn_bf16_gemms_unit(const crn_bf16_gemms *gemms);
+/*
+ * out[M][N] (=|+=) a[M][K] b[K][N], K > 0; rows of @out are @out_stride apart. The first product of
+ * a shape allocates. CAIRN_ENOMEM, CAIRN_EDEVICE: oneDNN refused.
+ */
+cairn_status crn_bf16_gemm(crn_bf16_gemms *gemms, int64_t m, int64_t n, int64_t k,
+                           crn_bf16_matrix a, crn_bf16_matrix b, bool adds, float *out,
+                           int64_t out_stride, cairn_error *err);
+
 /* --- elementwise.c --- */
 
 /* out[i] = a[i] + b[i]; @out may be @a or @b. */
@@ -84,6 +131,18 @@ cairn_status crn_linear(const crn_linear_shape *shape, const float *x, const flo
 cairn_status crn_linear_backward(const crn_linear_shape *shape, const float *x, const float *weight,
                                  const float *dy, bool adds, float *dx, float *dweight,
                                  float *dbias, float *scratch, cairn_error *err);
+
+/* The same of bfloat16 factors; bias and sums are float32's. CAIRN_ENOMEM, CAIRN_EDEVICE. */
+cairn_status crn_linear_bf16(crn_bf16_gemms *gemms, const crn_linear_shape *shape,
+                             const crn_bf16 *x, const crn_bf16 *weight, const float *bias, float *y,
+                             cairn_error *err);
+/* Floats of scratch that crn_linear_bf16_backward needs. */
+int64_t crn_linear_bf16_scratch(const crn_linear_shape *shape, bool has_bias);
+/* The same with @dy rounded for the products. CAIRN_ENOMEM, CAIRN_EDEVICE. */
+cairn_status crn_linear_bf16_backward(crn_bf16_gemms *gemms, const crn_linear_shape *shape,
+                                      const crn_bf16 *x, const crn_bf16 *weight, const float *dy,
+                                      bool adds, float *dx, float *dweight, float *dbias,
+                                      float *scratch, cairn_error *err);
 
 /* --- activation.c --- */
 
@@ -215,6 +274,9 @@ typedef struct crn_attention_shape {
     int64_t window; /* 0: none */
     int64_t sinks;  /* only with a window */
     float scale;    /* Of the scores: 1 / sqrt(D), or what the model says. */
+    /* q, k, v and dy are bfloat16 numbers; probabilities and their gradients are rounded to such
+     * before they are multiplied. */
+    bool is_bf16;
 } crn_attention_shape;
 
 /* Floats of scratch for @workers threads at once. */

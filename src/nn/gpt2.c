@@ -86,6 +86,22 @@ static void parameters_changed(void *self)
     crn_gpt2_cache_forget(m->cache);
 }
 
+static cairn_status use_bf16(void *self, const char **out_note, cairn_error *err)
+{
+    static const char *const k_notes[] = {
+        [CRN_BF16_NATIVE] = NULL,
+        [CRN_BF16_EMULATED] =
+            "bfloat16 is emulated on this processor: the same rounding, no faster",
+        [CRN_BF16_DISTRUSTED] = "this processor's bfloat16 products are WRONG in a trial, so they "
+                                "are emulated: the same rounding, no faster"};
+    cairn_status rc = CAIRN_OK;
+    crn_gpt2 *const m = self;
+    CRN_TRY_PLAIN(crn_mixed_new(&m->mixed, err));
+    *out_note = k_notes[crn_bf16_gemms_unit(crn_mixed_gemms(m->mixed))];
+out:
+    return rc;
+}
+
 static int64_t vocab_size(const void *self)
 {
     const crn_gpt2 *const m = self;
@@ -168,6 +184,7 @@ static void destroy(void *self)
     crn_params_dispose(&m->adapters);
     crn_free(m->blocks);
     crn_gpt2_cache_destroy(m->cache);
+    crn_mixed_destroy(m->mixed);
     crn_free(m);
 }
 
@@ -184,7 +201,8 @@ static const cairn_model_ops k_ops = {.struct_size = sizeof(cairn_model_ops),
                                       .flops = flops,
                                       .takes_weights = true,
                                       .memory = memory,
-                                      .adapters = &crn_gpt2_adapter_ops};
+                                      .adapters = &crn_gpt2_adapter_ops,
+                                      .use_bf16 = use_bf16};
 
 cairn_status cairn_gpt2_new(const cairn_gpt2_options *options, cairn_model *out, cairn_error *err)
 {

@@ -52,6 +52,7 @@ typedef struct crn_gpt2 {
     crn_layer norm;
     crn_layer head;
     crn_rotary_table rotary;
+    crn_mixed *mixed;      /* NULL: products are in float32 */
     crn_gpt2_cache *cache; /* NULL until the first text */
     crn_plans plans;
 } crn_gpt2;

@@ -146,6 +146,7 @@ void crn_gpt2_record(const void *model, crn_plan *plan)
     const crn_loss_spec loss = {.per_token = m->is_per_token,
                                 .samples = plan->batch,
                                 .factor = m->is_per_token ? 1.0 : m->options.loss_weight};
+    crn_tape_use_bf16(t, m->mixed);
     plan->ids = crn_tape_input(t);
     crn_value x = record_embedding(m, plan);
     for (int64_t i = 0; i < m->options.num_hidden_layers; i++)

@@ -12,7 +12,7 @@
 
 #include "nn/tape.h"
 
-enum { CRN_OP_INPUTS_MAX = 5, CRN_OP_SAVED_MAX = 2, CRN_OP_ATTRIBUTES_SIZE = 80 };
+enum { CRN_OP_INPUTS_MAX = 6, CRN_OP_SAVED_MAX = 2, CRN_OP_ATTRIBUTES_SIZE = 80 };
 
 typedef struct crn_op crn_op;
 
@@ -25,7 +25,8 @@ enum {
     CRN_READS_IN2 = 1 << 2,
     CRN_READS_IN3 = 1 << 3,
     CRN_READS_IN4 = 1 << 4,
-    CRN_READS_OUT = 1 << 5
+    CRN_READS_IN5 = 1 << 5,
+    CRN_READS_OUT = 1 << 6
 };
 
 typedef struct crn_op_kind {
@@ -57,6 +58,7 @@ typedef struct crn_op_spec {
     int in_count;
     int64_t out_rows; /* 0: no output. */
     int64_t out_cols;
+    bool is_bf16; /* The output, which then has no gradient: only products read it. */
     int64_t saved_floats[CRN_OP_SAVED_MAX]; /* 0: none. */
     int64_t scratch_floats;
     const void *attributes;
@@ -69,6 +71,14 @@ crn_value crn_tape_record(crn_tape *tape, const crn_op_spec *spec);
 crn_value crn_tape_reject(crn_tape *tape, const char *op_name);
 
 bool crn_tape_is_training(const crn_tape *tape);
+/* What products in bfloat16 need; NULL: they are in float32. */
+crn_mixed *crn_tape_mixed(const crn_tape *tape);
+/* The copy of parameter @value that products read; NULL if recording has failed. */
+const crn_bf16 *crn_tape_bf16_weight(crn_tape *tape, crn_value value);
+/* The bfloat16 copy of a computed value that has been recorded, so that there is one;
+ * CRN_VALUE_NONE: none. */
+crn_value crn_tape_bf16_of(const crn_tape *tape, crn_value value);
+void crn_tape_set_bf16_of(crn_tape *tape, crn_value value, crn_value copy);
 /* The next dropout's number. */
 uint32_t crn_tape_next_dropout(crn_tape *tape);
 /* Threads that scratch was planned for. */
@@ -80,6 +90,9 @@ int64_t crn_value_cols(const crn_tape *tape, crn_value value);
 const float *crn_op_in(const crn_tape *tape, const crn_op *op, int i);
 const void *crn_op_array(const crn_tape *tape, const crn_op *op, int i);
 float *crn_op_out(const crn_tape *tape, const crn_op *op);
+/* Of values recorded with is_bf16. */
+const crn_bf16 *crn_op_in_bf16(const crn_tape *tape, const crn_op *op, int i);
+crn_bf16 *crn_op_out_bf16(const crn_tape *tape, const crn_op *op);
 float *crn_op_saved(const crn_tape *tape, const crn_op *op, int i);
 float *crn_op_scratch(const crn_tape *tape);
 const float *crn_op_out_grad(const crn_tape *tape, const crn_op *op);

@@ -68,6 +68,8 @@ static void run_backward(const crn_tape *tape, span *spans, crn_op *op, int64_t 
         span *const in = &spans[op->in[j]];
         if ((op->kind->backward_reads >> j & 1U) != 0)
             use(spans, op->in[j], time);
+        if (tape->vars[op->in[j]].is_bf16)
+            continue; /* The gradient is that of what was copied. */
         op->adds[j] = tape->vars[op->in[j]].kind == CRN_VAR_PARAMETER || in->grad.begin >= 0;
         extend(&in->grad, time);
     }
@@ -104,13 +106,14 @@ static void find_spans(crn_tape *tape, span *spans)
 
 /* ---- Buffers ---- */
 
-static cairn_status bytes_of(int64_t rows, int64_t cols, uint64_t *out, cairn_error *err)
+static cairn_status bytes_of(int64_t rows, int64_t cols, size_t size, uint64_t *out,
+                             cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
-    uint64_t floats = 0;
-    if (!crn_mul_u64((uint64_t)rows, (uint64_t)cols, &floats) ||
-        !crn_mul_u64(floats, sizeof(float), out) || !crn_round_up_u64(*out, ALIGNMENT, out))
-        CRN_FAIL(err, CAIRN_ENOMEM, "a value of %lld x %lld floats is too large", (long long)rows,
+    uint64_t count = 0;
+    if (!crn_mul_u64((uint64_t)rows, (uint64_t)cols, &count) || !crn_mul_u64(count, size, out) ||
+        !crn_round_up_u64(*out, ALIGNMENT, out))
+        CRN_FAIL(err, CAIRN_ENOMEM, "a value of %lld x %lld numbers is too large", (long long)rows,
                  (long long)cols);
 out:
     return rc;
@@ -121,7 +124,8 @@ static cairn_status add_buffers(crn_tape *tape, crn_var *var, const span *when, 
 {
     cairn_status rc = CAIRN_OK;
     crn_buffer data = {.lives = {when->lives[0], when->lives[1]}, .place = &var->data};
-    CRN_TRY_PLAIN(bytes_of(var->rows, var->cols, &data.bytes, err));
+    CRN_TRY_PLAIN(bytes_of(var->rows, var->cols, var->is_bf16 ? sizeof(crn_bf16) : sizeof(float),
+                           &data.bytes, err));
     if (when->is_overwritten)
         data.lives[0].end = when->grad.end;
     tape->buffers[tape->buffer_count++] = data;
@@ -212,7 +216,7 @@ cairn_status crn_tape_place(crn_tape *tape, cairn_error *err)
             CRN_TRY_PLAIN(add_buffers(tape, var, &spans[i], err));
         var->is_overwritten = spans[i].is_overwritten;
     }
-    CRN_TRY_PLAIN(bytes_of(1, most_scratch(tape), &scratch_bytes, err));
+    CRN_TRY_PLAIN(bytes_of(1, most_scratch(tape), sizeof(float), &scratch_bytes, err));
     tape->scratch_at = place_all(tape->buffers, tape->buffer_count);
     tape->memory_bytes = tape->scratch_at + scratch_bytes;
 out:

@@ -42,7 +42,13 @@ static crn_var *add_var(crn_tape *tape, crn_value *out)
     if (tape->failed != CAIRN_OK)
         return NULL;
     *out = (crn_value)tape->var_count++;
+    tape->vars[*out].bf16_copy = CRN_VALUE_NONE;
     return &tape->vars[*out];
+}
+
+void crn_tape_use_bf16(crn_tape *tape, crn_mixed *mixed)
+{
+    tape->mixed = mixed;
 }
 
 crn_value crn_tape_parameter(crn_tape *tape, const cairn_tensor *tensor)
@@ -154,8 +160,10 @@ crn_value crn_tape_record(crn_tape *tape, const crn_op_spec *spec)
     op->has_backward = depends_on_trained(tape, op);
     op->segment = tape->segment;
     op->out = add_computed(tape, spec->out_rows, spec->out_cols);
-    if (op->out != CRN_VALUE_NONE)
+    if (op->out != CRN_VALUE_NONE) {
         tape->vars[op->out].is_trained = op->has_backward;
+        tape->vars[op->out].is_bf16 = spec->is_bf16;
+    }
     for (int i = 0; i < CRN_OP_SAVED_MAX; i++)
         op->saved[i] = add_computed(tape, spec->saved_floats[i] > 0, spec->saved_floats[i]);
     op->scratch_floats = spec->scratch_floats;
@@ -175,6 +183,33 @@ crn_value crn_tape_reject(crn_tape *tape, const char *op_name)
 bool crn_tape_is_training(const crn_tape *tape)
 {
     return tape->is_training;
+}
+
+crn_mixed *crn_tape_mixed(const crn_tape *tape)
+{
+    return tape->mixed;
+}
+
+const crn_bf16 *crn_tape_bf16_weight(crn_tape *tape, crn_value value)
+{
+    const crn_bf16 *copy = NULL;
+    if (tape->failed == CAIRN_OK)
+        tape->failed =
+            crn_mixed_copy_of(tape->mixed, tape->vars[value].tensor, &copy, &tape->cause);
+    if (tape->failed == CAIRN_OK)
+        tape->vars[value].has_bf16_weight = true;
+    return copy;
+}
+
+crn_value crn_tape_bf16_of(const crn_tape *tape, crn_value value)
+{
+    return value != CRN_VALUE_NONE ? tape->vars[value].bf16_copy : CRN_VALUE_NONE;
+}
+
+void crn_tape_set_bf16_of(crn_tape *tape, crn_value value, crn_value copy)
+{
+    if (value != CRN_VALUE_NONE)
+        tape->vars[value].bf16_copy = copy;
 }
 
 uint32_t crn_tape_next_dropout(crn_tape *tape)
@@ -274,11 +309,20 @@ out:
     return rc;
 }
 
+static void refresh_copies(const crn_tape *tape)
+{
+    for (size_t i = 0; i < tape->var_count; i++) {
+        if (tape->vars[i].has_bf16_weight)
+            crn_mixed_refresh(tape->mixed, tape->vars[i].tensor, tape->vars[i].source);
+    }
+}
+
 cairn_status crn_tape_run(crn_tape *tape, crn_run *run, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     if (tape->is_training)
         CRN_TRY_PLAIN(check_gradients(tape, err));
+    refresh_copies(tape);
     for (size_t i = 0; i < tape->tick_count; i++)
         CRN_TRY_PLAIN(run_tick(tape, &tape->ticks[i], run, err));
 out:
@@ -296,6 +340,16 @@ const float *crn_op_in(const crn_tape *tape, const crn_op *op, int i)
         return NULL;
     const crn_var *const var = &tape->vars[op->in[i]];
     return var->kind == CRN_VAR_PARAMETER ? (const float *)var->source->data : var->data;
+}
+
+const crn_bf16 *crn_op_in_bf16(const crn_tape *tape, const crn_op *op, int i)
+{
+    return (const crn_bf16 *)(const void *)tape->vars[op->in[i]].data;
+}
+
+crn_bf16 *crn_op_out_bf16(const crn_tape *tape, const crn_op *op)
+{
+    return (crn_bf16 *)(void *)tape->vars[op->out].data;
 }
 
 const void *crn_op_array(const crn_tape *tape, const crn_op *op, int i)

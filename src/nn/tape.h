@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "cairn/plugin/model.h"
+#include "nn/mixed.h"
 
 typedef struct crn_tape crn_tape;
 
@@ -50,6 +51,9 @@ cairn_status crn_tape_new(bool is_training, crn_tape **out, cairn_error *err);
 /* Accepts NULL. */
 void crn_tape_destroy(crn_tape *tape);
 
+/* Before recording: matrix products read bfloat16 copies of their factors, for which @mixed has
+ * what they need; borrowed while the tape lives. */
+void crn_tape_use_bf16(crn_tape *tape, crn_mixed *mixed);
 /* A parameter, borrowed. Its data must be there when the tape runs. NULL (an absent
  * bias) gives CRN_VALUE_NONE. */
 crn_value crn_tape_parameter(crn_tape *tape, const cairn_tensor *tensor);

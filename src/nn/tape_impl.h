@@ -15,11 +15,14 @@ typedef struct crn_var {
     const cairn_tensor *source; /* PARAMETER: where its values are read; borrowed. */
     const void *array;          /* INPUT; borrowed. */
     float *data;                /* COMPUTED; in the tape's memory. */
+    crn_value bf16_copy;        /* COMPUTED; CRN_VALUE_NONE: nobody needs one. */
     float *grad;                /* COMPUTED, in training; NULL if nothing depends on it. */
     int32_t segment;            /* COMPUTED; that of its operation. */
     bool is_wanted;             /* Made in a segment, and its backward cannot do without. */
     bool is_overwritten;        /* By its gradient. */
     bool is_trained;            /* It is, or depends on, a parameter that is trained. */
+    bool has_bf16_weight;       /* PARAMETER: products read its copy in bfloat16. */
+    bool is_bf16;               /* @data is of crn_bf16, and there is no gradient. */
 } crn_var;
 
 /* What a run does at one time; a time is the number of its tick. */
@@ -48,6 +51,7 @@ struct crn_tape {
     bool is_training;
     cairn_status failed; /* The first failure while recording, with its cause. */
     cairn_error cause;
+    crn_mixed *mixed;           /* NULL: products are in float32; borrowed. */
     const cairn_state *weights; /* Where parameters are read; NULL: their own tensors. */
     crn_var *vars;
     size_t var_count;

@@ -171,14 +171,30 @@ void cairn_state_tree_set_guard(cairn_state_tree *tree, const cairn_write_guard_
     tree->guard_self = self;
 }
 
+/* Const only for those outside. */
+static crn_tensor_box *box_of(const cairn_tensor *tensor)
+{
+    union {
+        const cairn_tensor *in;
+        crn_tensor_box *out;
+    } cast = {.in = tensor};
+    return cast.out;
+}
+
 void *cairn_tensor_write_begin(cairn_state_tree *tree, const cairn_tensor *tensor, uint64_t offset,
                                uint64_t bytes)
 {
     const uint64_t begin = tensor->offset + offset;
+    atomic_fetch_add_explicit(&box_of(tensor)->writes, 1, memory_order_relaxed);
     if (tree->guard != NULL)
         tree->guard->begin(tree->guard_self, begin, bytes);
     crn_fence_open(tree->fence, begin, bytes);
     return tree->arena + begin;
+}
+
+uint64_t cairn_tensor_writes(const cairn_tensor *tensor)
+{
+    return atomic_load_explicit(&box_of(tensor)->writes, memory_order_relaxed);
 }
 
 void cairn_tensor_write_end(cairn_state_tree *tree, const cairn_tensor *tensor, uint64_t offset,

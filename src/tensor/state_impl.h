@@ -2,6 +2,8 @@
 #ifndef CRN_TENSOR_STATE_IMPL_H
 #define CRN_TENSOR_STATE_IMPL_H
 
+#include <stdatomic.h>
+
 #include "cairn/state.h"
 #include "tensor/fence.h"
 #include "tensor/name_index.h"
@@ -10,6 +12,7 @@
 typedef struct crn_tensor_box {
     cairn_tensor tensor;    /* first: the public pointer is the box */
     uint64_t region_offset; /* from the start of the state's region */
+    _Atomic uint64_t writes;
     char name[];
 } crn_tensor_box;
 

@@ -1,6 +1,8 @@
 /* Loss scaling and clipping: what happens to the gradients between the last micro-batch and the
  * update (Model Zoo reference, section 2.6). */
 #include <math.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "base/try.h"
 #include "train/trainer_priv.h"
@@ -12,7 +14,25 @@ static void take_limit(double *limit, cairn_opt_float option)
         *limit = option.value;
 }
 
-cairn_status crn_trainer_make_scaler(cairn_trainer *trainer, cairn_error *err)
+/* bfloat16 for the matrix products of the model, if it can; 16 bits of another kind are told of
+ * where the configuration is read. */
+static cairn_status choose_type(cairn_trainer *trainer, const char *type, cairn_error *err)
+{
+    cairn_status rc = CAIRN_OK;
+    const cairn_model *const model = &trainer->model;
+    const size_t end = offsetof(cairn_model_ops, use_bf16) + sizeof model->ops->use_bf16;
+    const char *note = "this model has no bfloat16 products";
+    if (!trainer->options.precision.enabled || (type != NULL && strcmp(type, "bfloat16") != 0))
+        return CAIRN_OK;
+    if (model->ops->struct_size >= end && model->ops->use_bf16 != NULL)
+        CRN_TRY_PLAIN(model->ops->use_bf16(model->self, &note, err));
+    if (note != NULL)
+        cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING, "precision: %s", note);
+out:
+    return rc;
+}
+
+cairn_status crn_trainer_set_precision(cairn_trainer *trainer, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     cairn_trainer_options *const options = &trainer->options;
@@ -23,6 +43,7 @@ cairn_status crn_trainer_make_scaler(cairn_trainer *trainer, cairn_error *err)
         CRN_FAIL(err, CAIRN_ECONFIG,
                  "gradients are clipped by max_gradient_norm or max_gradient_value, not by both");
     CRN_TRY_PLAIN(cairn_loss_scaler_new(o, &trainer->scaler, err));
+    CRN_TRY_PLAIN(choose_type(trainer, o->fp16_type, err));
 out:
     o->fp16_type = NULL; /* Borrowed for the call. */
     o->loss_scaling_factor = NULL;

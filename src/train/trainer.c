@@ -80,7 +80,7 @@ cairn_status cairn_trainer_new(const cairn_trainer_options *options, cairn_model
     if (model.ops == NULL)
         CRN_FAIL(err, CAIRN_EINVAL, "a trainer needs a model");
     CRN_TRY_PLAIN(own_options(trainer, options, err));
-    CRN_TRY_PLAIN(crn_trainer_make_scaler(trainer, err));
+    CRN_TRY_PLAIN(crn_trainer_set_precision(trainer, err));
     CRN_TRY_PLAIN(cairn_checkpoint_name_check(trainer->options.checkpoint.checkpoint_name, err));
     *out = trainer;
     trainer = NULL;

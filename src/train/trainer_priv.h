@@ -197,8 +197,9 @@ void crn_metric_list_dispose(crn_metric_list *list);
 cairn_pass crn_trainer_training_pass(cairn_trainer *trainer, uint64_t index, bool is_log_step);
 cairn_pass crn_trainer_validation_pass(const cairn_trainer *trainer);
 
-/* precision.c: makes the scaler that the options ask for. ECONFIG. */
-cairn_status crn_trainer_make_scaler(cairn_trainer *trainer, cairn_error *err);
+/* precision.c: tells the model the number type and makes the scaler that the options ask for.
+ * ECONFIG, and what use_bf16 of the model gives. */
+cairn_status crn_trainer_set_precision(cairn_trainer *trainer, cairn_error *err);
 /* Adds its state to the tree, if it has one. */
 cairn_status crn_trainer_declare_scaler(cairn_trainer *trainer, cairn_error *err);
 /* All micro-batches are computed: the gradients become those of the loss itself, and their norm is

@@ -342,11 +342,24 @@ class FaultTest(Case):
     def test_hardware_flags_and_16_bits_are_told_once(self):
         result, _ = self.run_config(
             "notices", loop={"max_steps": 1, "eval_frequency": 0},
-            precision={"enabled": True, "fp16_type": "bfloat16", "loss_scaling_factor": "dynamic"},
+            precision={"enabled": True, "fp16_type": "bfloat16", "loss_scaling_factor": "dynamic",
+                       "precision_opt_level": 1, "min_loss_scale": 2.0},
             callbacks=[{"GlobalFlags": {"csx.performance.micro_batch_size": "auto"}}])
         self.assertEqual(1, result.err.count("csx.performance.micro_batch_size has no effect"))
-        self.assertEqual(1, result.err.count("computes in float32, not in bfloat16"))
         self.assertEqual(1, result.err.count("loss_scaling_factor has no effect with fp16_type"))
+        self.assertEqual(1, result.err.count("precision_opt_level has no effect"))
+        self.assertEqual(1, result.err.count("min_loss_scale has no effect without a dynamic"))
+        self.assertNotIn("computes in float32", result.err)
+        self.assertLessEqual(result.err.count("bfloat16 is emulated"), 1)
+        self.assertNotIn("WRONG", result.err)
+
+    def test_other_16_bit_types_are_computed_in_float32_and_say_so(self):
+        for fp16_type in ("float16", "cbfloat16"):
+            result, _ = self.run_config(
+                fp16_type, loop={"max_steps": 1, "eval_frequency": 0},
+                precision={"enabled": True, "fp16_type": fp16_type,
+                           "loss_scaling_factor": "dynamic"})
+            self.assertEqual(1, result.err.count("computes in float32, not in " + fp16_type))
 
 
 # ---- Precision without a scaler changes nothing --------------------------------------------
@@ -363,6 +376,25 @@ class PrecisionTest(Case):
                                             loss_scaling_factor=1024.0))
         self.assertEqual(plain, self.losses("dynamic", fp16_type="float16",
                                             loss_scaling_factor="dynamic"))
+
+    def test_bfloat16_acts_if_it_is_enabled_and_only_then(self):
+        plain = self.losses("plain")
+        self.assertEqual(plain, self.losses("disabled", fp16_type="bfloat16"))
+        half = self.losses("half", enabled=True, fp16_type="bfloat16")
+        self.assertEqual(half, self.losses("again", enabled=True))
+        self.assertNotEqual(plain, half)
+
+    def test_a_validation_of_its_own_computes_as_the_one_of_the_run(self):
+        _, run = self.run_config("half", loop={"max_steps": 4, "eval_frequency": 4},
+                                 precision={"enabled": True})
+        in_run = float(kit.read_metrics(run).validations[4]["val_loss"])
+        for enabled in (True, False):
+            result = kit.run(
+                ["validate", self.path("half.yaml"), "-o", run, "--checkpoint_path",
+                 os.path.join(run, "checkpoint_4.mdl"), "--set",
+                 "trainer.init.precision.enabled=%s" % str(enabled).lower()])
+            alone = float(re.search(r"val_loss=(\S+)", result.out).group(1))
+            self.assertEqual(enabled, alone == in_run)
 
     def test_clipping_by_value_acts(self):
         plain = self.losses("plain", max_gradient_norm=None)

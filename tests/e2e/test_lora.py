@@ -136,6 +136,19 @@ class LoraTest(kit.Case):
         self.assertEqual({n[5:] for n in tensors if n.startswith("lora.")},
                          {n[4:] for n in tensors if n.startswith("ema.")})
 
+    def test_in_bfloat16_it_is_trained_and_validated_with_averages_too(self):
+        callbacks = [{"LoadCheckpointStates": {"load_checkpoint_states": "model"}},
+                     {"Lora": {"lora_params": LINEAR}}, {"EMA": {"decay": 0.5}}]
+        self.train(callbacks=callbacks)
+        self.train("half", callbacks=callbacks, precision={"enabled": True})
+        single = kit.read_metrics(self.path("lora")).validations
+        half = kit.read_metrics(self.path("half")).validations
+        self.assertEqual(sorted(single), sorted(half))
+        for step, noted in half.items():
+            self.assertNotEqual(single[step]["val_loss"], noted["val_loss"])
+            self.assertAlmostEqual(1.0, float(noted["val_loss"]) / float(single[step]["val_loss"]),
+                                   delta=0.01)
+
     def test_what_cannot_be_is_refused(self):
         for params, lora, words in (
                 ({"r": 0}, {}, "r is 0"),

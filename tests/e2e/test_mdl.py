@@ -140,6 +140,15 @@ class RealTest(MdlCase):
                 self.assertEqual(hashlib.sha256(data).hexdigest(), facts["tensors"]["model." + key])
             kit.run(["checkpoint", "convert", source, self.path(name + "-hf"), "--to", "hf"])
 
+    def test_generate_reads_one(self):
+        for name in ("gpt2", "llama"):
+            source = self.unpack(name)
+            kit.run(["checkpoint", "convert", source, self.path(name), "--to", "cairn"])
+            texts = [kit.run(["generate", "--checkpoint_path", path, "--tokenizer", "bytes",
+                              "--prompt", "!!", "-n", 8]).out
+                     for path in (source, self.path(name, "checkpoint_0.mdl"))]
+            self.assertEqual(texts[0], texts[1])
+
     def test_other_kinds_of_what_it_stores(self):
         facts = expected("kinds")
         kit.run(["checkpoint", "convert", self.unpack("kinds"), self.path("kinds"), "--to",

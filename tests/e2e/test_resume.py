@@ -182,6 +182,10 @@ class KillTest(ResumeCase):
     def test_killed_run_equals_uninterrupted_run__with_dropout(self):
         self.check("dropout", self.standard(model={"dropout_rate": 0.1}))
 
+    def test_killed_run_equals_uninterrupted_run__in_bfloat16(self):
+        self.check("bfloat16", self.standard(precision={"enabled": True},
+                                             model={"dropout_rate": 0.1}))
+
     def test_killed_run_equals_uninterrupted_run__with_layers_computed_again_from_then_on(self):
         self.check("again", self.standard(model={"dropout_rate": 0.1, "num_hidden_layers": 2}),
                    resume_with=("--set", "trainer.init.model.gradient_checkpointing=true"))

@@ -154,6 +154,14 @@ typedef struct cairn_model_ops {
                            uint64_t *out_bytes, cairn_error *err);
     /** (optional) NULL: the model takes no adapters. */
     const cairn_adapter_ops *adapters;
+    /**
+     * (optional) From now on compute rounds the factors of its matrix products to bfloat16 and adds
+     * the products up in float32; parameters, gradients and all else stay float32. Called once,
+     * before the first pass.
+     * @param out_note  What the user should know of it, static; NULL: nothing.
+     * @retval CAIRN_ENOMEM, CAIRN_EDEVICE
+     */
+    cairn_status (*use_bf16)(void *self, const char **out_note, cairn_error *err);
 } cairn_model_ops;
 
 /** A model: its table and its instance. Passed by value; whoever takes it calls destroy. */

@@ -207,6 +207,8 @@ static cairn_status forward_head(const crn_attention_shape *shape, const crn_dro
             for (int64_t j = 0; j < seen.end; j++)
                 s[i * b.columns + j] *= factors[j];
         }
+        if (shape->is_bf16)
+            crn_round_to_bf16(b.n * b.columns, s, s);
         CRN_TRY_PLAIN(times_values(shape, &b, 1.0F, s, v + at->kv_at, false, y + queries));
     }
 out:
@@ -327,6 +329,10 @@ static cairn_status backward_block(const backward *pass, const head *at, const b
             dot_product(shape->head_size, dy + i * cols, pass->y + queries + i * cols);
         backward_row(pass, at->row + b->first + i, &seen, b->columns, s + i * b->columns,
                      dp + i * b->columns, dot, factors);
+    }
+    if (shape->is_bf16) {
+        crn_round_to_bf16(b->n * b->columns, s, s);
+        crn_round_to_bf16(b->n * b->columns, dp, dp);
     }
     CRN_TRY_PLAIN(times_values(shape, b, shape->scale, dp, pass->k + at->kv_at, out->adds_dq,
                                out->dq + queries));

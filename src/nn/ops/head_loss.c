@@ -4,12 +4,20 @@
 #include "nn/ops/attributes.h"
 #include "nn/ops/ops.h"
 
-enum { X, WEIGHT, BIAS, LABELS, MASK };
+enum { X, WEIGHT, BIAS, LABELS, MASK, X_BF16 };
 enum { DX };
+
+typedef struct attributes {
+    crn_head_loss_spec spec;
+    const crn_bf16 *weight; /* NULL: products are in float32 */
+} attributes;
 
 /* One run over the rows. */
 typedef struct pass {
     crn_head_loss_spec spec;
+    crn_bf16_gemms *gemms; /* NULL: products are in float32, like the next two */
+    const crn_bf16 *x_bf16;
+    const crn_bf16 *weight_bf16;
     int64_t rows;
     int64_t in;
     int64_t vocab;
@@ -20,15 +28,20 @@ typedef struct pass {
     float *logits; /* [chunk_rows][vocab], scratch like the next three */
     float *lse;    /* [chunk_rows] */
     float *row;    /* [chunk_rows] */
-    float *sums;   /* for the gradient of the bias */
+    float *rest;   /* for the backward of the linear layer */
     float *dx;     /* NULL without training, like the next two */
     float *dweight;
     float *dbias; /* NULL: none */
 } pass;
 
-static int64_t scratch_floats(int64_t chunk_rows, int64_t vocab, bool has_bias)
+static int64_t scratch_floats(const crn_tape *tape, int64_t chunk_rows, int64_t vocab,
+                              bool has_bias)
 {
-    return chunk_rows * (vocab + 2) + (has_bias ? crn_sum_rows_scratch(chunk_rows, vocab) : 0);
+    const crn_linear_shape chunk = {.rows = chunk_rows, .out = vocab};
+    int64_t rest = has_bias ? crn_sum_rows_scratch(chunk_rows, vocab) : 0;
+    if (crn_tape_mixed(tape) != NULL)
+        rest = crn_linear_bf16_scratch(&chunk, has_bias);
+    return chunk_rows * (vocab + 2) + (crn_tape_is_training(tape) ? rest : 0);
 }
 
 static pass make_pass(crn_tape *tape, const crn_op *op)
@@ -42,16 +55,45 @@ static pass make_pass(crn_tape *tape, const crn_op *op)
         .bias = crn_op_in(tape, op, BIAS),
         .labels = {.labels = crn_op_array(tape, op, LABELS), .mask = crn_op_array(tape, op, MASK)},
         .logits = crn_op_scratch(tape)};
-    CRN_OP_ATTRIBUTES(op, &p.spec);
+    attributes a;
+    CRN_OP_ATTRIBUTES(op, &a);
+    p.spec = a.spec;
+    if (a.weight != NULL) {
+        p.gemms = crn_mixed_gemms(crn_tape_mixed(tape));
+        p.x_bf16 = crn_op_in_bf16(tape, op, X_BF16);
+        p.weight_bf16 = a.weight;
+    }
     p.lse = p.logits + p.spec.chunk_rows * p.vocab;
     p.row = p.lse + p.spec.chunk_rows;
-    p.sums = p.row + p.spec.chunk_rows;
+    p.rest = p.row + p.spec.chunk_rows;
     if (crn_tape_is_training(tape)) {
         p.dx = crn_op_saved(tape, op, DX);
         p.dweight = crn_op_in_grad(tape, op, WEIGHT);
         p.dbias = crn_op_in_grad(tape, op, BIAS);
     }
     return p;
+}
+
+/* Logits of rows [first, first + rows), before they are scaled. */
+static cairn_status multiply(const pass *p, int64_t first, const crn_linear_shape *shape,
+                             cairn_error *err)
+{
+    const int64_t at = first * p->in;
+    return p->gemms == NULL ? crn_linear(shape, p->x + at, p->weight, p->bias, p->logits, err)
+                            : crn_linear_bf16(p->gemms, shape, p->x_bf16 + at, p->weight_bf16,
+                                              p->bias, p->logits, err);
+}
+
+/* Their gradients to those of x, weight and bias. */
+static cairn_status multiply_backward(const pass *p, int64_t first, const crn_linear_shape *shape,
+                                      cairn_error *err)
+{
+    const int64_t at = first * p->in;
+    return p->gemms == NULL ? crn_linear_backward(shape, p->x + at, p->weight, p->logits, false,
+                                                  p->dx + at, p->dweight, p->dbias, p->rest, err)
+                            : crn_linear_bf16_backward(p->gemms, shape, p->x_bf16 + at,
+                                                       p->weight_bf16, p->logits, false, p->dx + at,
+                                                       p->dweight, p->dbias, p->rest, err);
 }
 
 /* Adds to the sums of @run; @factor: what the sum of the token losses is multiplied by. */
@@ -63,8 +105,7 @@ static cairn_status run_chunk(const pass *p, int64_t first, int64_t rows, double
                                      .mask =
                                          p->labels.mask != NULL ? p->labels.mask + first : NULL};
     const crn_linear_shape shape = {.rows = rows, .in = p->in, .out = p->vocab};
-    const float *const x = p->x + first * p->in;
-    CRN_TRY_PLAIN(crn_linear(&shape, x, p->weight, p->bias, p->logits, err));
+    CRN_TRY_PLAIN(multiply(p, first, &shape, err));
     if (p->spec.logits_scale != 1.0)
         crn_scale(rows * p->vocab, (float)p->spec.logits_scale, p->logits, false, p->logits);
     run->token_loss += crn_cross_entropy(rows, p->vocab, p->logits, &labels, p->lse, p->row);
@@ -74,9 +115,7 @@ static cairn_status run_chunk(const pass *p, int64_t first, int64_t rows, double
         crn_cross_entropy_backward(rows, p->vocab, &labels, p->lse,
                                    (float)(factor * p->spec.logits_scale * (double)run->loss_scale),
                                    p->logits);
-        CRN_TRY_PLAIN(crn_linear_backward(&shape, x, p->weight, p->logits, false,
-                                          p->dx + first * p->in, p->dweight, p->dbias, p->sums,
-                                          err));
+        CRN_TRY_PLAIN(multiply_backward(p, first, &shape, err));
     }
 out:
     return rc;
@@ -126,13 +165,19 @@ void crn_op_head_loss(crn_tape *tape, crn_value x, crn_value weight, crn_value b
         (void)crn_tape_reject(tape, "the output layer");
         return;
     }
-    const crn_op_spec op = {.kind = &k_head_loss,
-                            .in = {x, weight, bias, labels, mask},
-                            .in_count = 5,
-                            .saved_floats = {crn_tape_is_training(tape) ? rows * in : 0},
-                            .scratch_floats =
-                                scratch_floats(spec->chunk_rows, vocab, bias != CRN_VALUE_NONE),
-                            .attributes = spec,
-                            .attributes_size = sizeof *spec};
+    attributes a = {.spec = *spec};
+    crn_op_spec op = {.kind = &k_head_loss,
+                      .in = {x, weight, bias, labels, mask},
+                      .in_count = 5,
+                      .saved_floats = {crn_tape_is_training(tape) ? rows * in : 0},
+                      .scratch_floats =
+                          scratch_floats(tape, spec->chunk_rows, vocab, bias != CRN_VALUE_NONE),
+                      .attributes = &a,
+                      .attributes_size = sizeof a};
+    if (crn_tape_mixed(tape) != NULL) {
+        a.weight = crn_tape_bf16_weight(tape, weight);
+        op.in[X_BF16] = crn_op_bf16(tape, x);
+        op.in_count = 6;
+    }
     (void)crn_tape_record(tape, &op);
 }

@@ -17,6 +17,10 @@ crn_value crn_op_embedding(crn_tape *tape, crn_value ids, crn_value words, crn_v
  * embedding as weight. */
 crn_value crn_op_linear(crn_tape *tape, crn_value x, crn_value weight, crn_value bias);
 
+/* A copy of x in bfloat16 without a gradient, one however often it is asked for. Products on a tape
+ * with crn_tape_use_bf16 read it. */
+crn_value crn_op_bf16(crn_tape *tape, crn_value x);
+
 /* base[R][O] + factor x[R][I] weight[O][I]^T */
 crn_value crn_op_add_product(crn_tape *tape, crn_value base, crn_value x, crn_value weight,
                              double factor);

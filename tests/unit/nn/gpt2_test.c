@@ -1,5 +1,5 @@
 /* The model: names, first values, dropout, repeatability, accumulation, generation, refusals. */
-#include "numeric/tiny_gpt2.h"
+#include "numeric/bf16.h"
 
 #include <string.h>
 
@@ -379,9 +379,8 @@ static void more_logits_than_are_kept__give_what_two_smaller_batches_give(void *
     assert_int_equal(seen.of_half, 2);
 }
 
-static void a_step__allocates_nothing_once_its_shape_is_known(void **state)
+static void check_allocations(bool is_bf16)
 {
-    (void)state;
     tiny t;
     float logits[11];
     const cairn_gpt2_options options = with_dropout();
@@ -390,6 +389,8 @@ static void a_step__allocates_nothing_once_its_shape_is_known(void **state)
     const cairn_pass train = tiny_pass(true, 0);
     const cairn_pass evaluate = tiny_pass(false, 0);
     tiny_new(&t, &options);
+    if (is_bf16)
+        tiny_use_bf16(&t);
     tiny_randomize(&t, 3);
     for (int round = 0; round < 2; round++) {
         const uint64_t before = crn_mem_count();
@@ -403,6 +404,13 @@ static void a_step__allocates_nothing_once_its_shape_is_known(void **state)
             assert_int_equal(crn_mem_count(), before);
     }
     tiny_destroy(&t);
+}
+
+static void a_step__allocates_nothing_once_its_shape_is_known(void **state)
+{
+    (void)state;
+    check_allocations(false);
+    check_allocations(true);
 }
 
 /* What was planned to say how much it takes serves the first step. */
@@ -444,6 +452,79 @@ static void a_batch_without_counting_tokens__has_loss_and_gradients_0(void **sta
     const float *const gradients = cairn_state_gradients(t.state, &count);
     for (size_t i = 0; i < count; i++)
         assert_true(gradients[i] == 0.0F);
+    tiny_destroy(&t);
+}
+
+/* --- bfloat16 --- */
+
+static void bf16__is_near_float32_and_not_the_same(void **state)
+{
+    (void)state;
+    tiny single;
+    tiny half;
+    const cairn_gpt2_options options = with_dropout();
+    tiny_new(&single, &options);
+    tiny_new(&half, &options);
+    tiny_use_bf16(&half);
+    tiny_randomize(&single, 3);
+    tiny_randomize(&half, 3);
+    const double loss = train_once(&single, 1, 5, NULL);
+    const double other = train_once(&half, 1, 5, NULL);
+    assert_true(loss != other);
+    assert_true(fabs(other - loss) <= k_bf16_limit * loss);
+    for (size_t n = 0; n < cairn_state_tensor_count(single.state); n++) {
+        const cairn_tensor *const tensor = cairn_state_tensor_at(single.state, n);
+        const float *const grad = cairn_state_tensor_at(half.state, n)->grad;
+        double off = 0.0;
+        double norm = 0.0;
+        if (strstr(tensor->name, "proj_k_dense_layer.bias") != NULL)
+            continue; /* Its true gradient is 0. */
+        for (int64_t i = 0; i < cairn_tensor_elements(tensor); i++) {
+            off += pow((double)(grad[i] - tensor->grad[i]), 2.0);
+            norm += pow((double)tensor->grad[i], 2.0);
+        }
+        if (!(sqrt(off) <= 3.0 * k_bf16_limit * sqrt(norm)))
+            fail_msg("%s: %g of %g", tensor->name, sqrt(off), sqrt(norm));
+    }
+    tiny_destroy(&single);
+    tiny_destroy(&half);
+}
+
+/* The copies that products read are those of the weights at hand, whoever wrote them. */
+static void bf16__follows_every_change_of_the_weights(void **state)
+{
+    (void)state;
+    tiny t;
+    cairn_state *average = NULL;
+    const cairn_gpt2_options options = tiny_options();
+    const cairn_batch batch = tiny_batch(B, T, k_ids, k_labels, k_mask);
+    cairn_pass pass = tiny_pass(false, 0);
+    tiny_declare(&t, &options);
+    tiny_ok(&t, cairn_state_tree_add(t.tree, "average", &average, &t.err));
+    for (size_t n = 0; n < cairn_state_tensor_count(t.state); n++) {
+        const cairn_tensor *const like = cairn_state_tensor_at(t.state, n);
+        cairn_tensor_spec spec = {
+            .name = like->name, .dtype = like->dtype, .role = like->role, .rank = like->rank};
+        memcpy(spec.shape, like->shape, sizeof spec.shape);
+        tiny_ok(&t, cairn_state_add_tensor(average, &spec, NULL, &t.err));
+    }
+    tiny_allocate(&t);
+    tiny_use_bf16(&t);
+    tiny_randomize(&t, 3);
+    const double third = tiny_compute(&t, &batch, &pass).loss;
+    tiny_randomize(&t, 4);
+    const double fourth = tiny_compute(&t, &batch, &pass).loss;
+    assert_true(fourth != third);
+    tiny own = t;
+    own.state = average;
+    tiny_randomize(&own, 5); /* As often written as the model's, whose copies it replaces. */
+    tiny_randomize(&own, 3);
+    pass.weights = average;
+    assert_true(tiny_compute(&t, &batch, &pass).loss == third);
+    pass.weights = NULL;
+    assert_true(tiny_compute(&t, &batch, &pass).loss == fourth);
+    tiny_randomize(&t, 3);
+    assert_true(tiny_compute(&t, &batch, &pass).loss == third);
     tiny_destroy(&t);
 }
 
@@ -646,9 +727,8 @@ static void options_that_contradict__are_configuration_errors(void **state)
     assert_null(model.self);
 }
 
-static void every_failed_allocation__is_reported_and_leaks_nothing(void **state)
+static void check_failed_allocations(bool is_bf16)
 {
-    (void)state;
     const cairn_gpt2_options options = with_dropout();
     const cairn_batch batch = tiny_batch(B, T, k_ids, k_labels, NULL);
     const cairn_pass pass = tiny_pass(true, 0);
@@ -656,6 +736,7 @@ static void every_failed_allocation__is_reported_and_leaks_nothing(void **state)
     for (uint64_t n = 1; !is_done; n++) {
         tiny t = {0};
         cairn_loss loss = {0};
+        const char *note = NULL;
         crn_mem_fail_at(n, 0);
         cairn_status rc = cairn_gpt2_new(&options, &t.model, &t.err);
         crn_mem_fail_at(0, 0);
@@ -667,13 +748,23 @@ static void every_failed_allocation__is_reported_and_leaks_nothing(void **state)
         tiny_new(&t, &options);
         const uint64_t before = crn_mem_count();
         crn_mem_fail_at(n, 0);
-        rc = t.model.ops->compute(t.model.self, &batch, &pass, &loss, &t.err);
+        if (is_bf16)
+            rc = t.model.ops->use_bf16(t.model.self, &note, &t.err);
+        if (rc == CAIRN_OK)
+            rc = t.model.ops->compute(t.model.self, &batch, &pass, &loss, &t.err);
         crn_mem_fail_at(0, 0);
         is_done = crn_mem_count() - before < n;
         assert_int_equal(rc, is_done ? CAIRN_OK : CAIRN_ENOMEM);
         (void)tiny_compute(&t, &batch, &pass); /* Works again afterwards. */
         tiny_destroy(&t);
     }
+}
+
+static void every_failed_allocation__is_reported_and_leaks_nothing(void **state)
+{
+    (void)state;
+    check_failed_allocations(false);
+    check_failed_allocations(true);
 }
 
 int main(void)
@@ -692,6 +783,8 @@ int main(void)
         cmocka_unit_test(a_step__allocates_nothing_once_its_shape_is_known),
         cmocka_unit_test(a_step_whose_memory_was_planned__allocates_that_and_no_more),
         cmocka_unit_test(a_batch_without_counting_tokens__has_loss_and_gradients_0),
+        cmocka_unit_test(bf16__is_near_float32_and_not_the_same),
+        cmocka_unit_test(bf16__follows_every_change_of_the_weights),
         cmocka_unit_test(next_logits__depend_on_the_last_tokens_only),
         cmocka_unit_test(next_logits__do_not_depend_on_the_texts_before),
         cmocka_unit_test(next_logits__follow_parameters_once_told_that_they_changed),

@@ -1,5 +1,5 @@
 /* Layers that are computed again: the same bits, less memory, and nobody sees anything twice. */
-#include "numeric/tiny_gpt2.h"
+#include "numeric/bf16.h"
 
 #include <string.h>
 
@@ -76,7 +76,7 @@ typedef struct outcome {
     uint64_t bytes;
 } outcome;
 
-static void train(const cairn_gpt2_options *options, bool is_again, outcome *out)
+static void train(const cairn_gpt2_options *options, bool is_again, bool is_bf16, outcome *out)
 {
     tiny t;
     cairn_gpt2_options own = *options;
@@ -84,6 +84,8 @@ static void train(const cairn_gpt2_options *options, bool is_again, outcome *out
     own.gradient_checkpointing = is_again;
     memset(out, 0, sizeof *out);
     tiny_new(&t, &own);
+    if (is_bf16)
+        tiny_use_bf16(&t);
     tiny_randomize(&t, 5);
     tiny_ok(&t, t.model.ops->memory(t.model.self, &batch, true, &out->bytes, &t.err));
     tiny_zero_gradients(&t);
@@ -101,12 +103,12 @@ static void train(const cairn_gpt2_options *options, bool is_again, outcome *out
     tiny_destroy(&t);
 }
 
-static void compare(const cairn_gpt2_options *options)
+static void compare(const cairn_gpt2_options *options, bool is_bf16)
 {
     static outcome kept;
     static outcome again;
-    train(options, false, &kept);
-    train(options, true, &again);
+    train(options, false, is_bf16, &kept);
+    train(options, true, is_bf16, &again);
     assert_memory_equal(kept.losses, again.losses, sizeof kept.losses);
     assert_int_equal(kept.count, again.count);
     assert_memory_equal(kept.gradients, again.gradients, kept.count * sizeof *kept.gradients);
@@ -121,14 +123,16 @@ static void a_gpt2_with_dropout__gets_the_same_bits_in_less_memory(void **state)
 {
     (void)state;
     const cairn_gpt2_options options = gpt2();
-    compare(&options);
+    compare(&options, false);
+    compare(&options, true);
 }
 
 static void a_llama_with_grouped_queries__gets_the_same_bits_in_less_memory(void **state)
 {
     (void)state;
     const cairn_gpt2_options options = llama();
-    compare(&options);
+    compare(&options, false);
+    compare(&options, true);
 }
 
 /* Gradients of adapters of a model whose weights are frozen. Yours. */

@@ -65,7 +65,8 @@ static const cairn_callback_ops k_noting = {
 
 /* ---- */
 
-static cairn_trainer *make_trainer(const cairn_gpt2_options *model_options, const char *model_dir)
+static cairn_trainer *make_trainer(const cairn_gpt2_options *model_options, bool is_bf16,
+                                   const char *model_dir)
 {
     cairn_error err = {0};
     cairn_trainer *trainer = NULL;
@@ -82,6 +83,7 @@ static cairn_trainer *make_trainer(const cairn_gpt2_options *model_options, cons
     options.loop.max_steps = cairn_int(STEPS);
     options.loop.grad_accum_steps = 2;
     options.checkpoint.steps = (cairn_opt_int){0};
+    options.precision.enabled = is_bf16;
     options.precision.max_gradient_norm = (cairn_opt_float){.is_set = true, .value = 0.5};
     tk_assert_ok(cairn_gpt2_new(model_options, &model, &err), &err);
     tk_assert_ok(cairn_adamw_new(&adamw, &optimizer, &err), &err);
@@ -92,7 +94,7 @@ static cairn_trainer *make_trainer(const cairn_gpt2_options *model_options, cons
     return trainer;
 }
 
-static void train(void **state, const cairn_gpt2_options *options)
+static void train(void **state, const cairn_gpt2_options *options, bool is_bf16)
 {
     cairn_error err = {0};
     char model_dir[TK_PATH_SIZE];
@@ -100,7 +102,8 @@ static void train(void **state, const cairn_gpt2_options *options)
     cairn_loader *loader = NULL;
     const cairn_loader_options loading = {
         .struct_size = sizeof loading, .batch_size = BATCH, .shuffle = true};
-    cairn_trainer *const trainer = make_trainer(options, tk_join(model_dir, *state, "run"));
+    cairn_trainer *const trainer =
+        make_trainer(options, is_bf16, tk_join(model_dir, *state, "run"));
     tk_assert_ok(cairn_loader_new((cairn_data){.ops = &k_data}, &loading, &loader, &err), &err);
     tk_assert_ok(cairn_trainer_fit(trainer, loader, NULL, 0, (cairn_ckpt){0}, &result, &err), &err);
     assert_int_equal(result.step, STEPS);
@@ -115,14 +118,20 @@ static void a_step_of_a_gpt2__allocates_nothing(void **state)
 {
     cairn_gpt2_options options = tiny_options();
     options.dropout_rate = 0.1;
-    train(state, &options);
+    train(state, &options, false);
+}
+
+static void a_step_of_a_gpt2_in_bfloat16__allocates_nothing(void **state)
+{
+    const cairn_gpt2_options options = tiny_options();
+    train(state, &options, true);
 }
 
 static void a_step_of_a_gpt2_with_gradient_checkpointing__allocates_nothing(void **state)
 {
     cairn_gpt2_options options = tiny_options();
     options.gradient_checkpointing = true;
-    train(state, &options);
+    train(state, &options, false);
 }
 
 static void a_step_of_a_llama__allocates_nothing(void **state)
@@ -134,7 +143,7 @@ static void a_step_of_a_llama__allocates_nothing(void **state)
     options.attention_module = "multiquery_attention";
     options.extra_attention_params.num_kv_groups = 1;
     options.share_embedding_weights = false;
-    train(state, &options);
+    train(state, &options, false);
 }
 
 int main(void)
@@ -142,6 +151,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, tk_temp_setup, tk_temp_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_step_of_a_gpt2__allocates_nothing),
+        TEST(a_step_of_a_gpt2_in_bfloat16__allocates_nothing),
         TEST(a_step_of_a_gpt2_with_gradient_checkpointing__allocates_nothing),
         TEST(a_step_of_a_llama__allocates_nothing),
     };
