@@ -145,6 +145,7 @@ typedef struct cairn_memory_plan {
     uint64_t gradients;
     uint64_t optimizer;
     uint64_t others;      /**< States of callbacks, such as averages. */
+    uint64_t copies;      /**< Of parameters for the products, such as in bfloat16. */
     bool has_activations; /**< Model and data could tell the next two. */
     uint64_t training;    /**< Activations of a batch, and of a last one that is smaller. */
     uint64_t validation;  /**< Likewise, of the two largest batches of all loaders. */

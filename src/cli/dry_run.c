@@ -111,7 +111,8 @@ static void print_json_memory(const cairn_memory_plan *plan)
                  plan->parameters, plan->gradients, plan->optimizer, plan->others);
     print_json_room("training", plan->has_activations, plan->training);
     print_json_room("validation", plan->has_activations, plan->validation);
-    (void)printf(",\"staging\":%" PRIu64 ",\"total\":%" PRIu64 "}", plan->staging, plan->total);
+    (void)printf(",\"copies\":%" PRIu64 ",\"staging\":%" PRIu64 ",\"total\":%" PRIu64 "}",
+                 plan->copies, plan->staging, plan->total);
 }
 
 static void print_json(const cairn_dry_run *found, size_t index, size_t count)

@@ -173,6 +173,12 @@ out:
     return rc;
 }
 
+static uint64_t copies(const void *self)
+{
+    const crn_gpt2 *const m = self;
+    return crn_mixed_bytes(m->mixed);
+}
+
 static void destroy(void *self)
 {
     crn_gpt2 *const m = self;
@@ -202,7 +208,8 @@ static const cairn_model_ops k_ops = {.struct_size = sizeof(cairn_model_ops),
                                       .takes_weights = true,
                                       .memory = memory,
                                       .adapters = &crn_gpt2_adapter_ops,
-                                      .use_bf16 = use_bf16};
+                                      .use_bf16 = use_bf16,
+                                      .copies = copies};
 
 cairn_status cairn_gpt2_new(const cairn_gpt2_options *options, cairn_model *out, cairn_error *err)
 {

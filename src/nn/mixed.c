@@ -81,3 +81,11 @@ void crn_mixed_refresh(crn_mixed *mixed, const cairn_tensor *tensor, const cairn
         made->writes = writes;
     }
 }
+
+uint64_t crn_mixed_bytes(const crn_mixed *mixed)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; mixed != NULL && i < mixed->count; i++)
+        bytes += mixed->copies[i].bytes;
+    return bytes;
+}

@@ -24,5 +24,7 @@ cairn_status crn_mixed_copy_of(crn_mixed *mixed, const cairn_tensor *tensor, con
 /* Before a run: makes the copy of @tensor one of the values of @source, which may be another of its
  * shape, unless it is that already. */
 void crn_mixed_refresh(crn_mixed *mixed, const cairn_tensor *tensor, const cairn_tensor *source);
+/* Bytes of all copies; 0 for NULL. */
+uint64_t crn_mixed_bytes(const crn_mixed *mixed);
 
 #endif

@@ -99,6 +99,15 @@ out:
 
 /* ---- The whole ---- */
 
+/* Known once activations are measured. */
+static uint64_t copies_of(const cairn_model *model)
+{
+    const bool can =
+        model->ops->struct_size >= offsetof(cairn_model_ops, copies) + sizeof model->ops->copies &&
+        model->ops->copies != NULL;
+    return can ? model->ops->copies(model->self) : 0;
+}
+
 static uint64_t staging_of(const cairn_trainer *trainer)
 {
     const uint64_t state = cairn_state_tree_bytes(trainer->tree);
@@ -109,16 +118,16 @@ static uint64_t staging_of(const cairn_trainer *trainer)
 }
 
 /* What is mapped is not touched yet: better now than when the kernel has to kill somebody. */
-static cairn_status check_room(const cairn_trainer *trainer, uint64_t activations, cairn_error *err)
+static cairn_status check_room(const cairn_trainer *trainer, uint64_t batch, cairn_error *err)
 {
     cairn_status rc = CAIRN_OK;
     const cairn_memory_plan *const plan = &trainer->memory;
     char need_text[32];
     char room_text[32];
     char state_text[32];
-    char activations_text[32];
+    char batch_text[32];
     const uint64_t state = add(cairn_state_tree_bytes(trainer->tree), plan->gradients);
-    const uint64_t needed = add(state, activations);
+    const uint64_t needed = add(state, batch);
     (void)crn_format_bytes(plan->room, room_text);
     (void)crn_format_bytes(state, state_text);
     if (state > plan->room)
@@ -130,13 +139,13 @@ static cairn_status check_room(const cairn_trainer *trainer, uint64_t activation
     if (needed > plan->room)
         CRN_FAIL(err, CAIRN_ENOMEM,
                  "a training step takes %s (%" PRIu64
-                 " bytes) of memory, %s for the state and its gradients and %s for activations, "
-                 "and %s (%" PRIu64
+                 " bytes) of memory, %s for the state and its gradients and %s for activations "
+                 "and copies, and %s (%" PRIu64
                  " bytes) are free; lower batch_size (a higher grad_accum_steps makes up for it) "
                  "or max_sequence_length, set model.gradient_checkpointing to true, or end what "
                  "else runs here",
                  crn_format_bytes(needed, need_text), needed, state_text,
-                 crn_format_bytes(activations, activations_text), room_text, plan->room);
+                 crn_format_bytes(batch, batch_text), room_text, plan->room);
     if (plan->total > plan->room)
         cairn_log_message(trainer->options.log, CAIRN_LOG_WARNING,
                           "the memory may not suffice: with validation, smaller last batches and "
@@ -163,11 +172,12 @@ cairn_status crn_trainer_plan_memory(cairn_trainer *trainer, cairn_error *err)
     plan->gradients = (uint64_t)gradients * sizeof(float);
     plan->staging = staging_of(trainer);
     CRN_TRY_PLAIN(measure_activations(trainer, &training, err));
-    plan->total =
-        add(add(add(state, plan->gradients), add(plan->training, plan->validation)), plan->staging);
+    plan->copies = copies_of(&trainer->model);
+    plan->total = add(add(add(state, plan->gradients), add(plan->training, plan->validation)),
+                      add(plan->copies, plan->staging));
     plan->has_room = crn_memory_available(&plan->room);
     if (plan->has_room)
-        CRN_TRY_PLAIN(check_room(trainer, training.first, err));
+        CRN_TRY_PLAIN(check_room(trainer, add(training.first, plan->copies), err));
 out:
     return rc;
 }
@@ -177,9 +187,13 @@ const char *cairn_memory_plan_text(const cairn_memory_plan *plan, char *buf, siz
     const struct {
         const char *name;
         uint64_t bytes;
-    } parts[] = {{"parameters", plan->parameters},   {"gradients", plan->gradients},
-                 {"optimizer", plan->optimizer},     {"callbacks", plan->others},
-                 {"activations", plan->training},    {"those of validation", plan->validation},
+    } parts[] = {{"parameters", plan->parameters},
+                 {"gradients", plan->gradients},
+                 {"optimizer", plan->optimizer},
+                 {"callbacks", plan->others},
+                 {"copies for products", plan->copies},
+                 {"activations", plan->training},
+                 {"those of validation", plan->validation},
                  {"copies for saves", plan->staging}};
     char number[32];
     size_t used = 0;

@@ -72,6 +72,16 @@ class PlanTest(DryRunCase):
         self.assertRegex(done.err, "(?m)plan: %.2f KiB of memory, free are .*, activations %.2f KiB"
                          % (less["total"] / 1024, less["training"] / 1024))
 
+    def test_copies_in_bfloat16_are_planned(self):
+        config = self.write_config(self.config())
+        exact = self.found(config, self.path("run"))["memory_plan"]
+        rounded = ("--set", "trainer.init.precision={enabled: true, fp16_type: bfloat16}")
+        plan = self.found(config, self.path("run"), *rounded)["memory_plan"]
+        self.assertEqual(0, exact["copies"])
+        self.assertGreater(plan["copies"], 0.4 * plan["parameters"])
+        self.assertLessEqual(plan["copies"], 0.5 * plan["parameters"])
+        self.assertEqual(plan["total"], sum(plan.values()) - plan["total"])
+
     def test_parameters_are_counted_as_CountParams_does(self):
         config = self.write_config(self.config(callbacks=[{"CountParams": {}}]))
         found = self.found(config, self.path("run"))

@@ -162,6 +162,9 @@ typedef struct cairn_model_ops {
      * @retval CAIRN_ENOMEM, CAIRN_EDEVICE
      */
     cairn_status (*use_bf16)(void *self, const char **out_note, cairn_error *err);
+    /** (optional) Bytes of copies of the parameters that passes of every shape share, such as those
+     *  in bfloat16; after `memory` those of the passes that it was asked for. */
+    uint64_t (*copies)(const void *self);
 } cairn_model_ops;
 
 /** A model: its table and its instance. Passed by value; whoever takes it calls destroy. */
