@@ -132,6 +132,21 @@ out:
     return rc;
 }
 
+/* The weights fit, and only what trains them does not: what fine-tuning meets. */
+static bool fits_model(const cairn_load_report *report)
+{
+    bool has_model = false;
+    for (size_t i = 0; i < report->state_count; i++) {
+        const cairn_load_state *const state = &report->states[i];
+        if (strcmp(state->name, "model") != 0)
+            continue;
+        has_model = true;
+        if (state->missing_count > 0 || state->unexpected_count > 0)
+            return false;
+    }
+    return has_model;
+}
+
 cairn_status crn_load_report_check_strict(const cairn_load_report *report, const char *path,
                                           cairn_error *err)
 {
@@ -142,9 +157,11 @@ cairn_status crn_load_report_check_strict(const cairn_load_report *report, const
     if (total == 0)
         return CAIRN_OK;
     crn_error_note(err, CAIRN_EINCOMPATIBLE, __FILE__, __LINE__,
-                   "checkpoint '%s' does not fit, tensor by tensor (set "
-                   "disable_strict_checkpoint_loading: true to load what does)",
-                   path);
+                   "checkpoint '%s' does not fit, tensor by tensor (set %s)", path,
+                   fits_model(report) ? "load_checkpoint_states: model in LoadCheckpointStates to "
+                                        "load the weights alone"
+                                      : "disable_strict_checkpoint_loading: true to load what "
+                                        "does");
     rc = CAIRN_EINCOMPATIBLE;
 out:
     return rc;

@@ -61,7 +61,9 @@ static cairn_status read_source(struct job *job, cairn_error *err)
         cairn_convert_to same;
         const char *words;
     } k_kinds[] = {
-        [CRN_SOURCE_CHECKPOINT] = {CAIRN_CONVERT_TO_CAIRN, "file, which is taken for a checkpoint"},
+        [CRN_SOURCE_CHECKPOINT] =
+            {CAIRN_CONVERT_TO_CAIRN,
+             "file of no kind that others write, which is taken for a checkpoint"},
         [CRN_SOURCE_HF] = {CAIRN_CONVERT_TO_HF, "folder, which is taken for Hugging Face's"},
         [CRN_SOURCE_GGUF] = {CAIRN_CONVERT_TO_GGUF, "GGUF file"},
         /* Nothing is converted to these. */

@@ -157,6 +157,25 @@ static void load__names_ten_keys_and_counts_the_rest(void **state)
     cairn_state_tree_destroy(tree);
 }
 
+static void load__tells_how_to_take_weights_alone_where_only_they_fit(void **state)
+{
+    const char *const dir = *state;
+    cairn_error err = {0};
+    char path[TK_PATH_SIZE];
+    const cairn_load_options options = options_for(false);
+    save_tree(dir, "a b", path);
+    cairn_state_tree *const tree = ck_empty_tree();
+    cairn_state *const model = ck_state(tree, "model");
+    (void)ck_add(model, "a", CAIRN_DTYPE_F32, 4, 0);
+    (void)ck_add(model, "b", CAIRN_DTYPE_F32, 4, 0);
+    (void)ck_add(ck_state(tree, "optimizer"), "a.momentum", CAIRN_DTYPE_F32, 4, 0);
+    ck_allocate(tree);
+    tk_assert_status(ck_try_load(ck_os(), path, tree, &options, NULL, &err), CAIRN_EINCOMPATIBLE,
+                     &err);
+    tk_assert_error_has(&err, "load_checkpoint_states: model");
+    cairn_state_tree_destroy(tree);
+}
+
 static void load__of_some_states_leaves_the_others(void **state)
 {
     const char *const dir = *state;
@@ -640,6 +659,7 @@ int main(void)
         T(load__outcomes_for_keys_and_shapes),
         T(load__when_tolerant_lists_names_and_zeroes_moments),
         T(load__names_ten_keys_and_counts_the_rest),
+        T(load__tells_how_to_take_weights_alone_where_only_they_fit),
         T(load__of_some_states_leaves_the_others),
         T(load__ignores_unknown_states_with_a_line),
         T(load__refuses_a_file_without_the_required_state),
