@@ -346,8 +346,8 @@ static void next__reads_on_the_calling_thread_where_data_does_not_allow_more(voi
 
     cairn_loader *const other = make(world, 10, (cairn_loader_options){.batch_size = 2}, 1);
     assert_int_equal(cairn_loader_next(other, &batch, NULL), CAIRN_OK);
+    cairn_loader_destroy(other); /* Its thread, which reads on, has ended. */
     assert_false(pthread_equal(world->reader, pthread_self()));
-    cairn_loader_destroy(other);
 }
 
 static void next__refuses_a_batch_that_cannot_be_copied(void **state)
