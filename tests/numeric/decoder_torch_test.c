@@ -1,21 +1,15 @@
 /* Small models of the GPT-2 family trained by Cairn lose what they lose in PyTorch: figures of
  * make_decoder_torch.py. */
 #include "numeric/bf16.h"
+#include "numeric/torch_model.h"
 
 #include <string.h>
 
 #include "cairn/optim.h"
 
 enum {
-    V = 97,
-    P = 16,
-    C = 32,
-    B = 4,
-    T = 16,
-    STEPS = 20,
     BF16_STEPS =
         15, /* Later PyTorch's own autocast leaves the hundredth, here of so large a rate. */
-    BATCHES = 4,
     GRADIENTS_MAX = 64,
     GROUPS_MAX = 8
 };
@@ -78,39 +72,9 @@ static void read_figures(const char *model, figures *out)
     assert_int_equal(out->loss_count, STEPS);
 }
 
-static cairn_gpt2_options base_options(void)
-{
-    cairn_gpt2_options o = tiny_options();
-    o.vocab_size = V;
-    o.max_position_embeddings = P;
-    o.hidden_size = C;
-    o.num_heads = 4;
-    o.filter_size = 64;
-    return o;
-}
-
-static cairn_gpt2_options llama3_options(void)
-{
-    cairn_gpt2_options o = base_options();
-    o.norm_type = "rmsnorm";
-    o.nonlinearity = "swiglu";
-    o.use_projection_bias_in_attention = false;
-    o.use_ffn_bias_in_attention = false;
-    o.use_ffn_bias = false;
-    o.share_embedding_weights = false;
-    o.attention_module = "multiquery_attention";
-    o.extra_attention_params.num_kv_groups = 2;
-    o.position_embedding_type = "rotary";
-    o.rope_theta = 500.0;
-    o.pos_scaling_type = "llama3";
-    o.pos_scaling_factor = 8.0;
-    o.pos_scaling_extra_args.original_max_position_embeddings = 32;
-    return o;
-}
-
 static cairn_gpt2_options window_options(void)
 {
-    cairn_gpt2_options o = base_options();
+    cairn_gpt2_options o = torch_gpt2_options();
     o.norm_type = "rmsnorm";
     o.nonlinearity = "geglu";
     o.attention_module = "multiquery_attention";
@@ -125,7 +89,7 @@ static cairn_gpt2_options window_options(void)
 
 static cairn_gpt2_options mup_options(void)
 {
-    cairn_gpt2_options o = base_options();
+    cairn_gpt2_options o = torch_gpt2_options();
     o.nonlinearity = "gelu_new";
     o.embedding_layer_norm = true;
     o.embeddings_scale = 10.0;
@@ -134,42 +98,6 @@ static cairn_gpt2_options mup_options(void)
     o.mup_base_filter_size = cairn_float(16.0);
     o.output_logits_alpha = cairn_float(0.5);
     return o;
-}
-
-/* The formulas of the script. */
-static void set_first_values(const tiny *t)
-{
-    for (size_t n = 0; n < cairn_state_tensor_count(t->state); n++) {
-        const cairn_tensor *const tensor = cairn_state_tensor_at(t->state, n);
-        const bool is_scale = tensor->role == CAIRN_ROLE_NORM && strstr(tensor->name, ".weight");
-        float *const data = tiny_begin(t, tensor);
-        for (int64_t j = 0; j < cairn_tensor_elements(tensor); j++) {
-            const double i = (double)j;
-            const double wave = 0.1 * sin(0.37 * i + 0.0013 * i * i + (double)n);
-            data[j] = (float)(is_scale ? 1.0 + wave : wave);
-        }
-        tiny_end(t, tensor);
-    }
-}
-
-typedef struct arrays {
-    int32_t ids[B * T];
-    int32_t labels[B * T];
-    float mask[B * T];
-} arrays;
-
-static cairn_batch make_batch(int step, arrays *a)
-{
-    const int s = step % BATCHES;
-    for (int b = 0; b < B; b++) {
-        for (int t = 0; t < T; t++) {
-            const int i = b * T + t;
-            a->ids[i] = (7 * b * b + 13 * t + 5 * s * s + 3 * s * t + b * t) % V;
-            a->labels[i] = (3 * a->ids[i] + t + 1) % V;
-            a->mask[i] = b % 2 == 1 && t >= T - 3 ? 0.0F : 1.0F;
-        }
-    }
-    return tiny_batch(B, T, a->ids, a->labels, a->mask);
 }
 
 static void assert_near(const char *what, int i, double actual, double expected, double limit)
@@ -182,7 +110,7 @@ static void check_losses(const cairn_gpt2_options *o, const figures *want, bool 
 {
     const double limit = is_bf16 ? k_bf16_limit : k_limit;
     tiny t;
-    arrays a;
+    torch_arrays a;
     cairn_optimizer optimizer = {0};
     cairn_state *optimizer_state = NULL;
     const cairn_adamw_options adamw = {
@@ -205,9 +133,9 @@ static void check_losses(const cairn_gpt2_options *o, const figures *want, bool 
     if (is_bf16)
         tiny_use_bf16(&t);
     tiny_ok(&t, optimizer.ops->reset(optimizer.self, t.tree, &t.err));
-    set_first_values(&t);
+    torch_set_first_values(&t, t.state);
     for (int step = 0; step < (is_bf16 ? BF16_STEPS : STEPS); step++) {
-        const cairn_batch batch = make_batch(step, &a);
+        const cairn_batch batch = torch_batch(step, &a);
         const cairn_pass pass = tiny_pass(true, (uint64_t)step);
         tiny_zero_gradients(&t);
         const cairn_loss loss = tiny_compute(&t, &batch, &pass);
@@ -230,14 +158,14 @@ static void check_first_pass(const cairn_gpt2_options *o, const figures *want, b
     const double limit = is_bf16 ? k_bf16_limit : k_limit;
     const double noise = is_bf16 ? 1e-4 : 1e-8;
     tiny t;
-    arrays a;
+    torch_arrays a;
     float logits[V];
-    const cairn_batch batch = make_batch(0, &a);
+    const cairn_batch batch = torch_batch(0, &a);
     const cairn_pass pass = tiny_pass(true, 0);
     tiny_new(&t, o);
     if (is_bf16)
         tiny_use_bf16(&t);
-    set_first_values(&t);
+    torch_set_first_values(&t, t.state);
     (void)tiny_compute(&t, &batch, &pass);
     assert_int_equal(want->gradient_count, cairn_state_tensor_count(t.state));
     for (int n = 0; n < want->gradient_count; n++) {
@@ -270,7 +198,7 @@ static void check_model(const char *name, const cairn_gpt2_options *o, bool is_b
 static void llama3__equals_pytorch_with_groups_and_scaled_rotary_positions(void **state)
 {
     (void)state;
-    const cairn_gpt2_options o = llama3_options();
+    const cairn_gpt2_options o = torch_llama3_options();
     check_model("llama3", &o, false);
 }
 
@@ -291,7 +219,7 @@ static void mup_scales__equal_pytorchs(void **state)
 static void bf16__is_pytorchs_float32_and_64_within_a_hundredth(void **state)
 {
     (void)state;
-    const cairn_gpt2_options llama3 = llama3_options();
+    const cairn_gpt2_options llama3 = torch_llama3_options();
     const cairn_gpt2_options window = window_options();
     const cairn_gpt2_options mup = mup_options();
     check_model("llama3", &llama3, true);

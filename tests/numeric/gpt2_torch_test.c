@@ -1,11 +1,12 @@
 /* A small GPT-2 trained by Cairn loses what it loses in PyTorch: figures of make_gpt2_torch.py. */
 #include "numeric/bf16.h"
+#include "numeric/torch_model.h"
 
 #include <string.h>
 
 #include "cairn/optim.h"
 
-enum { V = 97, P = 16, C = 32, B = 4, T = 16, STEPS = 20, BATCHES = 4, GRADIENTS = 36 };
+enum { GRADIENTS = 36 };
 
 static const double k_limit = 1e-5;
 
@@ -56,53 +57,6 @@ static void read_figures(figures *out)
     assert_int_equal(out->loss_count, STEPS);
 }
 
-static cairn_gpt2_options options(void)
-{
-    cairn_gpt2_options o = tiny_options();
-    o.vocab_size = V;
-    o.max_position_embeddings = P;
-    o.hidden_size = C;
-    o.num_heads = 4;
-    o.filter_size = 64;
-    return o;
-}
-
-/* The formulas of the script. */
-static void set_first_values(const tiny *t)
-{
-    for (size_t n = 0; n < cairn_state_tensor_count(t->state); n++) {
-        const cairn_tensor *const tensor = cairn_state_tensor_at(t->state, n);
-        const bool is_scale = tensor->role == CAIRN_ROLE_NORM && strstr(tensor->name, ".weight");
-        float *const data = tiny_begin(t, tensor);
-        for (int64_t j = 0; j < cairn_tensor_elements(tensor); j++) {
-            const double i = (double)j;
-            const double wave = 0.1 * sin(0.37 * i + 0.0013 * i * i + (double)n);
-            data[j] = (float)(is_scale ? 1.0 + wave : wave);
-        }
-        tiny_end(t, tensor);
-    }
-}
-
-typedef struct arrays {
-    int32_t ids[B * T];
-    int32_t labels[B * T];
-    float mask[B * T];
-} arrays;
-
-static cairn_batch make_batch(int step, arrays *a)
-{
-    const int s = step % BATCHES;
-    for (int b = 0; b < B; b++) {
-        for (int t = 0; t < T; t++) {
-            const int i = b * T + t;
-            a->ids[i] = (7 * b * b + 13 * t + 5 * s * s + 3 * s * t + b * t) % V;
-            a->labels[i] = (3 * a->ids[i] + t + 1) % V;
-            a->mask[i] = b % 2 == 1 && t >= T - 3 ? 0.0F : 1.0F;
-        }
-    }
-    return tiny_batch(B, T, a->ids, a->labels, a->mask);
-}
-
 static void assert_near(const char *what, int i, double actual, double expected, double limit)
 {
     if (!(fabs(actual - expected) <= limit))
@@ -114,10 +68,10 @@ static void check_losses(bool is_bf16)
     const double limit = is_bf16 ? k_bf16_limit : k_limit;
     figures want;
     tiny t;
-    arrays a;
+    torch_arrays a;
     cairn_optimizer optimizer = {0};
     cairn_state *optimizer_state = NULL;
-    const cairn_gpt2_options o = options();
+    const cairn_gpt2_options o = torch_gpt2_options();
     const cairn_adamw_options adamw = {
         .lr = 1e-2, .betas = {0.9, 0.95}, .eps = 1e-8, .weight_decay = 0.1, .correct_bias = true};
     cairn_param_groups *groups = NULL;
@@ -134,9 +88,9 @@ static void check_losses(bool is_bf16)
     if (is_bf16)
         tiny_use_bf16(&t);
     tiny_ok(&t, optimizer.ops->reset(optimizer.self, t.tree, &t.err));
-    set_first_values(&t);
+    torch_set_first_values(&t, t.state);
     for (int step = 0; step < STEPS; step++) {
-        const cairn_batch batch = make_batch(step, &a);
+        const cairn_batch batch = torch_batch(step, &a);
         const cairn_pass pass = tiny_pass(true, (uint64_t)step);
         tiny_zero_gradients(&t);
         const cairn_loss loss = tiny_compute(&t, &batch, &pass);
@@ -173,16 +127,16 @@ static void check_first_pass(bool is_bf16)
     const double noise = is_bf16 ? 1e-4 : 1e-8;
     figures want;
     tiny t;
-    arrays a;
+    torch_arrays a;
     float logits[V];
-    const cairn_gpt2_options o = options();
-    const cairn_batch batch = make_batch(0, &a);
+    const cairn_gpt2_options o = torch_gpt2_options();
+    const cairn_batch batch = torch_batch(0, &a);
     const cairn_pass pass = tiny_pass(true, 0);
     read_figures(&want);
     tiny_new(&t, &o);
     if (is_bf16)
         tiny_use_bf16(&t);
-    set_first_values(&t);
+    torch_set_first_values(&t, t.state);
     (void)tiny_compute(&t, &batch, &pass);
     for (int n = 0; n < GRADIENTS; n++) {
         const cairn_tensor *const tensor = cairn_state_tensor_find(t.state, want.gradients[n].name);

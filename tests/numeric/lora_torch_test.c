@@ -1,9 +1,9 @@
 /* Adapters of small models are trained by Cairn as by PyTorch: figures of make_lora_torch.py. */
-#include "numeric/tiny_gpt2.h"
+#include "numeric/torch_model.h"
 
 #include "cairn/optim.h"
 
-enum { V = 97, P = 16, B = 4, T = 16, STEPS = 20, BATCHES = 4, LINE_SIZE = 512, NAME_SIZE = 128 };
+enum { LINE_SIZE = 512, NAME_SIZE = 128 };
 
 static const double k_limit = 1e-5;
 
@@ -13,52 +13,6 @@ typedef struct adapted {
     cairn_state *lora;
     cairn_optimizer optimizer;
 } adapted;
-
-static cairn_gpt2_options base_options(void)
-{
-    cairn_gpt2_options o = tiny_options();
-    o.vocab_size = V;
-    o.max_position_embeddings = P;
-    o.hidden_size = 32;
-    o.num_heads = 4;
-    o.filter_size = 64;
-    return o;
-}
-
-static cairn_gpt2_options llama3_options(void)
-{
-    cairn_gpt2_options o = base_options();
-    o.norm_type = "rmsnorm";
-    o.nonlinearity = "swiglu";
-    o.use_projection_bias_in_attention = false;
-    o.use_ffn_bias_in_attention = false;
-    o.use_ffn_bias = false;
-    o.share_embedding_weights = false;
-    o.attention_module = "multiquery_attention";
-    o.extra_attention_params.num_kv_groups = 2;
-    o.position_embedding_type = "rotary";
-    o.rope_theta = 500.0;
-    o.pos_scaling_type = "llama3";
-    o.pos_scaling_factor = 8.0;
-    o.pos_scaling_extra_args.original_max_position_embeddings = 32;
-    return o;
-}
-
-/* The formula of the script. */
-static void set_first_values(const adapted *m, const cairn_state *state)
-{
-    for (size_t n = 0; n < cairn_state_tensor_count(state); n++) {
-        const cairn_tensor *const tensor = cairn_state_tensor_at(state, n);
-        const bool is_scale = tensor->role == CAIRN_ROLE_NORM && strstr(tensor->name, ".weight");
-        float *const data = tiny_begin(&m->t, tensor);
-        for (int64_t j = 0; j < cairn_tensor_elements(tensor); j++) {
-            const double i = (double)j;
-            const double wave = 0.1 * sin(0.37 * i + 0.0013 * i * i + (double)n);
-            data[j] = (float)(is_scale ? 1.0 + wave : wave);
-        }
-        tiny_end(&m->t, tensor);
-    }
-}
 
 static void adapted_new(adapted *m, const cairn_gpt2_options *o,
                         const cairn_lora_params_list *groups)
@@ -82,34 +36,14 @@ static void adapted_new(adapted *m, const cairn_gpt2_options *o,
     tiny_ok(t, cairn_state_tree_allocate(t->tree, &t->err));
     tiny_ok(t, cairn_state_allocate_gradients(m->lora, &t->err));
     tiny_ok(t, m->optimizer.ops->reset(m->optimizer.self, t->tree, &t->err));
-    set_first_values(m, t->state);
-    set_first_values(m, m->lora);
+    torch_set_first_values(&m->t, t->state);
+    torch_set_first_values(&m->t, m->lora);
 }
 
 static void adapted_destroy(adapted *m)
 {
     m->optimizer.ops->destroy(m->optimizer.self);
     tiny_destroy(&m->t);
-}
-
-typedef struct arrays {
-    int32_t ids[B * T];
-    int32_t labels[B * T];
-    float mask[B * T];
-} arrays;
-
-static cairn_batch make_batch(int step, arrays *a)
-{
-    const int s = step % BATCHES;
-    for (int b = 0; b < B; b++) {
-        for (int t = 0; t < T; t++) {
-            const int i = b * T + t;
-            a->ids[i] = (7 * b * b + 13 * t + 5 * s * s + 3 * s * t + b * t) % V;
-            a->labels[i] = (3 * a->ids[i] + t + 1) % V;
-            a->mask[i] = b % 2 == 1 && t >= T - 3 ? 0.0F : 1.0F;
-        }
-    }
-    return tiny_batch(B, T, a->ids, a->labels, a->mask);
 }
 
 static void assert_near(const char *what, double actual, double expected, double limit)
@@ -120,9 +54,9 @@ static void assert_near(const char *what, double actual, double expected, double
 
 static double compute(adapted *m, int step)
 {
-    arrays a;
+    torch_arrays a;
     size_t count = 0;
-    const cairn_batch batch = make_batch(step, &a);
+    const cairn_batch batch = torch_batch(step, &a);
     const cairn_pass pass = tiny_pass(true, (uint64_t)step);
     float *const gradients = cairn_state_gradients(m->lora, &count);
     memset(gradients, 0, count * sizeof *gradients);
@@ -184,7 +118,7 @@ static void check_model(const char *model, const cairn_gpt2_options *o,
                         const cairn_lora_params_list *groups)
 {
     adapted m;
-    arrays a;
+    torch_arrays a;
     char path[4096];
     char line[LINE_SIZE];
     char name[NAME_SIZE];
@@ -195,7 +129,7 @@ static void check_model(const char *model, const cairn_gpt2_options *o,
     const char *const source = getenv("CAIRN_SOURCE_DIR");
     assert_non_null(source);
     adapted_new(&m, o, groups);
-    (void)make_batch(0, &a);
+    (void)torch_batch(0, &a);
     /* A token at a time, as a text grows, so that most of it is kept from call to call. */
     for (int n = 3; n <= T; n++)
         tiny_ok(&m.t, m.t.model.ops->next_logits(m.t.model.self, a.ids, n, logits, &m.t.err));
@@ -224,7 +158,7 @@ static void llama3__with_adapters_of_two_ranks_equals_pytorch(void **state)
         {.r = 4, .alpha = 8.0, .target_modules = {k_attention, 2}},
         {.r = 2, .alpha = 1.0, .target_modules = {k_ffn, 1}}};
     const cairn_lora_params_list groups = {.items = items, .count = 2};
-    const cairn_gpt2_options o = llama3_options();
+    const cairn_gpt2_options o = torch_llama3_options();
     check_model("llama3", &o, &groups);
 }
 
@@ -233,7 +167,7 @@ static void adapters_of_embeddings_and_a_tied_output_layer__equal_pytorch(void *
     (void)state;
     const cairn_lora_params_options all = {.r = 3, .alpha = 6.0};
     const cairn_lora_params_list groups = {.items = &all, .count = 1};
-    const cairn_gpt2_options o = base_options();
+    const cairn_gpt2_options o = torch_gpt2_options();
     check_model("everything", &o, &groups);
 }
 
