@@ -120,20 +120,16 @@ static const cairn_callback_ops k_script = {.struct_size = sizeof(cairn_callback
 static int begin(void **state)
 {
     struct fixture *const f = calloc(1, sizeof *f);
-    void *dir = NULL;
     assert_non_null(f);
-    assert_int_equal(tk_temp_setup(&dir), 0);
-    f->dir = dir;
+    f->dir = make_run_folder();
     tk_fault_init(&f->fault);
     f->fault.is_clock_fake = true;
     f->fault.os.free_bytes = free_bytes;
     s_free_bytes = UINT64_MAX;
     s_free_error = 0;
     f->log = (cairn_log){.level = CAIRN_LOG_INFO, .write = write_log, .user = f};
-    f->options = cairn_trainer_options_default();
+    f->options = run_options(f->dir);
     f->options.log = &f->log;
-    f->options.model_dir = f->dir;
-    f->options.seed = cairn_int(1);
     f->options.loop.max_steps = cairn_int(12);
     f->options.checkpoint.asynchronous = false; /* The clock is the test's. */
     f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_NULL};
@@ -147,12 +143,12 @@ static int begin(void **state)
 static int end(void **state)
 {
     struct fixture *const f = *state;
-    void *dir = f->dir;
+    char *const dir = f->dir;
     cairn_fit_result_dispose(&f->result);
     assert_int_equal(tk_fault_open_count(&f->fault), 0);
     tk_fault_dispose(&f->fault);
     free(f);
-    return tk_temp_teardown(&dir);
+    return end_run_folder(dir);
 }
 
 /* A whole fit; the log begins anew. */

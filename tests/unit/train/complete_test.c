@@ -110,13 +110,9 @@ struct fixture {
 static int begin(void **state)
 {
     struct fixture *const f = calloc(1, sizeof *f);
-    void *dir = NULL;
     assert_non_null(f);
-    assert_int_equal(tk_temp_setup(&dir), 0);
-    f->dir = dir;
-    f->options = cairn_trainer_options_default();
-    f->options.model_dir = f->dir;
-    f->options.seed = cairn_int(1);
+    f->dir = make_run_folder();
+    f->options = run_options(f->dir);
     f->options.loop.max_steps = cairn_int(20);
     f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_INT, .i = 2};
     f->options.checkpoint.steps = cairn_int(2);
@@ -129,10 +125,10 @@ static int begin(void **state)
 static int end(void **state)
 {
     struct fixture *const f = *state;
-    void *dir = f->dir;
+    char *const dir = f->dir;
     cairn_fit_result_dispose(&f->result);
     free(f);
-    return tk_temp_teardown(&dir);
+    return end_run_folder(dir);
 }
 
 static cairn_status fit(struct fixture *f)

@@ -78,15 +78,11 @@ static const char *stop_requested(void *user)
 static int begin(void **state)
 {
     struct fixture *const f = calloc(1, sizeof *f);
-    void *dir = NULL;
     assert_non_null(f);
-    assert_int_equal(tk_temp_setup(&dir), 0);
-    f->dir = dir;
+    f->dir = make_run_folder();
     (void)tk_join(f->model_dir, f->dir, "a/run");
     tk_fault_init(&f->fault);
-    f->options = cairn_trainer_options_default();
-    f->options.model_dir = f->model_dir;
-    f->options.seed = cairn_int(1);
+    f->options = run_options(f->model_dir);
     f->options.loop.max_steps = cairn_int(STEPS);
     f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_INT, .i = 2};
     f->options.checkpoint.steps = cairn_int(2);
@@ -99,11 +95,11 @@ static int begin(void **state)
 static int end(void **state)
 {
     struct fixture *const f = *state;
-    void *dir = f->dir;
+    char *const dir = f->dir;
     assert_int_equal(tk_fault_open_count(&f->fault), 0);
     tk_fault_dispose(&f->fault);
     free(f);
-    return tk_temp_teardown(&dir);
+    return end_run_folder(dir);
 }
 
 static cairn_status dry_run(struct fixture *f, const cairn_model_ops *model)

@@ -155,16 +155,12 @@ struct fixture {
 static int begin(void **state)
 {
     struct fixture *const f = calloc(1, sizeof *f);
-    void *dir = NULL;
     assert_non_null(f);
-    assert_int_equal(tk_temp_setup(&dir), 0);
-    f->dir = dir;
+    f->dir = make_run_folder();
     f->callback = (struct recorder){.seen = f->seen, .who = 'C'};
     f->logger = (struct recorder){.seen = f->seen, .who = 'L'};
     f->model = &k_telling;
-    f->options = cairn_trainer_options_default();
-    f->options.model_dir = f->dir;
-    f->options.seed = cairn_int(1);
+    f->options = run_options(f->dir);
     f->options.log_steps = 2;
     f->options.loop.num_steps = cairn_int(2);
     f->options.loop.grad_accum_steps = 2;
@@ -179,9 +175,9 @@ static int begin(void **state)
 static int end(void **state)
 {
     struct fixture *const f = *state;
-    void *dir = f->dir;
+    char *const dir = f->dir;
     free(f);
-    return tk_temp_teardown(&dir);
+    return end_run_folder(dir);
 }
 
 static cairn_trainer *make_trainer(struct fixture *f)

@@ -7,6 +7,29 @@
 
 enum { SAMPLES = 8, BATCH = 4, BATCHES = SAMPLES / BATCH };
 
+/* A fresh folder for a fixture; end_run_folder removes it. */
+static inline char *make_run_folder(void)
+{
+    void *dir = NULL;
+    assert_int_equal(tk_temp_setup(&dir), 0);
+    return dir;
+}
+
+/* Always 0, for a teardown to return. */
+static inline int end_run_folder(char *dir)
+{
+    void *state = dir;
+    return tk_temp_teardown(&state);
+}
+
+static inline cairn_trainer_options run_options(const char *model_dir)
+{
+    cairn_trainer_options options = cairn_trainer_options_default();
+    options.model_dir = model_dir;
+    options.seed = cairn_int(1);
+    return options;
+}
+
 /* ---- A model: loss (w - x)^2 / 2, whose gradient is w - x ---- */
 
 static const cairn_tensor *s_weight;

@@ -79,10 +79,8 @@ static void note(void *user, cairn_log_level level, const char *text)
 static int begin(void **state)
 {
     struct fixture *const f = calloc(1, sizeof *f);
-    void *dir = NULL;
     assert_non_null(f);
-    assert_int_equal(tk_temp_setup(&dir), 0);
-    f->dir = dir;
+    f->dir = make_run_folder();
     f->log = (cairn_log){.write = note, .user = f};
     f->options = cairn_trainer_options_default();
     f->options.log = &f->log;
@@ -99,9 +97,9 @@ static int begin(void **state)
 static int end(void **state)
 {
     struct fixture *const f = *state;
-    void *dir = f->dir;
+    char *const dir = f->dir;
     free(f);
-    return tk_temp_teardown(&dir);
+    return end_run_folder(dir);
 }
 
 static cairn_status fit(struct fixture *f, const cairn_model_ops *model, cairn_loader *train,

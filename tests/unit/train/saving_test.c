@@ -117,15 +117,11 @@ static const cairn_callback_ops k_script = {.struct_size = sizeof(cairn_callback
 static int begin(void **state)
 {
     fixture *const f = calloc(1, sizeof *f);
-    void *dir = NULL;
     assert_non_null(f);
-    assert_int_equal(tk_temp_setup(&dir), 0);
-    f->dir = dir;
+    f->dir = make_run_folder();
     tk_gate_init(&f->gate, crn_os_posix());
     f->gate.is_at_sync = true; /* Else updates, and so the training, would wait for the writer. */
-    f->options = cairn_trainer_options_default();
-    f->options.model_dir = f->dir;
-    f->options.seed = cairn_int(1);
+    f->options = run_options(f->dir);
     f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_NULL};
     *state = f;
     return 0;
@@ -134,11 +130,11 @@ static int begin(void **state)
 static int end(void **state)
 {
     fixture *const f = *state;
-    void *dir = f->dir;
+    char *const dir = f->dir;
     cairn_fit_result_dispose(&f->result);
     tk_gate_dispose(&f->gate);
     free(f);
-    return tk_temp_teardown(&dir);
+    return end_run_folder(dir);
 }
 
 static cairn_status fit(fixture *f, int64_t steps, int64_t save_every, const script_row *script)

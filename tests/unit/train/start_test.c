@@ -109,16 +109,12 @@ static void write_log(void *user, cairn_log_level level, const char *message)
 static int begin(void **state)
 {
     struct fixture *const f = calloc(1, sizeof *f);
-    void *dir = NULL;
     assert_non_null(f);
-    assert_int_equal(tk_temp_setup(&dir), 0);
-    f->dir = dir;
+    f->dir = make_run_folder();
     tk_fault_init(&f->fault);
     f->log = (cairn_log){.level = CAIRN_LOG_INFO, .write = write_log, .user = f};
-    f->options = cairn_trainer_options_default();
+    f->options = run_options(f->dir);
     f->options.log = &f->log;
-    f->options.model_dir = f->dir;
-    f->options.seed = cairn_int(1);
     f->options.loop.max_steps = cairn_int(STEPS);
     f->options.loop.eval_frequency = (cairn_opt_number){.kind = CAIRN_NUMBER_NULL};
     f->options.checkpoint.steps = cairn_int(2);
@@ -130,12 +126,12 @@ static int begin(void **state)
 static int end(void **state)
 {
     struct fixture *const f = *state;
-    void *dir = f->dir;
+    char *const dir = f->dir;
     cairn_fit_result_dispose(&f->result);
     assert_int_equal(tk_fault_open_count(&f->fault), 0);
     tk_fault_dispose(&f->fault);
     free(f);
-    return tk_temp_teardown(&dir);
+    return end_run_folder(dir);
 }
 
 static cairn_trainer *make(struct fixture *f)
